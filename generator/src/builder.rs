@@ -1,0 +1,321 @@
+//! The builder: what to generate, from what, and where to.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use prost_build::Config as ProstConfig;
+
+use crate::config::{Config, Generate, Stubs};
+use crate::emit::{self, Drift, Report};
+use crate::error::Error;
+use crate::explain::{Explanation, explain};
+use crate::format::Formatter;
+use crate::load::{Compiler, Sources};
+use crate::model::Model;
+use crate::{Run, pipeline};
+
+/// Which sides of a service get stubs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sides {
+    /// Clients and servers.
+    #[default]
+    Both,
+    /// Clients alone.
+    Client,
+    /// Servers alone.
+    Server,
+    /// Neither: messages alone.
+    Neither,
+}
+
+impl Sides {
+    fn new(client: bool, server: bool) -> Self {
+        match (client, server) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Client,
+            (false, true) => Self::Server,
+            (false, false) => Self::Neither,
+        }
+    }
+
+    pub(crate) fn client(self) -> bool {
+        matches!(self, Self::Both | Self::Client)
+    }
+
+    pub(crate) fn server(self) -> bool {
+        matches!(self, Self::Both | Self::Server)
+    }
+}
+
+type ProstHook = Box<dyn FnOnce(&mut ProstConfig)>;
+
+/// What to generate, from what, and where to; made by [`builder`](crate::builder).
+///
+/// Every setting but [`prost`](Self::prost) may be in a `wireloom.toml` too, which [`config`](Self::config) names; what
+/// the builder says wins over the file. Paths are relative to the working directory, which for a build script is the
+/// folder of `Cargo.toml`.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`proto`](Self::proto), [`protos`](Self::protos) | those of `wireloom.toml`; with a descriptor set, all of it |
+/// | [`include`](Self::include), [`includes`](Self::includes) | the folders of the protos |
+/// | [`out_dir`](Self::out_dir) | `OUT_DIR` in a build script |
+/// | [`templates`](Self::templates) | those built in |
+/// | [`stubs`](Self::stubs) | [`Stubs::Wireloom`] |
+/// | [`sides`](Self::sides) | [`Sides::Both`] |
+#[must_use = "a builder does nothing until `generate`, `check`, `model` or `explain` is called"]
+#[derive(Default)]
+pub struct Builder {
+    config: Option<PathBuf>,
+    generate: Generate,
+    prost: Option<ProstHook>,
+}
+
+impl Builder {
+    /// Reads a `wireloom.toml`: what to generate, and policies per package, service and method.
+    pub fn config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config = Some(path.into());
+        self
+    }
+
+    /// Adds a proto, or a folder of them, to generate code for. What it imports is generated with it.
+    pub fn proto(mut self, path: impl Into<PathBuf>) -> Self {
+        self.generate.protos.push(path.into());
+        self
+    }
+
+    /// Adds several protos; see [`proto`](Self::proto).
+    pub fn protos<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.generate
+            .protos
+            .extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a folder that imports are looked up in, after those added before.
+    ///
+    /// The well-known types and `wireloom/options.proto` are found without any.
+    pub fn include(mut self, path: impl Into<PathBuf>) -> Self {
+        self.generate.includes.push(path.into());
+        self
+    }
+
+    /// Adds several folders; see [`include`](Self::include).
+    pub fn includes<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.generate
+            .includes
+            .extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// Reads a `FileDescriptorSet`, as `protoc --include_imports --include_source_info -o FILE` writes it, and no protos.
+    pub fn descriptor_set(mut self, path: impl Into<PathBuf>) -> Self {
+        self.generate.descriptor_set = Some(path.into());
+        self
+    }
+
+    /// Reads the protos with this `protoc` rather than the compiler that is built in.
+    pub fn protoc(mut self, path: impl Into<PathBuf>) -> Self {
+        self.generate.protoc = Some(path.into());
+        self
+    }
+
+    /// Writes the files to this folder. Only files that Wireloom wrote are ever replaced or removed there.
+    ///
+    /// Outside of `OUT_DIR` people read the files, so they are formatted with rustfmt, where it is installed, by the
+    /// `rustfmt.toml` that rules in the folder.
+    pub fn out_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.generate.out = Some(path.into());
+        self
+    }
+
+    /// Renders stubs with the templates in this folder; for those that it lacks, with the ones built in.
+    ///
+    /// [`templates`](crate::templates) lists the names that may be overridden, and `wireloom templates export DIR` writes
+    /// them to a folder.
+    pub fn templates(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.generate.templates = Some(folder.into());
+        self
+    }
+
+    /// Chooses whose stubs to write.
+    pub fn stubs(mut self, stubs: Stubs) -> Self {
+        self.generate.stubs = Some(stubs);
+        self
+    }
+
+    /// Chooses the sides to write stubs for.
+    pub fn sides(mut self, sides: Sides) -> Self {
+        self.generate.client = Some(sides.client());
+        self.generate.server = Some(sides.server());
+        self
+    }
+
+    /// Changes how prost-build makes the messages: attributes, `bytes::Bytes`, maps that are sorted.
+    ///
+    /// The paths of prost itself are set already; output folders and files that are set here have no effect.
+    pub fn prost(mut self, customize: impl FnOnce(&mut ProstConfig) + 'static) -> Self {
+        self.prost = Some(Box::new(customize));
+        self
+    }
+
+    /// Writes the files that changed, removes those that an earlier run wrote and this one does not, and says which.
+    ///
+    /// All is made in memory first: an error leaves everything as it was. In a build script, this also tells Cargo to
+    /// run the script again when a file that was read changes.
+    ///
+    /// # Errors
+    ///
+    /// If a proto, `wireloom.toml` or a template is wrong or cannot be read, or the output folder cannot be written.
+    pub fn generate(self) -> Result<Report, Error> {
+        let (mut report, read) = pipeline(self.into_run()?, emit::write)?;
+        if let Some(lines) = env::var_os("OUT_DIR")
+            .and(env::var_os("CARGO"))
+            .map(|_| &read)
+        {
+            for path in lines {
+                println!("cargo::rerun-if-changed={}", path.display());
+            }
+        }
+        report.read = read;
+        Ok(report)
+    }
+
+    /// Says how the files on disk differ from what [`generate`](Self::generate) would write; writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate`](Self::generate), but that files are not written.
+    pub fn check(self) -> Result<Drift, Error> {
+        let (drift, _) = pipeline(self.into_run()?, |folder, files| {
+            Ok(emit::compare(folder, files))
+        })?;
+        Ok(drift)
+    }
+
+    /// Makes the model that templates are rendered with.
+    ///
+    /// # Errors
+    ///
+    /// If a proto or `wireloom.toml` is wrong or cannot be read.
+    pub fn model(self) -> Result<Model, Error> {
+        let (config, _) = self.into_config()?;
+        crate::model_of(&sources(&config.generate), &config)
+    }
+
+    /// Explains the policy of a method, or of every method of a service or package: `helloworld.Greeter/SayHello`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`model`](Self::model), and if nothing is called `path`.
+    pub fn explain(self, path: &str) -> Result<Explanation, Error> {
+        explain(&self.model()?, path)
+    }
+
+    /// The settings in force: the file's, and over them the builder's.
+    fn into_config(self) -> Result<(Config, Option<ProstHook>), Error> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        override_with(&mut config.generate, self.generate);
+        Ok((config, self.prost))
+    }
+
+    fn into_run(self) -> Result<Run, Error> {
+        let read = Vec::from_iter(self.config.clone());
+        let (config, prost) = self.into_config()?;
+        let generate = &config.generate;
+        let cargo_out = env::var_os("OUT_DIR").map(PathBuf::from);
+        let out = generate.out.clone().or_else(|| cargo_out.clone()).ok_or_else(|| {
+            Error::new("there is no folder to write to")
+                .with_help("name one: `--out DIR`, `out = \"src/gen\"` under `[generate]` in wireloom.toml, or `out_dir` of the builder")
+        })?;
+        let formatter = match cargo_out {
+            Some(cargo_out) if out.starts_with(&cargo_out) => Formatter::Prettyplease,
+            _ => Formatter::for_people(&out),
+        };
+        Ok(Run {
+            sources: sources(generate),
+            templates: generate.templates.clone(),
+            stubs: generate.stubs.unwrap_or_default(),
+            sides: Sides::new(
+                generate.client.unwrap_or(true),
+                generate.server.unwrap_or(true),
+            ),
+            prost: prost.unwrap_or_else(|| Box::new(|_| ())),
+            config,
+            formatter,
+            out,
+            read,
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("generate", &self.generate)
+            .field("prost", &self.prost.is_some())
+            .finish()
+    }
+}
+
+/// Lists replace lists, so that the command's protos are the ones generated, and values replace values.
+fn override_with(config: &mut Generate, builder: Generate) {
+    fn list(old: &mut Vec<PathBuf>, new: Vec<PathBuf>) {
+        if !new.is_empty() {
+            *old = new;
+        }
+    }
+    fn value<T>(old: &mut Option<T>, new: Option<T>) {
+        if new.is_some() {
+            *old = new;
+        }
+    }
+    list(&mut config.protos, builder.protos);
+    list(&mut config.includes, builder.includes);
+    value(&mut config.out, builder.out);
+    value(&mut config.templates, builder.templates);
+    value(&mut config.stubs, builder.stubs);
+    value(&mut config.client, builder.client);
+    value(&mut config.server, builder.server);
+    value(&mut config.descriptor_set, builder.descriptor_set);
+    value(&mut config.protoc, builder.protoc);
+}
+
+fn sources(generate: &Generate) -> Sources {
+    let compiler = match (&generate.descriptor_set, &generate.protoc) {
+        (Some(path), _) => Compiler::DescriptorSet(path.clone()),
+        (None, Some(path)) => Compiler::Protoc(path.clone()),
+        (None, None) => Compiler::Protox,
+    };
+    let includes = if generate.includes.is_empty() {
+        folders_of(&generate.protos)
+    } else {
+        generate.includes.clone()
+    };
+    Sources {
+        protos: generate.protos.clone(),
+        includes,
+        compiler,
+    }
+}
+
+/// The folders that protos are in; a folder of protos is itself one.
+fn folders_of(protos: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for proto in protos {
+        let folder = match proto.parent() {
+            _ if proto.is_dir() => proto,
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !folders.iter().any(|known| known == folder) {
+            folders.push(folder.to_owned());
+        }
+    }
+    folders
+}
