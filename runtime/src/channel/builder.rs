@@ -1,0 +1,141 @@
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, uri::Authority};
+use tonic::Status;
+
+use super::{
+    Channel, Inner,
+    connection::{Connector, Slot},
+    target::Target,
+};
+use crate::limits::MAX_RECEIVE_MESSAGE_SIZE;
+
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
+
+/// Options of a [`Channel`]; made by [`Channel::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `connect` or `lazy`"]
+pub struct ChannelBuilder {
+    target: String,
+    authority: Option<String>,
+    user_agent: Option<String>,
+    connect_timeout: Duration,
+    max_attempts: u32,
+    max_replay_buffer_size: usize,
+    max_receive_message_size: usize,
+}
+
+impl ChannelBuilder {
+    pub(super) fn new(target: &str) -> Self {
+        Self {
+            target: target.to_owned(),
+            authority: None,
+            user_agent: None,
+            connect_timeout: Duration::from_secs(20),
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
+            max_replay_buffer_size: 256 << 10,
+            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
+        }
+    }
+
+    /// Bounds the making of a connection: name resolution, TCP and HTTP/2 together. The default is 20 seconds, as in
+    /// gRPC's [connection backoff].
+    ///
+    /// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// What requests carry as `:authority`; the default is the target's host and port, or `localhost`.
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.authority = Some(authority.into());
+        self
+    }
+
+    /// Put before Wireloom's own product in the `user-agent`.
+    pub fn user_agent(mut self, product: impl Into<String>) -> Self {
+        self.user_agent = Some(product.into());
+        self
+    }
+
+    /// The most attempts that any call makes, whatever its policy says. The default is 5; below 2 means 5 ([gRFC A6]).
+    ///
+    /// [gRFC A6]: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = if attempts < 2 {
+            DEFAULT_MAX_ATTEMPTS
+        } else {
+            attempts
+        };
+        self
+    }
+
+    /// The most bytes of messages that a call keeps for further attempts; a call that sends more is not retried. The
+    /// default is 256 KiB.
+    pub fn max_replay_buffer_size(mut self, bytes: usize) -> Self {
+        self.max_replay_buffer_size = bytes;
+        self
+    }
+
+    /// The largest message that a call accepts, in bytes. The default is 4 MiB.
+    pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
+        self.max_receive_message_size = bytes;
+        self
+    }
+
+    /// Makes the channel; it connects at its first call.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what is no target, no authority, or no product.
+    pub fn lazy(self) -> Result<Channel, Status> {
+        let target: Target = self.target.parse()?;
+        let authority = match &self.authority {
+            Some(authority) => authority.parse::<Authority>().map_err(|error| {
+                Status::invalid_argument(format!("invalid authority {authority:?}: {error}"))
+            })?,
+            None => target.authority(),
+        };
+        let user_agent = match &self.user_agent {
+            Some(product) => format!("{product} wireloom/{}", env!("CARGO_PKG_VERSION"))
+                .parse()
+                .map_err(|_| {
+                    Status::invalid_argument(format!(
+                        "invalid user agent {product:?}: it must be visible ASCII"
+                    ))
+                })?,
+            None => USER_AGENT,
+        };
+        let slot = Slot::new(Connector {
+            target: target.clone(),
+            timeout: self.connect_timeout,
+        });
+        let inner = Inner {
+            target,
+            authority,
+            slot,
+            user_agent,
+            max_attempts: self.max_attempts,
+            max_replay_buffer_size: self.max_replay_buffer_size,
+            max_receive_message_size: self.max_receive_message_size,
+        };
+        Ok(Channel {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Makes the channel and its connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`lazy`](Self::lazy), and UNAVAILABLE where nothing answers.
+    pub async fn connect(self) -> Result<Channel, Status> {
+        let channel = self.lazy()?;
+        channel.pick().await?;
+        Ok(channel)
+    }
+}
+
+const DEFAULT_MAX_ATTEMPTS: u32 = 5;

@@ -1,0 +1,209 @@
+//! One HTTP/2 connection, and the slot that holds a channel's current one.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use http::Request;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    sync::watch,
+    task::AbortHandle,
+};
+use tonic::{Code, Status};
+use tracing::Instrument as _;
+
+use super::target::Target;
+use crate::status;
+
+/// Per stream: what a sender may have under way before the reader has to read. Two megabytes keep 1 Gbit/s busy at a
+/// round trip of 16 ms.
+const STREAM_WINDOW: u32 = 2 << 20;
+/// Per connection: room for a few streams that nobody reads beside those that are read.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// A handle to an HTTP/2 connection that has room for a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection(SendRequest<Bytes>);
+
+impl Connection {
+    /// Opens a stream; what it sends goes to the returned handle.
+    pub(crate) fn send_request(
+        &mut self,
+        request: Request<()>,
+    ) -> Result<(ResponseFuture, h2::SendStream<Bytes>), h2::Error> {
+        self.0.send_request(request, false)
+    }
+}
+
+/// How a slot makes connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    pub(crate) target: Target,
+    pub(crate) timeout: Duration,
+}
+
+/// A channel's connection: made when first needed, and again when it has ended.
+///
+/// Callers that arrive while one is being made wait for it together, and fail together.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    connector: Connector,
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Idle,
+    Connecting,
+    Ready {
+        connection: Connection,
+        driver: AbortHandle,
+    },
+    /// The attempt that callers waited for failed; the next caller makes another.
+    Failed(Arc<Status>),
+}
+
+/// A connection that closes as soon as it is made, this often in a row, is a failure.
+const MAX_PICKS: usize = 4;
+
+impl Slot {
+    pub(crate) fn new(connector: Connector) -> Self {
+        Self {
+            connector,
+            state: Arc::new(watch::Sender::new(State::Idle)),
+        }
+    }
+
+    /// A connection with room for a stream.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE, with the reason, where none can be made.
+    pub(crate) async fn pick(&self) -> Result<Connection, Status> {
+        let mut closed = Status::unavailable("the connection closed");
+        for _ in 0..MAX_PICKS {
+            let Connection(sender) = self.current().await?;
+            match sender.ready().await {
+                Ok(sender) => return Ok(Connection(sender)),
+                // It closed, or its peer is going away: nothing was sent, so the call takes the next one.
+                Err(error) => {
+                    self.retire();
+                    closed = status::with_source(
+                        Code::Unavailable,
+                        format!("the connection closed: {error}"),
+                        error,
+                    );
+                }
+            }
+        }
+        Err(closed)
+    }
+
+    async fn current(&self) -> Result<Connection, Status> {
+        let mut state = self.state.subscribe();
+        self.connect_if_idle();
+        let settled = state
+            .wait_for(|state| !matches!(state, State::Idle | State::Connecting))
+            .await;
+        match &*settled.expect("the slot holds the sender") {
+            State::Ready { connection, .. } => Ok(connection.clone()),
+            State::Failed(failure) => {
+                Err(status::with_message(failure, failure.message().to_owned()))
+            }
+            State::Idle | State::Connecting => unreachable!("waited until neither"),
+        }
+    }
+
+    fn connect_if_idle(&self) {
+        let begins = self.state.send_if_modified(|state| {
+            let idle = match state {
+                State::Idle | State::Failed(_) => true,
+                State::Ready { driver, .. } => driver.is_finished(),
+                State::Connecting => false,
+            };
+            if idle {
+                *state = State::Connecting;
+            }
+            idle
+        });
+        if begins {
+            // On a task of its own: the caller that came first may go away while others wait.
+            tokio::spawn(
+                connect_into(self.connector.clone(), Arc::clone(&self.state)).in_current_span(),
+            );
+        }
+    }
+
+    /// Gives up the current connection for new calls; those on it go on.
+    fn retire(&self) {
+        self.state.send_if_modified(|state| {
+            let ready = matches!(state, State::Ready { .. });
+            if ready {
+                *state = State::Idle;
+            }
+            ready
+        });
+    }
+}
+
+async fn connect_into(connector: Connector, slot: Arc<watch::Sender<State>>) {
+    let connected = match tokio::time::timeout(connector.timeout, connect(&connector.target)).await
+    {
+        Ok(connected) => connected,
+        Err(_) => Err(Status::unavailable(format!(
+            "no connection within {:?}",
+            connector.timeout
+        ))),
+    };
+    slot.send_replace(match connected {
+        Ok((connection, driver)) => State::Ready { connection, driver },
+        Err(failure) => {
+            let message = format!(
+                "could not connect to {}: {}",
+                connector.target,
+                failure.message()
+            );
+            State::Failed(Arc::new(status::with_message(&failure, message)))
+        }
+    });
+}
+
+async fn connect(target: &Target) -> Result<(Connection, AbortHandle), Status> {
+    match target {
+        Target::Host(authority) => {
+            let io = TcpStream::connect(authority.as_str())
+                .await
+                .map_err(unreachable)?;
+            io.set_nodelay(true).map_err(unreachable)?;
+            handshake(io).await
+        }
+        Target::Unix(path) => {
+            handshake(UnixStream::connect(path).await.map_err(unreachable)?).await
+        }
+    }
+}
+
+fn unreachable(error: std::io::Error) -> Status {
+    status::with_source(Code::Unavailable, error.to_string(), error)
+}
+
+async fn handshake<T>(io: T) -> Result<(Connection, AbortHandle), Status>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = Builder::new()
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .handshake(io)
+        .await
+        .map_err(status::from_h2)?;
+    let driver = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(target: "wireloom", %error, "connection ended");
+        }
+    });
+    Ok((Connection(sender), driver.abort_handle()))
+}

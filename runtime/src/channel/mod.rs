@@ -1,0 +1,166 @@
+//! The channel: where a client's calls go, and how they get there.
+
+mod builder;
+mod connection;
+mod target;
+
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderValue,
+    uri::{Authority, PathAndQuery, Uri},
+};
+use prost::Message;
+use tonic::{IntoRequest, IntoStreamingRequest, Status};
+
+pub use self::builder::ChannelBuilder;
+pub(crate) use self::connection::Connection;
+use self::{connection::Slot, target::Target};
+use crate::{
+    client::{BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall},
+    method::Method,
+};
+
+/// A handle to a service somewhere: clones share one HTTP/2 connection, which is made when first needed and again
+/// when it has ended.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), wireloom::Status> {
+/// use std::time::Duration;
+/// use wireloom::Channel;
+///
+/// let channel = Channel::connect("http://localhost:50051").await?;
+/// // Or with options, connecting at the first call:
+/// let channel = Channel::builder("unix:/run/greeter.sock").connect_timeout(Duration::from_secs(2)).lazy()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Channel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    authority: Authority,
+    slot: Slot,
+    user_agent: HeaderValue,
+    max_attempts: u32,
+    max_replay_buffer_size: usize,
+    max_receive_message_size: usize,
+}
+
+impl Channel {
+    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `unix:path` or `unix:///path`.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what is no target, UNAVAILABLE where nothing answers there.
+    pub async fn connect(target: &str) -> Result<Self, Status> {
+        Self::builder(target).connect().await
+    }
+
+    /// Makes a channel to `target` that connects at its first call.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what is no target.
+    pub fn lazy(target: &str) -> Result<Self, Status> {
+        Self::builder(target).lazy()
+    }
+
+    /// Starts a channel to `target` with other options than the defaults.
+    pub fn builder(target: &str) -> ChannelBuilder {
+        ChannelBuilder::new(target)
+    }
+
+    /// A call of a method with one request and one response; awaiting it sends it.
+    pub fn unary<Req, Res>(
+        &self,
+        method: &'static Method<Req, Res>,
+        request: impl IntoRequest<Req>,
+    ) -> UnaryCall<Req, Res>
+    where
+        Req: Message,
+        Res: Message + Default,
+    {
+        Call::with_message(self.clone(), method, request.into_request())
+    }
+
+    /// A call of a method with one request and many responses; awaiting it sends it.
+    pub fn server_streaming<Req, Res>(
+        &self,
+        method: &'static Method<Req, Res>,
+        request: impl IntoRequest<Req>,
+    ) -> ServerStreamingCall<Req, Res>
+    where
+        Req: Message,
+        Res: Message + Default,
+    {
+        Call::with_message(self.clone(), method, request.into_request())
+    }
+
+    /// A call of a method with many requests and one response; awaiting it sends them as `requests` yields them.
+    pub fn client_streaming<Req, Res>(
+        &self,
+        method: &'static Method<Req, Res>,
+        requests: impl IntoStreamingRequest<Message = Req>,
+    ) -> ClientStreamingCall<Req, Res>
+    where
+        Req: Message + 'static,
+        Res: Message + Default,
+    {
+        Call::with_messages(self.clone(), method, requests.into_streaming_request())
+    }
+
+    /// A call of a method with many requests and many responses; awaiting it sends them as `requests` yields them.
+    pub fn bidi_streaming<Req, Res>(
+        &self,
+        method: &'static Method<Req, Res>,
+        requests: impl IntoStreamingRequest<Message = Req>,
+    ) -> BidiStreamingCall<Req, Res>
+    where
+        Req: Message + 'static,
+        Res: Message + Default,
+    {
+        Call::with_messages(self.clone(), method, requests.into_streaming_request())
+    }
+
+    /// A connection with room for a stream.
+    pub(crate) async fn pick(&self) -> Result<Connection, Status> {
+        self.inner.slot.pick().await
+    }
+
+    pub(crate) fn uri(&self, path: &PathAndQuery) -> Uri {
+        target::uri(&self.inner.authority, path)
+    }
+
+    /// What spans call `server.address`.
+    pub(crate) fn target(&self) -> &dyn fmt::Display {
+        &self.inner.target
+    }
+
+    pub(crate) fn user_agent(&self) -> &HeaderValue {
+        &self.inner.user_agent
+    }
+
+    pub(crate) fn max_attempts(&self) -> u32 {
+        self.inner.max_attempts
+    }
+
+    pub(crate) fn max_replay_buffer_size(&self) -> usize {
+        self.inner.max_replay_buffer_size
+    }
+
+    pub(crate) fn max_receive_message_size(&self) -> usize {
+        self.inner.max_receive_message_size
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("target", &self.inner.target)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,253 @@
+//! One try of a call: one HTTP/2 stream.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
+use tonic::Status;
+use tracing::Instrument as _;
+
+use super::{
+    CallHead,
+    replay::{Payload, ReplayBuffer, SourceFailed},
+};
+use crate::{
+    channel::{Channel, Connection},
+    context::Context,
+    deadline::{self, GRPC_TIMEOUT},
+    spans::AttemptSpan,
+    status,
+};
+
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// An attempt that the server has answered: with headers, or with nothing but trailers that say OK.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    /// `None` for a Trailers-Only response, whose trailers are `headers`.
+    pub(crate) body: Option<RecvStream>,
+    /// The task that still sends; it ends with the call.
+    pub(crate) upload: Option<Upload>,
+    pub(crate) span: AttemptSpan,
+}
+
+/// An attempt that ended before it had response headers.
+pub(crate) enum Failure {
+    /// No handler can have seen it: the stream never opened, or the server refused it unprocessed.
+    Unprocessed(Status),
+    /// The server may have acted on it.
+    Processed(Status),
+}
+
+impl Failure {
+    pub(crate) fn into_status(self) -> Status {
+        match self {
+            Self::Unprocessed(status) | Self::Processed(status) => status,
+        }
+    }
+}
+
+/// Sends one attempt and waits for its response headers.
+pub(crate) async fn send(
+    channel: &Channel,
+    head: &CallHead,
+    payload: &Payload,
+    previous_attempts: u32,
+    span: AttemptSpan,
+) -> Result<Answer, Failure> {
+    let answer = exchange(channel, head, payload, previous_attempts, &span)
+        .instrument(span.span().clone())
+        .await;
+    match answer {
+        Ok((headers, body, upload)) => Ok(Answer {
+            headers,
+            body,
+            upload,
+            span,
+        }),
+        Err(failure) => {
+            let (Failure::Unprocessed(status) | Failure::Processed(status)) = &failure;
+            span.finish(status.code());
+            Err(failure)
+        }
+    }
+}
+
+type Exchanged = (HeaderMap, Option<RecvStream>, Option<Upload>);
+
+async fn exchange(
+    channel: &Channel,
+    head: &CallHead,
+    payload: &Payload,
+    previous_attempts: u32,
+    span: &AttemptSpan,
+) -> Result<Exchanged, Failure> {
+    let mut connection = channel.pick().await.map_err(Failure::Unprocessed)?;
+    let request = request(channel, head, previous_attempts, span);
+    let (response, upload) =
+        open(&mut connection, request, payload).map_err(Failure::Unprocessed)?;
+    let response = match response.await {
+        Ok(response) => response,
+        Err(error) => {
+            return Err(payload
+                .take_error()
+                .map_or_else(|| classify(error), Failure::Processed));
+        }
+    };
+    read_head(response)
+        .map(|(headers, body)| (headers, body, upload))
+        .map_err(Failure::Processed)
+}
+
+/// The request's head, as the attempt sends it.
+fn request(
+    channel: &Channel,
+    head: &CallHead,
+    previous_attempts: u32,
+    span: &AttemptSpan,
+) -> Request<()> {
+    let mut request = Request::new(());
+    *request.version_mut() = Version::HTTP_2;
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = channel.uri(&head.path);
+    let headers = request.headers_mut();
+    *headers = head.metadata.clone();
+    headers.insert(header::TE, TRAILERS);
+    headers.insert(header::CONTENT_TYPE, GRPC);
+    headers
+        .entry(header::USER_AGENT)
+        .or_insert_with(|| channel.user_agent().clone());
+    if let Some(deadline) = head.deadline {
+        // Above zero: a call whose deadline has passed ends before it sends anything.
+        let left = deadline.remaining().max(Duration::from_nanos(1));
+        headers.insert(GRPC_TIMEOUT, deadline::encode_timeout(left));
+    }
+    if previous_attempts > 0 {
+        headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous_attempts));
+    }
+    span.trace().inject(headers);
+    request
+}
+
+/// Opens the stream and starts to send the payload.
+fn open(
+    connection: &mut Connection,
+    request: Request<()>,
+    payload: &Payload,
+) -> Result<(ResponseFuture, Option<Upload>), Status> {
+    let (response, mut stream) = connection.send_request(request).map_err(status::from_h2)?;
+    let upload = match payload {
+        Payload::Message(frame) => {
+            // An error means that the stream is gone already; the response says why.
+            let _ = stream.send_data(frame.clone(), true);
+            None
+        }
+        Payload::Frames(buffer) => Some(Upload::spawn(stream, Arc::clone(buffer))),
+    };
+    Ok((response, upload))
+}
+
+/// Whether the server can have acted on a stream that ended with `error`.
+fn classify(error: h2::Error) -> Failure {
+    let refused = error.reason() == Some(Reason::REFUSED_STREAM) && error.is_remote();
+    // After a GOAWAY without error, h2 ends with it the streams above its last id, and those alone.
+    let gone = error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
+    let unprocessed = refused || gone;
+    let status = status::from_h2(error);
+    if unprocessed {
+        Failure::Unprocessed(status)
+    } else {
+        Failure::Processed(status)
+    }
+}
+
+/// Checks that the response is gRPC, and takes the status out of a Trailers-Only one.
+fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvStream>), Status> {
+    let (parts, body) = response.into_parts();
+    let trailers_only = body.is_end_stream() && status::is_stated(&parts.headers);
+    if trailers_only {
+        return status::from_trailers(parts.headers).map(|metadata| (metadata, None));
+    }
+    if parts.status != StatusCode::OK {
+        return Err(status::from_http(parts.status));
+    }
+    let content_type = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    if !content_type.starts_with(GRPC.as_bytes()) {
+        return Err(Status::unknown(format!(
+            "the server answered with content-type {:?}, which is not gRPC",
+            String::from_utf8_lossy(content_type)
+        )));
+    }
+    Ok((parts.headers, Some(body)))
+}
+
+/// The task that sends a streaming call's messages; dropping it resets what it has not finished.
+#[derive(Debug)]
+pub(crate) struct Upload(tokio::task::AbortHandle);
+
+impl Upload {
+    fn spawn(stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) -> Self {
+        // The caller's stream is polled on another task, where it must see what the caller sees.
+        let upload = Context::current()
+            .scope(upload(stream, buffer))
+            .in_current_span();
+        Self(tokio::spawn(upload).abort_handle())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn upload(mut stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) {
+    let mut position = 0;
+    loop {
+        let frame = poll_fn(|cx| {
+            if stream.poll_reset(cx).is_ready() {
+                return std::task::Poll::Ready(None);
+            }
+            buffer.poll_frame(&mut position, cx).map(Some)
+        })
+        .await;
+        match frame {
+            None => return,
+            Some(None) => {
+                let _ = stream.send_data(Bytes::new(), true);
+                return;
+            }
+            Some(Some(Err(SourceFailed))) => return stream.send_reset(Reason::CANCEL),
+            Some(Some(Ok(frame))) => {
+                if send_frame(&mut stream, frame).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Sends one frame once the peer has room for some of it, so that at most one frame waits in the connection.
+pub(crate) async fn send_frame(
+    stream: &mut SendStream<Bytes>,
+    frame: Bytes,
+) -> Result<(), Option<h2::Error>> {
+    stream.reserve_capacity(frame.len());
+    while stream.capacity() == 0 {
+        match poll_fn(|cx| stream.poll_capacity(cx)).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(Some(error)),
+            None => return Err(None),
+        }
+    }
+    stream.send_data(frame, false).map_err(Some)
+}

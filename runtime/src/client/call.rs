@@ -1,0 +1,367 @@
+//! Calls as values: what is set on one before it is awaited, and what awaiting gives.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, header, uri::PathAndQuery};
+use prost::Message;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{
+    Request, Response, Status,
+    metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
+};
+
+use super::{
+    CallHead,
+    replay::{FrameSource, Payload, ReplayBuffer},
+    start,
+};
+use crate::{
+    channel::Channel,
+    deadline::Deadline,
+    frame,
+    method::{Method, MethodDescriptor},
+    policy::{AttemptPolicy, RetryPolicy},
+    streaming::{MessageReader, Streaming},
+};
+
+/// A call of a method with one request and one response. Awaiting it sends it.
+pub type UnaryCall<Req, Res> = Call<Req, Res, OneResponse>;
+/// A call of a method with one request and many responses. Awaiting it sends it.
+pub type ServerStreamingCall<Req, Res> = Call<Req, Res, ManyResponses>;
+/// A call of a method with many requests and one response. Awaiting it sends them.
+pub type ClientStreamingCall<Req, Res> = Call<Req, Res, OneResponse>;
+/// A call of a method with many requests and many responses. Awaiting it starts to send them.
+pub type BidiStreamingCall<Req, Res> = Call<Req, Res, ManyResponses>;
+
+/// A call that has not been sent. Nothing happens until it is awaited; what is set on it holds for this call alone.
+///
+/// Awaited, a call gives `Result<Response<Res>, Status>` where there is one response, and
+/// `Result<Response<Streaming<Res>>, Status>` once the first of many has come.
+///
+/// ```no_run
+/// # use wireloom::{Channel, Method, Status};
+/// # static SAY_HELLO: Method<String, String> = Method::unary("/helloworld.Greeter/SayHello");
+/// # async fn example(channel: Channel) -> Result<(), Status> {
+/// use std::time::Duration;
+///
+/// let call = channel.unary(&SAY_HELLO, "Ada".to_owned());
+/// let reply = call.timeout(Duration::from_millis(500)).metadata("tenant", "blue").await?;
+/// println!("{}", reply.into_inner());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a call is sent when it is awaited"]
+pub struct Call<Req, Res, Shape> {
+    channel: Channel,
+    method: &'static MethodDescriptor,
+    outgoing: Result<Outgoing, Status>,
+    messages: PhantomData<fn(Req) -> (Res, Shape)>,
+}
+
+/// A call has one response.
+#[derive(Debug)]
+pub enum OneResponse {}
+
+/// A call has a stream of responses.
+#[derive(Debug)]
+pub enum ManyResponses {}
+
+struct Outgoing {
+    requests: Requests,
+    metadata: HeaderMap,
+    deadline: Option<Deadline>,
+    attempts: AttemptPolicy,
+}
+
+enum Requests {
+    One(Bytes),
+    Many(FrameSource),
+}
+
+impl<Req: Message, Res, Shape> Call<Req, Res, Shape> {
+    pub(crate) fn with_message(
+        channel: Channel,
+        method: &'static Method<Req, Res>,
+        request: Request<Req>,
+    ) -> Self {
+        let (metadata, _, message) = request.into_parts();
+        let frame = frame::encode(&message);
+        Self::new(
+            channel,
+            method.descriptor(),
+            frame.map(|frame| (Requests::One(frame), metadata)),
+        )
+    }
+
+    pub(crate) fn with_messages<S>(
+        channel: Channel,
+        method: &'static Method<Req, Res>,
+        requests: Request<S>,
+    ) -> Self
+    where
+        S: Stream<Item = Req> + Send + 'static,
+        Req: 'static,
+    {
+        let (metadata, _, messages) = requests.into_parts();
+        let frames = Box::pin(messages.map(|message| frame::encode(&message)));
+        Self::new(
+            channel,
+            method.descriptor(),
+            Ok((Requests::Many(frames), metadata)),
+        )
+    }
+}
+
+impl<Req, Res, Shape> Call<Req, Res, Shape> {
+    fn new(
+        channel: Channel,
+        method: &'static MethodDescriptor,
+        requests: Result<(Requests, MetadataMap), Status>,
+    ) -> Self {
+        let outgoing = requests.map(|(requests, metadata)| Outgoing {
+            requests,
+            metadata: metadata.into_headers(),
+            deadline: method.timeout().map(Deadline::after),
+            attempts: method.attempts(),
+        });
+        Self {
+            channel,
+            method,
+            outgoing,
+            messages: PhantomData,
+        }
+    }
+
+    fn map(mut self, set: impl FnOnce(&mut Outgoing) -> Result<(), Status>) -> Self {
+        self.outgoing = self
+            .outgoing
+            .and_then(|mut outgoing| set(&mut outgoing).map(|()| outgoing));
+        self
+    }
+
+    /// Bounds the whole call, from now: all attempts, all messages, the status. In place of the method's own timeout;
+    /// an earlier deadline of the call being served still holds.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.deadline(Deadline::after(timeout))
+    }
+
+    /// Bounds the whole call by an instant; see [`timeout`](Self::timeout).
+    pub fn deadline(self, deadline: Deadline) -> Self {
+        self.map(|outgoing| {
+            outgoing.deadline = Some(deadline);
+            Ok(())
+        })
+    }
+
+    /// Lifts the method's own timeout: the call may take for ever, unless the call being served has a deadline.
+    pub fn no_timeout(self) -> Self {
+        self.map(|outgoing| {
+            outgoing.deadline = None;
+            Ok(())
+        })
+    }
+
+    /// Adds ASCII metadata, after what the request itself carries. A key or value that HTTP/2 cannot carry, or a key
+    /// that gRPC reserves, fails the call with INVALID_ARGUMENT.
+    pub fn metadata(self, key: &str, value: impl AsRef<str>) -> Self {
+        self.map(|outgoing| {
+            let invalid = |what: &str, reason: &dyn fmt::Display| {
+                Status::invalid_argument(format!(
+                    "invalid metadata {what} for key {key:?}: {reason}"
+                ))
+            };
+            let name: AsciiMetadataKey = key.parse().map_err(|error| invalid("key", &error))?;
+            let value: AsciiMetadataValue = value
+                .as_ref()
+                .parse()
+                .map_err(|error| invalid("value", &error))?;
+            let mut metadata = MetadataMap::from_headers(std::mem::take(&mut outgoing.metadata));
+            metadata.append(name, value);
+            outgoing.metadata = metadata.into_headers();
+            Ok(())
+        })
+    }
+
+    /// Retries this call by `policy`, in place of the method's own. An invalid one fails the call with
+    /// INVALID_ARGUMENT.
+    pub fn retry_policy(self, policy: RetryPolicy) -> Self {
+        self.map(|outgoing| {
+            let invalid =
+                |reason| Status::invalid_argument(format!("invalid retry policy: {reason}"));
+            policy.validate().map_err(invalid)?;
+            outgoing.attempts = AttemptPolicy::Retry(policy);
+            Ok(())
+        })
+    }
+
+    /// Makes this call without configured retries; transparent ones stay.
+    pub fn no_retry(self) -> Self {
+        self.map(|outgoing| {
+            outgoing.attempts = AttemptPolicy::Single;
+            Ok(())
+        })
+    }
+}
+
+impl<Req, Res, Shape> fmt::Debug for Call<Req, Res, Shape> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("channel", &self.channel)
+            .field("method", self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outgoing {
+    /// Sends the call; what comes back is read as frames.
+    async fn send(
+        self,
+        channel: Channel,
+        method: &'static MethodDescriptor,
+    ) -> Result<(MetadataMap, MessageReader), Status> {
+        let payload = match self.requests {
+            Requests::One(frame) => Payload::Message(frame),
+            Requests::Many(frames) => {
+                let retried = !matches!(self.attempts, AttemptPolicy::Single);
+                let limit = retried.then(|| channel.max_replay_buffer_size());
+                Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)))
+            }
+        };
+        let head = CallHead {
+            path: PathAndQuery::from_static(method.path()),
+            metadata: self.metadata,
+            deadline: self.deadline,
+            attempts: self.attempts,
+        };
+        let (parts, body) = start(&channel, head, payload).await?.into_parts();
+        Ok((
+            response_metadata(parts.headers),
+            MessageReader::of_response(body, channel.max_receive_message_size()),
+        ))
+    }
+
+    async fn send_for_one(
+        self,
+        channel: Channel,
+        method: &'static MethodDescriptor,
+    ) -> Result<Response<Bytes>, Status> {
+        let (mut metadata, mut messages) = self.send(channel, method).await?;
+        let message = messages.next().await.transpose()?;
+        let second = messages.next().await.transpose()?;
+        let Some(message) = message else {
+            return Err(Status::internal(
+                "the server answered OK, but without a message",
+            ));
+        };
+        if second.is_some() {
+            return Err(Status::internal(
+                "the server answered with more than one message",
+            ));
+        }
+        // As tonic does: a caller of one message looks for all metadata in one place.
+        let mut headers = metadata.into_headers();
+        headers.extend(messages.take_trailers());
+        metadata = MetadataMap::from_headers(headers);
+        Ok(Response::from_parts(
+            metadata,
+            message,
+            http::Extensions::new(),
+        ))
+    }
+}
+
+/// Response headers without those of the protocol.
+fn response_metadata(mut headers: HeaderMap) -> MetadataMap {
+    headers.remove(header::CONTENT_TYPE);
+    MetadataMap::from_headers(headers)
+}
+
+impl<Req, Res: Message + Default> IntoFuture for Call<Req, Res, OneResponse> {
+    type Output = Result<Response<Res>, Status>;
+    type IntoFuture = ResponseFuture<Res>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (channel, method) = (self.channel, self.method);
+        let sending = Box::pin(async move { self.outgoing?.send_for_one(channel, method).await });
+        ResponseFuture {
+            sending,
+            message: PhantomData,
+        }
+    }
+}
+
+impl<Req, Res> IntoFuture for Call<Req, Res, ManyResponses> {
+    type Output = Result<Response<Streaming<Res>>, Status>;
+    type IntoFuture = StreamingFuture<Res>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (channel, method) = (self.channel, self.method);
+        let sending = Box::pin(async move { self.outgoing?.send(channel, method).await });
+        StreamingFuture {
+            sending,
+            message: PhantomData,
+        }
+    }
+}
+
+/// A call under way; it gives its one response.
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<Res> {
+    sending: Pin<Box<dyn Future<Output = Result<Response<Bytes>, Status>> + Send>>,
+    message: PhantomData<fn() -> Res>,
+}
+
+impl<Res: Message + Default> Future for ResponseFuture<Res> {
+    type Output = Result<Response<Res>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let (metadata, message, extensions) = ready!(self.sending.as_mut().poll(cx))?.into_parts();
+        Poll::Ready(
+            frame::decode(message)
+                .map(|message| Response::from_parts(metadata, message, extensions)),
+        )
+    }
+}
+
+impl<Res> fmt::Debug for ResponseFuture<Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+type Started = Result<(MetadataMap, MessageReader), Status>;
+
+/// A call under way; it gives its stream of responses.
+#[must_use = "futures do nothing unless polled"]
+pub struct StreamingFuture<Res> {
+    sending: Pin<Box<dyn Future<Output = Started> + Send>>,
+    message: PhantomData<fn() -> Res>,
+}
+
+impl<Res> Future for StreamingFuture<Res> {
+    type Output = Result<Response<Streaming<Res>>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let (metadata, messages) = ready!(self.sending.as_mut().poll(cx))?;
+        Poll::Ready(Ok(Response::from_parts(
+            metadata,
+            Streaming::new(messages),
+            http::Extensions::new(),
+        )))
+    }
+}
+
+impl<Res> fmt::Debug for StreamingFuture<Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamingFuture").finish_non_exhaustive()
+    }
+}

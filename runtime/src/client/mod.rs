@@ -1,0 +1,81 @@
+//! The client's stack, outermost first: call span -> deadline and cancellation -> retries -> attempt -> connection.
+//!
+//! It works on encoded frames, so the four kinds of method and clients made by tonic share it, and it is compiled
+//! once, not once per message type.
+
+mod attempt;
+mod bounds;
+mod call;
+mod replay;
+mod response;
+mod retry;
+mod service;
+
+use http::{HeaderMap, Response, uri::PathAndQuery};
+use tonic::Status;
+use tracing::Instrument as _;
+
+pub use self::call::{
+    BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
+};
+pub use self::response::ResponseBody;
+use self::{bounds::Bounds, replay::Payload};
+use crate::{
+    channel::Channel,
+    context::Context,
+    deadline::{self, Deadline, GRPC_TIMEOUT},
+    policy::AttemptPolicy,
+    spans::CallSpan,
+    status,
+};
+
+/// What all attempts of a call have in common, beside what they send.
+pub(crate) struct CallHead {
+    pub(crate) path: PathAndQuery,
+    pub(crate) metadata: HeaderMap,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) attempts: AttemptPolicy,
+}
+
+impl CallHead {
+    /// Takes a `grpc-timeout` that the caller put into the metadata as what it means: a bound of this call.
+    fn take_timeout_from_metadata(&mut self) -> Result<(), Status> {
+        if let Some(timeout) = self.metadata.remove(GRPC_TIMEOUT) {
+            let timeout =
+                deadline::decode_timeout(timeout.as_bytes()).map_err(Status::invalid_argument)?;
+            self.deadline = Deadline::earliest(self.deadline, Some(Deadline::after(timeout)));
+        }
+        Ok(())
+    }
+
+    fn full_name(&self) -> &str {
+        self.path.path().trim_start_matches('/')
+    }
+}
+
+/// Makes a call: its response is there as soon as it has headers.
+pub(crate) async fn start(
+    channel: &Channel,
+    mut head: CallHead,
+    payload: Payload,
+) -> Result<Response<ResponseBody>, Status> {
+    head.take_timeout_from_metadata()?;
+    let context = Context::current();
+    head.deadline = Deadline::earliest(head.deadline, context.deadline());
+
+    let span = CallSpan::open(head.full_name(), channel.target(), context.trace());
+    let mut bounds = Bounds::new(head.deadline, context.cancellation());
+    let answer = if head.deadline.is_some_and(Deadline::is_expired) {
+        Err(status::deadline_exceeded())
+    } else {
+        let attempts = retry::run(channel, &head, &payload, &span).instrument(span.span().clone());
+        bounds.run(attempts).await
+    };
+    match answer {
+        Ok(answer) => Ok(ResponseBody::of(answer, payload, bounds, span)),
+        Err(status) => {
+            span.finish(status.code());
+            Err(status)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The channel as a tower service, for clients that tonic generated.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, header, uri::PathAndQuery};
+use http_body::Body;
+use tokio_stream::Stream;
+use tonic::Status;
+
+use super::{
+    CallHead, ResponseBody,
+    replay::{Payload, ReplayBuffer},
+    start,
+};
+use crate::{channel::Channel, policy::AttemptPolicy};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Clients that tonic generated run on a channel, with its deadlines and traces; a `grpc-timeout` that they set is the
+/// call's timeout.
+impl<B> tower_service::Service<Request<B>> for Channel
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let channel = self.clone();
+        let (parts, body) = request.into_parts();
+        let mut metadata = parts.headers;
+        metadata.remove(header::CONTENT_TYPE);
+        let head = CallHead {
+            path: parts
+                .uri
+                .path_and_query()
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+            metadata,
+            deadline: None,
+            attempts: AttemptPolicy::Single,
+        };
+        let payload = Payload::Frames(Arc::new(ReplayBuffer::new(
+            Box::pin(DataOf(Box::pin(body))),
+            None,
+        )));
+        Box::pin(async move { start(&channel, head, payload).await })
+    }
+}
+
+/// The DATA of a body; trailers have no meaning in a request.
+struct DataOf<B>(Pin<Box<B>>);
+
+impl<B> Stream for DataOf<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Item = Result<Bytes, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let frame = match ready!(self.0.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    return Poll::Ready(Some(Err(Status::from_error(error.into()))));
+                }
+                None => return Poll::Ready(None),
+            };
+            if let Ok(data) = frame.into_data() {
+                return Poll::Ready(Some(Ok(data)));
+            }
+        }
+    }
+}

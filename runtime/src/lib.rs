@@ -1,0 +1,69 @@
+//! The runtime of generated Wireloom services.
+//!
+//! Generated clients and servers are thin: they describe each method once and delegate to what is here, which owns
+//! deadlines, retries, tracing, connections and shutdown. Calls speak gRPC over HTTP/2.
+//!
+//! - A client's calls go over a [`Channel`]; a [`Call`] is a value, and awaiting it sends it.
+//! - A [`Server`](server::Server) takes calls from a [`Listener`](server::Listener) to handlers, which are plain
+//!   `async fn`s.
+//! - Inside a handler, the [`Context`] holds the deadline, the trace and the cancellation of the call being served;
+//!   calls made there inherit all three.
+//!
+//! [`Request`], [`Response`], [`Status`], [`Code`] and [`metadata`] are tonic's types.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod channel;
+mod client;
+#[doc(hidden)]
+pub mod codegen;
+mod context;
+mod deadline;
+mod frame;
+mod limits;
+mod method;
+mod policy;
+pub mod server;
+mod spans;
+mod status;
+mod streaming;
+mod trace;
+
+#[doc(hidden)]
+pub use prost;
+#[doc(hidden)]
+pub use prost_types;
+pub use tokio_stream;
+#[cfg(feature = "tonic")]
+#[doc(hidden)]
+pub use tonic;
+pub use tonic::{Code, IntoRequest, IntoStreamingRequest, Request, Response, Status, metadata};
+#[cfg(feature = "tonic")]
+#[doc(hidden)]
+pub use tonic_prost;
+
+pub use self::channel::{Channel, ChannelBuilder};
+pub use self::client::{
+    BidiStreamingCall, Call, ClientStreamingCall, ResponseBody, ServerStreamingCall, UnaryCall,
+};
+pub use self::context::{Context, spawn};
+pub use self::deadline::Deadline;
+pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
+pub use self::policy::{AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy, StatusCodes};
+pub use self::server::{MessageStream, Server};
+pub use self::streaming::Streaming;
+pub use self::trace::{SpanId, TraceContext, TraceId};
+
+/// Includes the code that `wireloom-build` generated in a build script: the whole module tree, whatever the packages.
+///
+/// ```ignore
+/// mod proto {
+///     wireloom::include_protos!();
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_protos {
+    () => {
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/wireloom.rs"));
+    };
+}

@@ -1,0 +1,43 @@
+//! Policies: what a call does when an attempt fails or is slow. Data and arithmetic only; the client acts on them.
+
+mod hedging;
+mod retry;
+mod status_codes;
+
+pub use self::hedging::HedgingPolicy;
+pub(crate) use self::retry::Backoff;
+pub use self::retry::RetryPolicy;
+pub use self::status_codes::StatusCodes;
+
+/// What a method does after an attempt failed, or before it answers: at most one of the two ([gRFC A6]).
+///
+/// [gRFC A6]: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum AttemptPolicy {
+    /// Transparent retries only: an attempt that the server never saw is sent again.
+    #[default]
+    Single,
+    /// Try again after a failure.
+    Retry(RetryPolicy),
+    /// Try again before there is a failure.
+    Hedging(HedgingPolicy),
+}
+
+/// What a policy needs to hold, and does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPolicy(&'static str);
+
+impl InvalidPolicy {
+    pub(crate) const fn reason(self) -> &'static str {
+        self.0
+    }
+}
+
+impl std::fmt::Display for InvalidPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidPolicy {}

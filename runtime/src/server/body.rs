@@ -1,0 +1,108 @@
+//! The bodies of a served call: the request's as it comes in, the reply's as it goes out.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::HeaderMap;
+use http_body::Frame;
+use tokio_stream::Stream;
+use tonic::Status;
+
+use crate::status;
+
+/// The body of a request: message frames.
+pub struct RequestBody(RecvStream);
+
+impl RequestBody {
+    pub(super) fn new(stream: RecvStream) -> Self {
+        Self(stream)
+    }
+
+    pub(crate) fn poll_data(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Bytes, Status>>> {
+        self.0.poll_data(cx).map(|data| {
+            data.map(|data| match data {
+                Ok(data) => {
+                    // An error means that the stream is gone, which the next poll reports.
+                    let _ = self.0.flow_control().release_capacity(data.len());
+                    Ok(data)
+                }
+                Err(error) => Err(status::from_h2(error)),
+            })
+        })
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.get_mut()
+            .poll_data(cx)
+            .map(|data| data.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").finish_non_exhaustive()
+    }
+}
+
+/// Encoded messages that a handler streams.
+pub(super) type Frames = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+
+/// What follows a reply's headers.
+pub(super) enum ReplyBody {
+    /// Nothing: the headers are the trailers.
+    TrailersOnly(Status),
+    /// One message, then the trailers of OK.
+    Message(Bytes),
+    /// Messages, then the trailers of how the stream ended.
+    Messages(Frames),
+    /// A body as tonic makes it, trailers included.
+    #[cfg(feature = "tonic")]
+    Http(tonic::body::Body),
+}
+
+/// What a handler answered, ready to be sent. Made by the methods of [`Call`](super::Call).
+pub struct Reply {
+    pub(super) headers: HeaderMap,
+    pub(super) body: ReplyBody,
+}
+
+impl Reply {
+    pub(super) fn status(status: Status) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            body: ReplyBody::TrailersOnly(status),
+        }
+    }
+}
+
+impl From<Status> for Reply {
+    fn from(status: Status) -> Self {
+        Self::status(status)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! A call as it reaches its service, and the four ways to hand it to a handler.
+
+use std::{fmt, future::Future};
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap};
+use prost::Message;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::body::{Reply, ReplyBody, RequestBody};
+use crate::{
+    frame,
+    method::Method,
+    streaming::{MessageReader, Streaming},
+};
+
+/// What a handler may stream: messages, or the status that the call ends with.
+///
+/// Every such stream that can be sent and owns what it yields is one.
+pub trait MessageStream<T>: Stream<Item = Result<T, Status>> + Send + 'static {}
+
+impl<T, S: Stream<Item = Result<T, Status>> + Send + 'static> MessageStream<T> for S {}
+
+/// A call as it reaches its [`Service`](super::Service).
+///
+/// Generated code looks at its [`path`](Self::path) and hands it, by one of four methods, to a handler.
+pub struct Call {
+    pub(super) head: http::request::Parts,
+    pub(super) body: RequestBody,
+    pub(super) max_receive_message_size: usize,
+}
+
+impl Call {
+    /// The HTTP/2 path (`/helloworld.Greeter/SayHello`).
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// Answers a method with one request and one response.
+    pub async fn unary<Req, Res, F>(
+        self,
+        _: &Method<Req, Res>,
+        handler: impl FnOnce(Request<Req>) -> F,
+    ) -> Reply
+    where
+        Req: Message + Default,
+        Res: Message,
+        F: Future<Output = Result<Response<Res>, Status>>,
+    {
+        let request = match self.receive_one().await.and_then(decode) {
+            Ok(request) => request,
+            Err(status) => return Reply::status(status),
+        };
+        one_message(handler(request).await)
+    }
+
+    /// Answers a method with one request and many responses.
+    pub async fn server_streaming<Req, Res, F, S>(
+        self,
+        _: &Method<Req, Res>,
+        handler: impl FnOnce(Request<Req>) -> F,
+    ) -> Reply
+    where
+        Req: Message + Default,
+        Res: Message + 'static,
+        F: Future<Output = Result<Response<S>, Status>>,
+        S: MessageStream<Res>,
+    {
+        let request = match self.receive_one().await.and_then(decode) {
+            Ok(request) => request,
+            Err(status) => return Reply::status(status),
+        };
+        messages(handler(request).await)
+    }
+
+    /// Answers a method with many requests and one response.
+    pub async fn client_streaming<Req, Res, F>(
+        self,
+        _: &Method<Req, Res>,
+        handler: impl FnOnce(Request<Streaming<Req>>) -> F,
+    ) -> Reply
+    where
+        Res: Message,
+        F: Future<Output = Result<Response<Res>, Status>>,
+    {
+        one_message(handler(self.receive_many()).await)
+    }
+
+    /// Answers a method with many requests and many responses.
+    pub async fn bidi_streaming<Req, Res, F, S>(
+        self,
+        _: &Method<Req, Res>,
+        handler: impl FnOnce(Request<Streaming<Req>>) -> F,
+    ) -> Reply
+    where
+        Res: Message + 'static,
+        F: Future<Output = Result<Response<S>, Status>>,
+        S: MessageStream<Res>,
+    {
+        messages(handler(self.receive_many()).await)
+    }
+
+    /// Answers a method that the service does not have, with UNIMPLEMENTED.
+    pub fn unimplemented(&self) -> Reply {
+        Reply::status(Status::unimplemented(format!(
+            "there is no method {}",
+            self.path()
+        )))
+    }
+
+    fn into_parts(self) -> (MetadataMap, Extensions, MessageReader) {
+        let messages = MessageReader::of_request(self.body, self.max_receive_message_size);
+        (
+            MetadataMap::from_headers(self.head.headers),
+            self.head.extensions,
+            messages,
+        )
+    }
+
+    fn receive_many<Req>(self) -> Request<Streaming<Req>> {
+        let (metadata, extensions, messages) = self.into_parts();
+        Request::from_parts(metadata, extensions, Streaming::new(messages))
+    }
+
+    async fn receive_one(self) -> Result<Request<Bytes>, Status> {
+        let (metadata, extensions, mut messages) = self.into_parts();
+        let message = messages.next().await.transpose()?;
+        let second = messages.next().await.transpose()?;
+        match (message, second) {
+            (Some(message), None) => Ok(Request::from_parts(metadata, extensions, message)),
+            (None, _) => Err(Status::internal("the request ended without a message")),
+            (Some(_), Some(_)) => Err(Status::internal("the request has more than one message")),
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+fn decode<Req: Message + Default>(request: Request<Bytes>) -> Result<Request<Req>, Status> {
+    let (metadata, extensions, message) = request.into_parts();
+    Ok(Request::from_parts(
+        metadata,
+        extensions,
+        frame::decode(message)?,
+    ))
+}
+
+fn one_message<Res: Message>(response: Result<Response<Res>, Status>) -> Reply {
+    let encoded = response.and_then(|response| {
+        let (metadata, message, _) = response.into_parts();
+        Ok((metadata, frame::encode(&message)?))
+    });
+    match encoded {
+        Ok((metadata, frame)) => reply(metadata.into_headers(), ReplyBody::Message(frame)),
+        Err(status) => Reply::status(status),
+    }
+}
+
+fn messages<Res: Message + 'static>(
+    response: Result<Response<impl MessageStream<Res>>, Status>,
+) -> Reply {
+    match response {
+        Ok(response) => {
+            let (metadata, messages, _) = response.into_parts();
+            let frames =
+                messages.map(|message| message.and_then(|message| frame::encode(&message)));
+            reply(
+                metadata.into_headers(),
+                ReplyBody::Messages(Box::pin(frames)),
+            )
+        }
+        Err(status) => Reply::status(status),
+    }
+}
+
+fn reply(headers: HeaderMap, body: ReplyBody) -> Reply {
+    Reply { headers, body }
+}

@@ -1,0 +1,133 @@
+//! Connections: taken from a listener, spoken HTTP/2 with, ended together.
+
+use std::{io, sync::Arc, time::Duration};
+
+use h2::server::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Options, Shutdown,
+    listener::{Accepted, Listener, PeerAddr},
+    router::Router,
+    shutdown::Phases,
+    stream,
+};
+
+/// As on the client: see `channel::connection`.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How long accepting rests after the system refused it, such as for want of file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What all connections of a server share.
+pub(super) struct Shared {
+    pub(super) router: Arc<Router>,
+    pub(super) options: Options,
+    pub(super) phases: Phases,
+    pub(super) calls: TaskTracker,
+}
+
+/// The connections of a server.
+pub(super) struct Connections {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+}
+
+impl Connections {
+    pub(super) fn new(router: Arc<Router>, options: Options) -> Self {
+        let shared = Shared {
+            router,
+            options,
+            phases: Phases::default(),
+            calls: TaskTracker::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Takes connections, for ever.
+    pub(super) async fn accept_from(&self, listener: &Listener) {
+        loop {
+            let shared = Arc::clone(&self.shared);
+            match listener.accept().await {
+                Ok((Accepted::Tcp(io), peer)) => drop(self.tasks.spawn(serve(io, peer, shared))),
+                Ok((Accepted::Unix(io), peer)) => drop(self.tasks.spawn(serve(io, peer, shared))),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(target: "wireloom", %error, "cannot accept connections");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Lets calls end within `timeout`, and cuts off the rest.
+    pub(super) async fn shut_down(self, timeout: Duration) -> Shutdown {
+        self.tasks.close();
+        let calls = &self.shared.calls;
+        self.shared
+            .phases
+            .run(timeout, self.tasks.wait(), || calls.len())
+            .await
+    }
+}
+
+/// Whether the peer went away before its connection was taken.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | InvalidInput | NotConnected
+    )
+}
+
+async fn serve<T: AsyncRead + AsyncWrite + Unpin>(io: T, peer: PeerAddr, shared: Arc<Shared>) {
+    let closed = shared.phases.closed();
+    tokio::select! {
+        served = serve_http2(io, peer, &shared) => if let Err(error) = served {
+            tracing::debug!(target: "wireloom", ?peer, %error, "connection ended");
+        },
+        () = closed.cancelled() => {}
+    }
+}
+
+async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
+    io: T,
+    peer: PeerAddr,
+    shared: &Arc<Shared>,
+) -> Result<(), h2::Error> {
+    let draining: CancellationToken = shared.phases.draining();
+    let draining = draining.cancelled();
+    tokio::pin!(draining);
+
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(shared.options.max_concurrent_streams);
+    let mut connection = tokio::select! {
+        connection = builder.handshake(io) => connection?,
+        // A peer that has not said a word yet has no call to lose.
+        () = &mut draining => return Ok(()),
+    };
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => match accepted {
+                Some(accepted) => {
+                    let (request, respond) = accepted?;
+                    shared.calls.spawn(stream::serve(Arc::clone(shared), request, respond, peer));
+                }
+                None => return Ok(()),
+            },
+            () = &mut draining, if !is_draining => {
+                is_draining = true;
+                connection.graceful_shutdown();
+            }
+        }
+    }
+}

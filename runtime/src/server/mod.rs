@@ -1,0 +1,140 @@
+//! The server's stack, outermost first: accept -> HTTP/2 -> call span -> deadline and cancellation -> dispatch ->
+//! handler.
+
+mod body;
+mod call;
+mod connection;
+mod listener;
+mod router;
+mod shutdown;
+mod stream;
+#[cfg(feature = "tonic")]
+mod tower;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tonic::Status;
+
+pub use self::body::{Reply, RequestBody};
+pub use self::call::{Call, MessageStream};
+pub use self::listener::{Listener, PeerAddr, Target};
+pub use self::router::Service;
+#[cfg(feature = "tonic")]
+pub use self::tower::serve_tower;
+use self::{connection::Connections, router::Router};
+use crate::limits::MAX_RECEIVE_MESSAGE_SIZE;
+
+/// Serves gRPC over HTTP/2.
+///
+/// ```no_run
+/// # struct Greeter;
+/// # impl wireloom::server::Service for Greeter {
+/// #     const NAME: &'static str = "helloworld.Greeter";
+/// #     async fn call(&self, call: wireloom::server::Call) -> wireloom::server::Reply { call.unimplemented() }
+/// # }
+/// # async fn example(stop: impl std::future::Future<Output = ()>) -> Result<(), wireloom::Status> {
+/// use std::time::Duration;
+/// use wireloom::server::{Listener, Server};
+///
+/// let listener = Listener::bind("0.0.0.0:50051").await?;
+/// let shutdown = Server::builder()
+///     .shutdown_timeout(Duration::from_secs(10))
+///     .add_service(Greeter)
+///     .serve_with_shutdown(listener, stop)
+///     .await?;
+/// println!("{} calls were cut off", shutdown.cut_off_calls);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a server does nothing until it serves"]
+pub struct Server {
+    router: Router,
+    options: Options,
+}
+
+#[derive(Clone, Debug)]
+struct Options {
+    shutdown_timeout: Duration,
+    max_receive_message_size: usize,
+    max_concurrent_streams: u32,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// The calls that had not ended within the shutdown timeout; each ended with UNAVAILABLE. Zero when all drained.
+    pub cut_off_calls: usize,
+}
+
+impl Server {
+    /// Starts a server without services.
+    pub fn builder() -> Self {
+        let options = Options {
+            shutdown_timeout: Duration::from_secs(30),
+            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
+            max_concurrent_streams: 1024,
+        };
+        Self {
+            router: Router::default(),
+            options,
+        }
+    }
+
+    /// Adds a service; one of the same name is replaced.
+    pub fn add_service(mut self, service: impl Service) -> Self {
+        self.router.add(service);
+        self
+    }
+
+    /// How long calls may go on once the server shuts down, before they are cut off with UNAVAILABLE. The default is
+    /// 30 seconds; zero cuts them off at once.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.options.shutdown_timeout = timeout;
+        self
+    }
+
+    /// The largest message that is accepted, in bytes. The default is 4 MiB.
+    pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
+        self.options.max_receive_message_size = bytes;
+        self
+    }
+
+    /// The most calls that one connection may have under way. The default is 1024.
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.options.max_concurrent_streams = streams;
+        self
+    }
+
+    /// Serves until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// None today: what fails for one connection ends that connection alone.
+    pub async fn serve(self, listener: Listener) -> Result<Shutdown, Status> {
+        self.serve_with_shutdown(listener, std::future::pending())
+            .await
+    }
+
+    /// Serves until `signal` is ready, then shuts down: stops accepting, tells peers to go away, lets calls end within
+    /// the [`shutdown_timeout`](Self::shutdown_timeout), and cuts off the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_with_shutdown(
+        self,
+        listener: Listener,
+        signal: impl Future<Output = ()>,
+    ) -> Result<Shutdown, Status> {
+        let shutdown_timeout = self.options.shutdown_timeout;
+        let connections = Connections::new(Arc::new(self.router), self.options);
+        tokio::select! {
+            () = connections.accept_from(&listener) => {}
+            () = signal => {}
+        }
+        drop(listener);
+        Ok(connections.shut_down(shutdown_timeout).await)
+    }
+}

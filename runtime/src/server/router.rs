@@ -1,0 +1,56 @@
+//! Services by name.
+
+use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc};
+
+use super::{Call, Reply};
+
+/// What generated code implements: a service that answers calls of its methods.
+pub trait Service: Send + Sync + 'static {
+    /// Package and name as on the wire (`helloworld.Greeter`).
+    const NAME: &'static str;
+
+    /// Answers one call.
+    fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
+}
+
+/// [`Service`] without its types.
+trait ErasedService: Send + Sync {
+    fn call<'a>(&'a self, call: Call) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+}
+
+impl<S: Service> ErasedService for S {
+    fn call<'a>(&'a self, call: Call) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        Box::pin(Service::call(self, call))
+    }
+}
+
+/// The services of a server.
+#[derive(Clone, Default)]
+pub(super) struct Router {
+    services: HashMap<&'static str, Arc<dyn ErasedService>>,
+}
+
+impl Router {
+    pub(super) fn add<S: Service>(&mut self, service: S) {
+        self.services.insert(S::NAME, Arc::new(service));
+    }
+
+    /// Answers `call` by the service that its path names.
+    pub(super) async fn call(&self, call: Call) -> Reply {
+        let service = call
+            .path()
+            .strip_prefix('/')
+            .and_then(|path| path.rsplit_once('/'))
+            .map(|(name, _)| name);
+        match service.and_then(|name| self.services.get(name)) {
+            Some(service) => service.call(call).await,
+            None => call.unimplemented(),
+        }
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.services.keys()).finish()
+    }
+}

@@ -1,0 +1,59 @@
+//! The phases of a shutdown: draining, cut-off, closed.
+
+use std::{future::Future, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Shutdown;
+
+/// How long cut-off calls' last frames may take to leave before their connections are closed.
+const FLUSH_TIME: Duration = Duration::from_millis(250);
+
+/// Which phase of its shutdown a server has reached; each is a token that fires.
+#[derive(Debug, Default)]
+pub(super) struct Phases {
+    draining: CancellationToken,
+    cut_off: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl Phases {
+    /// Peers are told to go away; calls go on.
+    pub(super) fn draining(&self) -> CancellationToken {
+        self.draining.clone()
+    }
+
+    /// Calls end, with UNAVAILABLE.
+    pub(super) fn cut_off(&self) -> &CancellationToken {
+        &self.cut_off
+    }
+
+    /// Connections end, whatever they still have to say.
+    pub(super) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// Goes through the phases until `drained`, which waits for all connections, is ready.
+    pub(super) async fn run(
+        &self,
+        timeout: Duration,
+        drained: impl Future<Output = ()>,
+        calls_left: impl Fn() -> usize,
+    ) -> Shutdown {
+        tokio::pin!(drained);
+        self.draining.cancel();
+        if tokio::time::timeout(timeout, &mut drained).await.is_ok() {
+            return Shutdown { cut_off_calls: 0 };
+        }
+        let cut_off_calls = calls_left();
+        self.cut_off.cancel();
+        if tokio::time::timeout(FLUSH_TIME, &mut drained)
+            .await
+            .is_err()
+        {
+            self.closed.cancel();
+            drained.await;
+        }
+        Shutdown { cut_off_calls }
+    }
+}

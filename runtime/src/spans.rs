@@ -1,0 +1,164 @@
+//! The spans of a call: one for the call, one for each attempt, one on the server.
+//!
+//! Fields follow [OpenTelemetry's conventions for RPC spans] and [gRFC A72]; `otel.name` and `otel.kind` are what
+//! tracing-opentelemetry reads. Ids are those of the `traceparent` on the wire.
+//!
+//! [OpenTelemetry's conventions for RPC spans]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+//! [gRFC A72]: https://github.com/grpc/proposal/blob/master/A72-open-telemetry-tracing.md
+
+use std::fmt;
+
+use tonic::Code;
+use tracing::{Span, field};
+
+use crate::{status::code_name, trace::TraceContext};
+
+/// The span of a call, on the client.
+#[derive(Clone, Debug)]
+pub(crate) struct CallSpan {
+    span: Span,
+    trace: TraceContext,
+}
+
+impl CallSpan {
+    /// Opens the span of a call to `method`, below `parent` where the caller is serving a call itself.
+    pub(crate) fn open(
+        method: &str,
+        server: &dyn fmt::Display,
+        parent: Option<&TraceContext>,
+    ) -> Self {
+        let trace = parent.map_or_else(TraceContext::root, TraceContext::child);
+        let span = tracing::info_span!(
+            target: "wireloom",
+            "call",
+            otel.name = method,
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            rpc.system.name = "grpc",
+            rpc.method = method,
+            rpc.response.status_code = field::Empty,
+            server.address = %server,
+            "error.type" = field::Empty,
+            trace_id = %trace.trace_id(),
+            span_id = %trace.span_id(),
+            parent_span_id = parent.map(|parent| field::display(parent.span_id())),
+        );
+        let trace = trace.recorded_by(&span);
+        Self { span, trace }
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Opens the span of one attempt.
+    pub(crate) fn attempt(&self, previous_attempts: u32, transparent: bool) -> AttemptSpan {
+        let trace = self.trace.child();
+        let span = tracing::info_span!(
+            target: "wireloom",
+            parent: &self.span,
+            "attempt",
+            otel.kind = "internal",
+            otel.status_code = field::Empty,
+            rpc.response.status_code = field::Empty,
+            "error.type" = field::Empty,
+            "previous-rpc-attempts" = previous_attempts,
+            "transparent-retry" = transparent,
+            trace_id = %trace.trace_id(),
+            span_id = %trace.span_id(),
+        );
+        AttemptSpan { span, trace }
+    }
+
+    pub(crate) fn finish(&self, code: Code) {
+        let failed = code != Code::Ok;
+        finish(&self.span, code, failed);
+    }
+}
+
+/// The span of one attempt; its id is the parent of the server's span.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptSpan {
+    span: Span,
+    trace: TraceContext,
+}
+
+impl AttemptSpan {
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    pub(crate) fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    pub(crate) fn finish(&self, code: Code) {
+        finish(&self.span, code, code != Code::Ok);
+    }
+}
+
+/// The span of a call, on the server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerSpan {
+    span: Span,
+    trace: TraceContext,
+}
+
+impl ServerSpan {
+    /// Opens the span of a call to `method`, below the caller's where its `traceparent` came along.
+    pub(crate) fn open(method: &str, caller: Option<&TraceContext>) -> Self {
+        let trace = caller.map_or_else(TraceContext::root, TraceContext::child);
+        let span = tracing::info_span!(
+            target: "wireloom",
+            "serve",
+            otel.name = method,
+            otel.kind = "server",
+            otel.status_code = field::Empty,
+            rpc.system.name = "grpc",
+            rpc.method = method,
+            rpc.response.status_code = field::Empty,
+            "error.type" = field::Empty,
+            trace_id = %trace.trace_id(),
+            span_id = %trace.span_id(),
+            parent_span_id = caller.map(|caller| field::display(caller.span_id())),
+        );
+        let trace = trace.recorded_by(&span);
+        Self { span, trace }
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    pub(crate) fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    pub(crate) fn finish(&self, code: Code) {
+        finish(&self.span, code, is_server_error(code));
+    }
+}
+
+/// The codes that are the server's fault, by OpenTelemetry's conventions; others are the caller's.
+fn is_server_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+fn finish(span: &Span, code: Code, failed: bool) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("rpc.response.status_code", code_name(code));
+    if failed {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", code_name(code));
+    }
+}

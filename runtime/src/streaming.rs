@@ -1,0 +1,173 @@
+//! Messages that come in: responses on the client, requests on the server.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use prost::Message;
+use tokio_stream::Stream;
+use tonic::{Status, metadata::MetadataMap};
+
+use crate::{
+    client::ResponseBody,
+    frame::{self, FrameReader},
+    server::RequestBody,
+};
+
+/// A stream of messages that come in: responses on the client, requests on the server.
+///
+/// It ends with `None` where the other side ended it well, and with an error that says how the call ended where not.
+/// On the client, dropping it before its end cancels the call.
+pub struct Streaming<T> {
+    messages: MessageReader,
+    message: PhantomData<fn() -> T>,
+}
+
+impl<T> Streaming<T> {
+    pub(crate) fn new(messages: MessageReader) -> Self {
+        Self {
+            messages,
+            message: PhantomData,
+        }
+    }
+}
+
+impl<T: Message + Default> Streaming<T> {
+    /// The next message; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// The status that the call ended with; INTERNAL for what cannot be decoded.
+    pub async fn message(&mut self) -> Result<Option<T>, Status> {
+        poll_fn(|cx| self.poll_message(cx)).await.transpose()
+    }
+
+    /// The trailers' metadata, once the stream has ended; whatever messages are left are read and thrown away.
+    ///
+    /// # Errors
+    ///
+    /// The status that the call ended with.
+    pub async fn trailers(&mut self) -> Result<MetadataMap, Status> {
+        while self.messages.next().await.transpose()?.is_some() {}
+        Ok(MetadataMap::from_headers(self.messages.take_trailers()))
+    }
+
+    fn poll_message(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> {
+        let message = ready!(self.messages.poll_next(cx));
+        Poll::Ready(message.map(|message| {
+            message
+                .and_then(frame::decode)
+                .map_err(|status| self.messages.fail(status))
+        }))
+    }
+}
+
+impl<T: Message + Default> Stream for Streaming<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_message(cx)
+    }
+}
+
+impl<T> fmt::Debug for Streaming<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streaming").finish_non_exhaustive()
+    }
+}
+
+/// The encoded messages of a body, whichever side it comes from.
+pub(crate) struct MessageReader {
+    source: Source,
+    frames: FrameReader,
+    trailers: HeaderMap,
+}
+
+enum Source {
+    Response(Box<ResponseBody>),
+    Request(RequestBody),
+    Ended,
+}
+
+impl MessageReader {
+    pub(crate) fn of_response(body: ResponseBody, max_message_size: usize) -> Self {
+        Self::new(Source::Response(Box::new(body)), max_message_size)
+    }
+
+    pub(crate) fn of_request(body: RequestBody, max_message_size: usize) -> Self {
+        Self::new(Source::Request(body), max_message_size)
+    }
+
+    fn new(source: Source, max_message_size: usize) -> Self {
+        Self {
+            source,
+            frames: FrameReader::new(max_message_size),
+            trailers: HeaderMap::new(),
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Status>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Bytes, Status>>> {
+        loop {
+            match self.frames.next() {
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Ok(None) => {}
+                Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
+            }
+            let data = match &mut self.source {
+                Source::Response(body) => ready!(body.poll_data(cx)),
+                Source::Request(body) => ready!(body.poll_data(cx)),
+                Source::Ended => return Poll::Ready(None),
+            };
+            match data {
+                Some(Ok(data)) => self.frames.push(data),
+                Some(Err(status)) => return Poll::Ready(Some(Err(self.fail(status)))),
+                None => {
+                    return ready!(self.poll_end(cx))
+                        .map_or(Poll::Ready(None), |error| Poll::Ready(Some(Err(error))));
+                }
+            }
+        }
+    }
+
+    /// The end of the messages: an error where the call did not end well.
+    fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Status>> {
+        if let Source::Response(body) = &mut self.source {
+            match ready!(body.poll_trailers(cx)) {
+                Ok(trailers) => self.trailers = trailers,
+                Err(status) => return Poll::Ready(Some(self.fail(status))),
+            }
+        }
+        if !self.frames.is_empty() {
+            return Poll::Ready(Some(
+                self.fail(Status::internal("the stream ended inside a message")),
+            ));
+        }
+        self.source = Source::Ended;
+        Poll::Ready(None)
+    }
+
+    /// Ends the stream with an error.
+    pub(crate) fn fail(&mut self, status: Status) -> Status {
+        match std::mem::replace(&mut self.source, Source::Ended) {
+            Source::Response(mut body) => body.fail(status),
+            Source::Request(_) | Source::Ended => status,
+        }
+    }
+
+    pub(crate) fn take_trailers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.trailers)
+    }
+}
