@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::{env, fs};
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    wireloom_build::compile_protos("proto/probe.proto")?;
     println!("cargo::rerun-if-changed=golden");
     let golden = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("Cargo sets it")).join("golden");
     let mut cases: Vec<_> = fs::read_dir(golden)?.collect::<Result<_, _>>()?;
@@ -21,5 +22,6 @@ fn main() -> std::io::Result<()> {
         }
     }
     let out = Path::new(&env::var("OUT_DIR").expect("Cargo sets it")).join("goldens.rs");
-    fs::write(out, modules)
+    fs::write(out, modules)?;
+    Ok(())
 }

@@ -154,7 +154,8 @@ impl Builder {
 
     /// Changes how prost-build makes the messages: attributes, `bytes::Bytes`, maps that are sorted.
     ///
-    /// The paths of prost itself are set already; output folders and files that are set here have no effect.
+    /// `extern_path` makes stubs use the types of another crate, too. The paths of prost itself are set already; output
+    /// folders and a service generator that are set here have no effect.
     pub fn prost(mut self, customize: impl FnOnce(&mut ProstConfig) + 'static) -> Self {
         self.prost = Some(Box::new(customize));
         self

@@ -44,6 +44,7 @@ mod render;
 mod source;
 mod suggest;
 mod syntax;
+mod text_format;
 mod tonic_stubs;
 
 use std::path::{Path, PathBuf};
@@ -129,9 +130,11 @@ fn pipeline<T>(
 ) -> Result<(T, Vec<PathBuf>), Error> {
     let templates = Templates::load(run.templates.as_deref())?;
     let loaded = load::load(&run.sources)?;
-    let model = lower::lower(&loaded, &run.config)?;
+    let mut model = lower::lower(&loaded, &run.config)?;
+    let messages = messages::messages(&loaded, run.prost)?;
+    messages.resolve(&mut model);
 
-    let mut modules = messages::messages(&loaded, run.prost)?;
+    let mut modules = messages.modules;
     for package in model
         .packages
         .iter()

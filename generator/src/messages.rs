@@ -1,18 +1,30 @@
 //! Descriptors to Rust messages, by prost-build.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
-use prost_build::{Config, Module};
+use prost_build::{Config, Module, Service, ServiceGenerator};
 use prost_types::FileDescriptorProto;
 
 use crate::error::Error;
 use crate::load::Loaded;
 use crate::lower::docs;
+use crate::model::Model;
+use crate::modules::Modules;
 
-/// The modules that packages become, and the text of their messages and enums.
-pub(crate) type Messages = BTreeMap<Vec<String>, String>;
+/// What prost-build made.
+pub(crate) struct Messages {
+    /// The text of each package's messages and enums, by the module that the package becomes.
+    pub(crate) modules: Modules,
+    /// The types of requests and responses, where methods are.
+    types: Rc<RefCell<Types>>,
+}
+
+/// The Rust types of a method's request and response, by the method's path.
+type Types = HashMap<String, [String; 2]>;
 
 /// The line that stands for a comment while prost-build works: it would escape what is rustdoc already.
 const PLACEHOLDER: &str = "@wireloom-comment-";
@@ -50,6 +62,8 @@ pub(crate) fn messages(
         .prost_path("::wireloom::prost")
         .prost_types_path("::wireloom::prost_types");
     customize(&mut config);
+    let types = Rc::<RefCell<Types>>::default();
+    config.service_generator(Box::new(TypesOfMethods(types.clone())));
 
     // prost-build panics on what it cannot do, such as two enum values of one name.
     let generated = catch_unwind(AssertUnwindSafe(|| config.generate(requests)))
@@ -63,14 +77,46 @@ pub(crate) fn messages(
             Error::new("prost-build cannot generate the messages").with_cause(error)
         })?;
 
-    let mut messages = Messages::new();
+    let mut modules = Modules::new();
     for (module, text) in generated {
         if module.parts().ne([UNWANTED]) {
             let path = module.parts().map(str::to_owned).collect();
-            messages.insert(path, comments.put_back(&text));
+            modules.insert(path, comments.put_back(&text));
         }
     }
-    Ok(messages)
+    Ok(Messages { modules, types })
+}
+
+impl Messages {
+    /// Puts prost-build's paths of types into the model: an `extern_path` makes them others than lowering knows.
+    pub(crate) fn resolve(&self, model: &mut Model) {
+        let types = self.types.borrow();
+        let services = model
+            .packages
+            .iter_mut()
+            .flat_map(|package| &mut package.services);
+        for method in services.flat_map(|service| &mut service.methods) {
+            if let Some([request, response]) = types.get(&method.path) {
+                method.request.rust_path.clone_from(request);
+                method.response.rust_path.clone_from(response);
+            }
+        }
+    }
+}
+
+/// Writes nothing for services, and notes their types.
+struct TypesOfMethods(Rc<RefCell<Types>>);
+
+impl ServiceGenerator for TypesOfMethods {
+    fn generate(&mut self, service: Service, _: &mut String) {
+        let dot = if service.package.is_empty() { "" } else { "." };
+        let name = format!("{}{dot}{}", service.package, service.proto_name);
+        let methods = service.methods.into_iter();
+        self.0.borrow_mut().extend(methods.map(|method| {
+            let path = format!("/{name}/{}", method.proto_name);
+            (path, [method.input_type, method.output_type])
+        }));
+    }
 }
 
 /// A module that no package can become.
