@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     marker::PhantomData,
     pin::Pin,
     task::{Context as TaskContext, Poll, ready},
@@ -89,7 +89,12 @@ pub(crate) struct MessageReader {
     trailers: HeaderMap,
 }
 
+/// The start of a call: the response's metadata, and its messages.
+pub(crate) type Opening =
+    Pin<Box<dyn Future<Output = Result<(MetadataMap, MessageReader), Status>> + Send>>;
+
 enum Source {
+    Opening(Opening),
     Response(Box<ResponseBody>),
     Request(RequestBody),
     Ended,
@@ -98,6 +103,11 @@ enum Source {
 impl MessageReader {
     pub(crate) fn of_response(body: ResponseBody, max_message_size: usize) -> Self {
         Self::new(Source::Response(Box::new(body)), max_message_size)
+    }
+
+    /// The messages of a call that starts when the first is asked for.
+    pub(crate) fn opening(opening: Opening) -> Self {
+        Self::new(Source::Opening(opening), 0)
     }
 
     pub(crate) fn of_request(body: RequestBody, max_message_size: usize) -> Self {
@@ -127,6 +137,13 @@ impl MessageReader {
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
             let data = match &mut self.source {
+                Source::Opening(opening) => {
+                    match ready!(opening.as_mut().poll(cx)) {
+                        Ok((_, messages)) => *self = messages,
+                        Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
+                    }
+                    continue;
+                }
                 Source::Response(body) => ready!(body.poll_data(cx)),
                 Source::Request(body) => ready!(body.poll_data(cx)),
                 Source::Ended => return Poll::Ready(None),
@@ -163,7 +180,7 @@ impl MessageReader {
     pub(crate) fn fail(&mut self, status: Status) -> Status {
         match std::mem::replace(&mut self.source, Source::Ended) {
             Source::Response(mut body) => body.fail(status),
-            Source::Request(_) | Source::Ended => status,
+            Source::Opening(_) | Source::Request(_) | Source::Ended => status,
         }
     }
 

@@ -14,10 +14,10 @@ const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
 
 /// Options of a [`Channel`]; made by [`Channel::builder`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a builder does nothing until `connect` or `lazy`"]
 pub struct ChannelBuilder {
-    target: String,
+    target: Result<Target, Status>,
     authority: Option<String>,
     user_agent: Option<String>,
     connect_timeout: Duration,
@@ -28,8 +28,17 @@ pub struct ChannelBuilder {
 
 impl ChannelBuilder {
     pub(super) fn new(target: &str) -> Self {
+        Self::to(target.parse())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scripted(peer: Arc<crate::client::scripted_peer::Peer>) -> Self {
+        Self::to(Ok(Target::Scripted(peer)))
+    }
+
+    fn to(target: Result<Target, Status>) -> Self {
         Self {
-            target: target.to_owned(),
+            target,
             authority: None,
             user_agent: None,
             connect_timeout: Duration::from_secs(20),
@@ -91,7 +100,7 @@ impl ChannelBuilder {
     ///
     /// INVALID_ARGUMENT for what is no target, no authority, or no product.
     pub fn lazy(self) -> Result<Channel, Status> {
-        let target: Target = self.target.parse()?;
+        let target = self.target?;
         let authority = match &self.authority {
             Some(authority) => authority.parse::<Authority>().map_err(|error| {
                 Status::invalid_argument(format!("invalid authority {authority:?}: {error}"))

@@ -182,6 +182,8 @@ async fn connect(target: &Target) -> Result<(Connection, AbortHandle), Status> {
         Target::Unix(path) => {
             handshake(UnixStream::connect(path).await.map_err(unreachable)?).await
         }
+        #[cfg(test)]
+        Target::Scripted(peer) => handshake(peer.connect().map_err(unreachable)?).await,
     }
 }
 

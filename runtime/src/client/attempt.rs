@@ -38,16 +38,16 @@ pub(crate) struct Answer {
 
 /// An attempt that ended before it had response headers.
 pub(crate) enum Failure {
-    /// No handler can have seen it: the stream never opened, or the server refused it unprocessed.
+    /// The server did not process it: the connection went away as the stream opened, or the server refused it.
     Unprocessed(Status),
-    /// The server may have acted on it.
-    Processed(Status),
+    /// It is for the policy: there is no connection to be had, or the server may have acted on it.
+    Failed(Status),
 }
 
 impl Failure {
     pub(crate) fn into_status(self) -> Status {
         match self {
-            Self::Unprocessed(status) | Self::Processed(status) => status,
+            Self::Unprocessed(status) | Self::Failed(status) => status,
         }
     }
 }
@@ -71,7 +71,7 @@ pub(crate) async fn send(
             span,
         }),
         Err(failure) => {
-            let (Failure::Unprocessed(status) | Failure::Processed(status)) = &failure;
+            let (Failure::Unprocessed(status) | Failure::Failed(status)) = &failure;
             span.finish(status.code());
             Err(failure)
         }
@@ -87,7 +87,7 @@ async fn exchange(
     previous_attempts: u32,
     span: &AttemptSpan,
 ) -> Result<Exchanged, Failure> {
-    let mut connection = channel.pick().await.map_err(Failure::Unprocessed)?;
+    let mut connection = channel.pick().await.map_err(Failure::Failed)?;
     let request = request(channel, head, previous_attempts, span);
     let (response, upload) =
         open(&mut connection, request, payload).map_err(Failure::Unprocessed)?;
@@ -96,12 +96,12 @@ async fn exchange(
         Err(error) => {
             return Err(payload
                 .take_error()
-                .map_or_else(|| classify(error), Failure::Processed));
+                .map_or_else(|| classify(error), Failure::Failed));
         }
     };
     read_head(response)
         .map(|(headers, body)| (headers, body, upload))
-        .map_err(Failure::Processed)
+        .map_err(Failure::Failed)
 }
 
 /// The request's head, as the attempt sends it.
@@ -162,7 +162,7 @@ fn classify(error: h2::Error) -> Failure {
     if unprocessed {
         Failure::Unprocessed(status)
     } else {
-        Failure::Processed(status)
+        Failure::Failed(status)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{
     frame,
     method::{Method, MethodDescriptor},
     policy::{AttemptPolicy, RetryPolicy},
-    streaming::{MessageReader, Streaming},
+    streaming::{MessageReader, Opening, Streaming},
 };
 
 /// A call of a method with one request and one response. Awaiting it sends it.
@@ -212,6 +212,19 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     }
 }
 
+impl<Req, Res> Call<Req, Res, ManyResponses> {
+    /// The stream of responses at once, without waiting for the server's first word. The call is sent when the first
+    /// message is asked for; an error to start it is that message.
+    ///
+    /// A server answers a stream with its first message, and not before. So a caller that has to send before the server
+    /// has anything to say, and sends from the same task, opens the call; awaiting it would wait for ever.
+    pub fn open(self) -> Streaming<Res> {
+        let (channel, method) = (self.channel, self.method);
+        let opening = async move { self.outgoing?.send(channel, method).await };
+        Streaming::new(MessageReader::opening(Box::pin(opening)))
+    }
+}
+
 impl<Req, Res, Shape> fmt::Debug for Call<Req, Res, Shape> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
@@ -338,12 +351,10 @@ impl<Res> fmt::Debug for ResponseFuture<Res> {
     }
 }
 
-type Started = Result<(MetadataMap, MessageReader), Status>;
-
 /// A call under way; it gives its stream of responses.
 #[must_use = "futures do nothing unless polled"]
 pub struct StreamingFuture<Res> {
-    sending: Pin<Box<dyn Future<Output = Started> + Send>>,
+    sending: Opening,
     message: PhantomData<fn() -> Res>,
 }
 

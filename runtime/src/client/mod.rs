@@ -9,7 +9,11 @@ mod call;
 mod replay;
 mod response;
 mod retry;
+#[cfg(test)]
+pub(crate) mod scripted_peer;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use http::{HeaderMap, Response, uri::PathAndQuery};
 use tonic::Status;
