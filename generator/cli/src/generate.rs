@@ -1,0 +1,66 @@
+//! `wireloom generate`: writes Rust code, or says how what is on disk differs.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use miette::{Report, miette};
+use wireloom_build::{Builder, Drift};
+
+use crate::Outcome;
+use crate::args::GenerateArgs;
+use crate::output::{self, counted};
+
+const CONFIG: &str = "wireloom.toml";
+
+pub(crate) fn run(args: GenerateArgs) -> Result<Outcome, Report> {
+    let builder = args.output.apply(args.input.into_builder()?);
+    if args.check {
+        return check(builder);
+    }
+    let done = builder.generate()?;
+    for path in &done.written {
+        output::line(format_args!("wrote {}", path.display()))?;
+    }
+    for path in &done.removed {
+        output::line(format_args!(
+            "removed {}, which nothing asks for any more",
+            path.display()
+        ))?;
+    }
+    output::line(format_args!(
+        "wrote {}, unchanged {}",
+        done.written.len(),
+        done.unchanged.len()
+    ))?;
+    Ok(Outcome::Done)
+}
+
+fn check(builder: Builder) -> Result<Outcome, Report> {
+    let drift: Drift = builder.check()?;
+    if drift.is_empty() {
+        output::line("up to date")?;
+        return Ok(Outcome::Done);
+    }
+    output::text(drift.to_string())?;
+    output::line(format_args!(
+        "\n{} out of date: run the command again without --check",
+        counted(drift.paths().count(), "file is", "files are")
+    ))?;
+    Ok(Outcome::Drift)
+}
+
+/// The nearest `wireloom.toml`, in the working folder or one above it, as Cargo looks for its manifest.
+pub(crate) fn find_config() -> Result<PathBuf, Report> {
+    if Path::new(CONFIG).is_file() {
+        return Ok(CONFIG.into());
+    }
+    let here =
+        env::current_dir().map_err(|error| miette!("the working folder is unknown: {error}"))?;
+    here.ancestors().map(|folder| folder.join(CONFIG)).find(|path| path.is_file()).ok_or_else(|| {
+        miette!(
+            help = "name the protos: `wireloom generate proto/greeter.proto --out src/gen`; or name a wireloom.toml with --config",
+            "no proto was named, and there is no {CONFIG} in {} or a folder above it",
+            here.display()
+        )
+    })
+}
