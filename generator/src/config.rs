@@ -1,0 +1,341 @@
+//! `wireloom.toml`: what to generate, and policies per package, service and method.
+//!
+//! The file is read by hand rather than with serde's derive, so that every error has a place and a suggestion, and all
+//! errors are reported at once. Whether what it names exists in the protos, `lower` knows.
+
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::source::Source;
+use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, Written};
+use table::Table;
+
+/// Which stubs are rendered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stubs {
+    /// Wireloom's own clients and servers.
+    #[default]
+    Wireloom,
+    /// tonic-build's clients and servers, on Wireloom's channel: for code written for tonic.
+    Tonic,
+}
+
+/// What a `wireloom.toml` says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Config {
+    /// The table `[generate]`.
+    pub(crate) generate: Generate,
+    /// The tables `[packages."name"]`.
+    pub(crate) packages: Vec<Scope>,
+    /// The tables `[services."package.Name"]`.
+    pub(crate) services: Vec<Scope>,
+    /// The tables `[methods."package.Service/Name"]`.
+    pub(crate) methods: Vec<Scope>,
+}
+
+/// What to read and what to write; the paths are relative to the working directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Generate {
+    pub(crate) protos: Vec<PathBuf>,
+    pub(crate) includes: Vec<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
+    pub(crate) templates: Option<PathBuf>,
+    pub(crate) stubs: Option<Stubs>,
+    pub(crate) client: Option<bool>,
+    pub(crate) server: Option<bool>,
+    pub(crate) descriptor_set: Option<PathBuf>,
+    pub(crate) protoc: Option<PathBuf>,
+}
+
+/// What is set for one package, service or method.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// The name that the table is for.
+    pub(crate) name: Written<String>,
+    /// The table, as the file spells it (`methods."helloworld.Greeter/SayHello"`).
+    pub(crate) key: String,
+    /// The name in Rust; packages have none.
+    pub(crate) rust_name: Option<Written<String>>,
+    /// The policy.
+    pub(crate) policy: Policy,
+}
+
+impl Config {
+    /// Reads a `wireloom.toml`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no TOML, or has keys or values that it may not have; all of those are reported.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Error::new(format!("cannot read `{}`", path.display())).with_cause(error)
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&Source::new(path.display().to_string(), text), folder)
+    }
+
+    /// Parses the text of a `wireloom.toml` in a folder.
+    fn parse(source: &Source, folder: &Path) -> Result<Self, Error> {
+        let mut errors = Vec::new();
+        let config = Table::parse(source, &mut errors)
+            .map(|file| Self::from_file(file, folder, &mut errors));
+        match Error::all(errors) {
+            Some(error) => Err(error),
+            None => Ok(config.unwrap_or_default()),
+        }
+    }
+
+    fn from_file(mut file: Table<'_>, folder: &Path, errors: &mut Vec<Error>) -> Self {
+        let generate = file.table("generate", errors);
+        let config = Self {
+            generate: generate
+                .map(|table| Generate::from_table(table, folder, errors))
+                .unwrap_or_default(),
+            packages: scopes(&mut file, "packages", errors),
+            services: scopes(&mut file, "services", errors),
+            methods: scopes(&mut file, "methods", errors),
+        };
+        file.finish(errors);
+        config
+    }
+}
+
+impl Generate {
+    fn from_table(mut table: Table<'_>, folder: &Path, errors: &mut Vec<Error>) -> Self {
+        let mut path = |table: &mut Table<'_>, key| {
+            let path = table.string(key, errors)?;
+            Some(folder.join(path.value))
+        };
+        let out = path(&mut table, "out");
+        let templates = path(&mut table, "templates");
+        let descriptor_set = path(&mut table, "descriptor_set");
+        // The name of a program without a folder is looked up in PATH.
+        let protoc =
+            table
+                .string("protoc", errors)
+                .map(|protoc| match protoc.value.contains(['/', '\\']) {
+                    true => folder.join(protoc.value),
+                    false => PathBuf::from(protoc.value),
+                });
+        let mut paths = |key| -> Vec<PathBuf> {
+            table
+                .strings(key, errors)
+                .into_iter()
+                .map(|path| folder.join(path.value))
+                .collect()
+        };
+        let (protos, includes) = (paths("protos"), paths("includes"));
+        let stubs = table
+            .string("stubs", errors)
+            .and_then(|stubs| match stubs.value.as_str() {
+                "wireloom" => Some(Stubs::Wireloom),
+                "tonic" => Some(Stubs::Tonic),
+                other => {
+                    let error = stubs
+                        .spot
+                        .error(format!("there are no stubs `{other}`"), "");
+                    errors.push(error.with_help("`stubs` is \"wireloom\" or \"tonic\""));
+                    None
+                }
+            });
+        let client = table.boolean("client", errors).map(|client| client.value);
+        let server = table.boolean("server", errors).map(|server| server.value);
+        if descriptor_set.is_some() && protoc.is_some() {
+            let error = table
+                .spot()
+                .error("`descriptor_set` and `protoc` exclude each other", "");
+            errors.push(error.with_help("a descriptor set is read as it is: take one of them out"));
+        }
+        table.finish(errors);
+        Self {
+            protos,
+            includes,
+            out,
+            templates,
+            stubs,
+            client,
+            server,
+            descriptor_set,
+            protoc,
+        }
+    }
+}
+
+/// The tables of packages, services or methods.
+fn scopes(file: &mut Table<'_>, kind: &str, errors: &mut Vec<Error>) -> Vec<Scope> {
+    let Some(tables) = file.table(kind, errors) else {
+        return Vec::new();
+    };
+    let tables = tables.tables(errors);
+    tables
+        .into_iter()
+        .map(|(name, mut table)| Scope {
+            key: format!("{kind}.\"{}\"", name.value),
+            name,
+            rust_name: (kind != "packages")
+                .then(|| table.string("rust_name", errors))
+                .flatten(),
+            policy: policy(table, errors),
+        })
+        .collect()
+}
+
+fn policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> Policy {
+    let retry = table.table("retry_policy", errors);
+    let hedging = table.table("hedging_policy", errors);
+    let policy = Policy {
+        timeout: table.string("timeout", errors),
+        no_timeout: table.boolean("no_timeout", errors),
+        retry_policy: retry.map(|table| Written {
+            spot: table.spot(),
+            value: retry_policy(table, errors),
+        }),
+        hedging_policy: hedging.map(|table| Written {
+            spot: table.spot(),
+            value: hedging_policy(table, errors),
+        }),
+        no_retry: table.boolean("no_retry", errors),
+    };
+    table.finish(errors);
+    policy
+}
+
+fn retry_policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> RetryPolicy {
+    let policy = RetryPolicy {
+        max_attempts: table.integer("max_attempts", errors),
+        initial_backoff: table.string("initial_backoff", errors),
+        max_backoff: table.string("max_backoff", errors),
+        backoff_multiplier: table.number("backoff_multiplier", errors),
+        retryable_status_codes: table.codes("retryable_status_codes", errors),
+    };
+    table.finish(errors);
+    policy
+}
+
+fn hedging_policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> HedgingPolicy {
+    let policy = HedgingPolicy {
+        max_attempts: table.integer("max_attempts", errors),
+        hedging_delay: table.string("hedging_delay", errors),
+        non_fatal_status_codes: table.codes("non_fatal_status_codes", errors),
+    };
+    table.finish(errors);
+    policy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::Code;
+
+    fn parse(text: &str) -> Result<Config, Error> {
+        Config::parse(&Source::new("wireloom.toml", text), Path::new("here"))
+    }
+
+    /// The first error, as one line and its help.
+    fn error(text: &str) -> (String, String) {
+        let error = parse(text).unwrap_err();
+        (
+            error.to_string(),
+            error.help().unwrap_or_default().to_owned(),
+        )
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config =
+            parse("[generate]\nprotos = ['a.proto']\nout = 'src/gen'\nstubs = 'tonic'").unwrap();
+        assert_eq!(config.generate.protos, [Path::new("here/a.proto")]);
+        assert_eq!(
+            config.generate.out.as_deref(),
+            Some(Path::new("here/src/gen"))
+        );
+        assert_eq!(config.generate.stubs, Some(Stubs::Tonic));
+    }
+
+    #[test]
+    fn a_protoc_without_a_folder_is_looked_up_in_path() {
+        let config = parse("[generate]\nprotoc = 'protoc'").unwrap();
+        assert_eq!(config.generate.protoc.as_deref(), Some(Path::new("protoc")));
+    }
+
+    #[test]
+    fn a_scope_has_its_policy_and_its_place() {
+        let config = parse(
+            "[methods.\"a.B/C\"]\nrust_name = 'd'\nretry_policy = { max_attempts = 3, retryable_status_codes = ['ABORTED', 14] }",
+        )
+        .unwrap();
+        let scope = &config.methods[0];
+        assert_eq!(scope.key, "methods.\"a.B/C\"");
+        assert_eq!(scope.name.spot.place.to_string(), "wireloom.toml:1:10");
+        let codes = scope
+            .policy
+            .retry_policy
+            .as_ref()
+            .unwrap()
+            .value
+            .retryable_status_codes
+            .as_ref()
+            .unwrap();
+        let codes: Vec<_> = codes.value.iter().map(|code| code.value.clone()).collect();
+        assert_eq!(codes, [Code::Name("ABORTED".to_owned()), Code::Number(14)]);
+    }
+
+    #[test]
+    fn an_unknown_key_has_a_place_and_a_suggestion() {
+        let (what, help) = error("[generate]\ninclude = ['a']");
+        assert_eq!(what, "wireloom.toml:2:1: there is no key `include` here");
+        assert_eq!(help, "did you mean `includes`?");
+    }
+
+    #[test]
+    fn an_unknown_table_has_a_suggestion() {
+        let (what, help) = error("[service.\"a.B\"]");
+        assert_eq!(what, "wireloom.toml:1:2: there is no key `service` here");
+        assert_eq!(help, "did you mean `services`?");
+    }
+
+    #[test]
+    fn a_wrong_type_has_a_place() {
+        let (what, _) = error("[generate]\nclient = 'yes'");
+        assert_eq!(
+            what,
+            "wireloom.toml:2:10: `client` must be true or false, and is a string"
+        );
+        let (what, _) = error("[generate]\nprotos = ['a', 1]");
+        assert_eq!(
+            what,
+            "wireloom.toml:2:16: each value of `protos` must be a string, and this is an integer"
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_has_a_place() {
+        let (what, _) = error("[generate]\nout =\n");
+        assert!(
+            what.starts_with("wireloom.toml:2:6: this is no TOML: "),
+            "{what}"
+        );
+    }
+
+    #[test]
+    fn all_errors_are_reported() {
+        let error = parse("[generate]\nx = 1\nclient = 2\n[packages.a]\ntimeout = 3").unwrap_err();
+        assert_eq!(miette::Diagnostic::related(&error).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_package_has_no_rust_name() {
+        let (what, _) = error("[packages.a]\nrust_name = 'b'");
+        assert_eq!(what, "wireloom.toml:2:1: there is no key `rust_name` here");
+    }
+
+    #[test]
+    fn stubs_are_known_ones() {
+        let (what, help) = error("[generate]\nstubs = 'grpc'");
+        assert_eq!(what, "wireloom.toml:2:9: there are no stubs `grpc`");
+        assert_eq!(help, "`stubs` is \"wireloom\" or \"tonic\"");
+    }
+}

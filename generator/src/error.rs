@@ -1,0 +1,237 @@
+//! The one error of the generator: what is wrong, where, and what to do.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::ops::Range;
+
+use miette::{Diagnostic, LabeledSpan, SourceCode};
+
+use crate::source::{Place, Source, Spot};
+
+/// Why nothing was generated: what is wrong, where, and what to do.
+///
+/// `Display` is one line, `file:line:column: what`, with the place where there is one. `Debug` is the whole report in
+/// plain text, with the source line, a caret and the help, since that is what a `build.rs` that returns the error
+/// prints. As a [`miette::Diagnostic`] it carries the source, the labels and the help for a graphical report.
+///
+/// One value may stand for several errors: the others are the diagnostic's [`related`](Diagnostic::related) ones.
+pub struct Error(Box<Report>);
+
+struct Report {
+    message: String,
+    place: Option<Place>,
+    source: Option<Source>,
+    labels: Vec<LabeledSpan>,
+    help: Option<String>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    /// Other places that this error is about, in other files.
+    notes: Vec<Error>,
+    /// Other errors that were found with this one.
+    others: Vec<Error>,
+}
+
+impl Error {
+    /// Makes an error without a place.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(Box::new(Report {
+            message: message.into(),
+            place: None,
+            source: None,
+            labels: Vec::new(),
+            help: None,
+            cause: None,
+            notes: Vec::new(),
+            others: Vec::new(),
+        }))
+    }
+
+    /// Points at a span of bytes in a source, with a word on what is there.
+    ///
+    /// The first span gives the place; later ones must be in the same source.
+    pub(crate) fn at(
+        mut self,
+        source: &Source,
+        span: Range<usize>,
+        label: impl Into<String>,
+    ) -> Self {
+        let label = label.into();
+        let label = (!label.is_empty()).then_some(label);
+        if self.0.source.is_none() {
+            self.0.place = Some(source.place(span.start));
+            self.0.source = Some(source.clone());
+        }
+        self.0
+            .labels
+            .push(LabeledSpan::new(label, span.start, span.len()));
+        self
+    }
+
+    /// Points at a spot as well, in a note if it is not in the same source.
+    pub(crate) fn and_at(self, spot: &Spot, label: impl Into<String>) -> Self {
+        let label = label.into();
+        match (&self.0.source, spot.text()) {
+            (Some(here), Some((there, span))) if here.name() == there.name() => {
+                self.at(&there.clone(), span, label)
+            }
+            _ => self.with_note(spot.error(label, "")),
+        }
+    }
+
+    /// Points at a place whose text is not at hand.
+    pub(crate) fn at_place(mut self, place: Place) -> Self {
+        self.0.place.get_or_insert(place);
+        self
+    }
+
+    /// Says what to do.
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds the error that this one is due to.
+    pub(crate) fn with_cause(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// Adds another place that the error is about: its message says what is there.
+    pub(crate) fn with_note(mut self, note: Error) -> Self {
+        self.0.notes.push(note);
+        self
+    }
+
+    /// Joins errors that were found together into one; `None` if there are none.
+    pub(crate) fn all(errors: impl IntoIterator<Item = Error>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next()?;
+        first.0.others.extend(errors);
+        Some(first)
+    }
+
+    /// The place in a source, if there is one.
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    /// What to do, if there is something to say.
+    #[cfg(test)]
+    pub(crate) fn help(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        match self.0.others.len() {
+            0 => Ok(()),
+            1 => f.write_str(" (and one more error)"),
+            more => write!(f, " (and {more} more errors)"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f)?;
+        for other in &self.0.others {
+            f.write_str("\n\n")?;
+            other.0.write(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// Writes the report of this error, without the others that were found with it.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        let mut cause = self.cause.as_deref().map(|cause| cause as &dyn StdError);
+        while let Some(error) = cause {
+            write!(f, "\n  because: {error}")?;
+            cause = error.source();
+        }
+        if let Some(source) = &self.source {
+            self.write_labels(f, source)?;
+        }
+        for note in &self.notes {
+            f.write_str("\n  ")?;
+            note.0.write(f)?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {}", help.replace('\n', "\n        "))?;
+        }
+        Ok(())
+    }
+
+    /// Writes each labelled line with carets under what its label is about.
+    fn write_labels(&self, f: &mut fmt::Formatter<'_>, source: &Source) -> fmt::Result {
+        for label in &self.labels {
+            let number = source.place(label.offset()).line.to_string();
+            let (start, line) = source.line_of(label.offset());
+            // A tab in front of the span stays one, so that the caret stands under the span at any tab width.
+            let before: String = line
+                .get(..label.offset() - start)
+                .unwrap_or(line)
+                .chars()
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            let spanned = line.get(label.offset() - start..).unwrap_or_default();
+            let spanned = spanned.get(..label.len()).unwrap_or(spanned);
+            let carets = "^".repeat(spanned.chars().count().max(1));
+            let margin = " ".repeat(number.len());
+            write!(
+                f,
+                "\n  {margin} |\n  {number} | {line}\n  {margin} | {before}{carets}"
+            )?;
+            if let Some(text) = label.label() {
+                write!(f, " {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .cause
+            .as_deref()
+            .map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+impl Diagnostic for Error {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let help = self.0.help.as_deref()?;
+        Some(Box::new(help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        let source = self.0.source.as_ref()?;
+        Some(source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.0.labels.is_empty() {
+            return None;
+        }
+        Some(Box::new(self.0.labels.iter().cloned()))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        if self.0.notes.is_empty() && self.0.others.is_empty() {
+            return None;
+        }
+        let related = self.0.notes.iter().chain(&self.0.others);
+        Some(Box::new(related.map(|error| error as &dyn Diagnostic)))
+    }
+}

@@ -1,0 +1,186 @@
+//! What protox found wrong, as an error of ours: at its place on disk, with what to do.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use miette::Diagnostic;
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+
+use crate::error::Error;
+use crate::load::inputs::Inputs;
+use crate::load::{OPTIONS_NAME, OPTIONS_TEXT};
+use crate::source::Source;
+use crate::{suggest, text_format};
+
+/// Makes one error of all that protox says, the texts being those of the files by their names.
+pub(super) fn report(
+    error: &protox::Error,
+    texts: &BTreeMap<String, Source>,
+    inputs: &Inputs,
+) -> Error {
+    let source = error.file().and_then(|name| texts.get(name));
+    let first = one(error, source, inputs);
+    let related = error.related().into_iter().flatten();
+    let errors = std::iter::once(first).chain(related.map(|error| one(error, source, inputs)));
+    Error::all(errors).expect("there is at least the first error")
+}
+
+/// Makes an error of one diagnostic about a source.
+fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, inputs: &Inputs) -> Error {
+    let spans: Vec<(Range<usize>, String)> = diagnostic
+        .labels()
+        .into_iter()
+        .flatten()
+        .map(|label| {
+            (
+                label.offset()..label.offset() + label.len(),
+                label.label().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect();
+    let message = diagnostic.to_string();
+
+    if let (Some(source), Some(in_option), Some((statement, _))) =
+        (source, diagnostic.diagnostic_source(), spans.first())
+    {
+        return in_option_value(source, statement.clone(), in_option);
+    }
+
+    let mut error = Error::new(reworded(&message));
+    if let Some(source) = source {
+        for (span, label) in &spans {
+            error = error.at(source, span.clone(), label);
+        }
+        if spans.is_empty() {
+            // What has no place of its own is about the end of the file.
+            let end = source.text().trim_end().len();
+            error = error.at(source, end..end, "here");
+        }
+    }
+    let help = diagnostic.help().map(|help| help.to_string());
+    match help.or_else(|| advice(&message, source, inputs)) {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
+
+/// An error inside the braces of an option: protox places it in a text of its own that has the same tokens.
+fn in_option_value(source: &Source, statement: Range<usize>, problem: &dyn Diagnostic) -> Error {
+    let message = problem.to_string();
+    let label = problem.labels().and_then(|mut labels| labels.next());
+    let at = label.as_ref().and_then(|label| {
+        let value = problem
+            .source_code()?
+            .read_span(label.inner(), usize::MAX, 0)
+            .ok()?;
+        let before = std::str::from_utf8(value.data())
+            .ok()?
+            .get(..label.offset())?;
+        let text = source.text().get(statement.clone())?;
+        let tokens = text_format::tokens(text);
+        let opening = tokens
+            .iter()
+            .position(|token| &text[token.clone()] == "{")?;
+        let token = tokens.get(opening + 1 + text_format::tokens(before).len())?;
+        Some(statement.start + token.start..statement.start + token.end)
+    });
+    let span = at.unwrap_or(statement);
+    let label = label
+        .and_then(|label| label.label().map(str::to_owned))
+        .unwrap_or_default();
+    let name = &source.text()[span.clone()];
+    let error = Error::new(reworded(&message)).at(source, span.clone(), label);
+    match problem
+        .help()
+        .map(|help| help.to_string())
+        .or_else(|| known_names(&message, name))
+    {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
+
+/// protox's messages in this project's manner: with backticks around names.
+fn reworded(message: &str) -> String {
+    // Apostrophes are quotes in all of protox's messages; none has one inside a word.
+    message.replace('\'', "`")
+}
+
+/// What to do about a message of protox's.
+fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<String> {
+    let name = message.split('\'').nth(1)?;
+    if message.starts_with("import '") && message.ends_with("not found") {
+        return Some(format!(
+            "imports are looked up in {}; add the folder that `{name}` is relative to",
+            inputs.shown()
+        ));
+    }
+    if message.starts_with("file '") && message.ends_with("not found") {
+        return Some(format!("files are looked up in {}", inputs.shown()));
+    }
+    if message.starts_with("name 'wireloom.") {
+        let imported = source.is_some_and(|source| source.text().contains(OPTIONS_NAME));
+        return Some(match imported {
+            false => format!("add `import \"{OPTIONS_NAME}\";`: it needs no include folder"),
+            true => "the options are `(wireloom.service)`, for services, and `(wireloom.method)`, for methods".to_owned(),
+        });
+    }
+    if message.starts_with("option field '") {
+        let field = name.rsplit('.').next()?;
+        return known_policy_fields(field);
+    }
+    if message.starts_with("unknown syntax") || message.contains("but found 'edition'") {
+        return Some(
+            "for editions, name a protoc that knows them: `protoc` in wireloom.toml".to_owned(),
+        );
+    }
+    None
+}
+
+/// The fields or values that there are, where the unknown one is in an option of Wireloom's.
+fn known_names(message: &str, unknown: &str) -> Option<String> {
+    // "field 'a' not found for message 'b'", "value 'a' was not found for enum 'b'"
+    let owner = message.split('\'').nth(3)?;
+    let pool = own_options()?;
+    if let Some(message) = pool.get_message_by_name(owner) {
+        let fields: Vec<_> = message.fields().collect();
+        return Some(suggest::help(
+            unknown,
+            fields.iter().map(|field| field.name()),
+            "field",
+        ));
+    }
+    let values: Vec<_> = pool.get_enum_by_name(owner)?.values().collect();
+    Some(suggest::help(
+        unknown,
+        values.iter().map(|value| value.name()),
+        "value",
+    ))
+}
+
+/// The field like `unknown` of a policy or of what it holds.
+fn known_policy_fields(unknown: &str) -> Option<String> {
+    let policy = own_options()?.get_message_by_name("wireloom.Policy")?;
+    let mut names = Vec::new();
+    collect(&policy, &mut names);
+    suggest::nearest(unknown, names.iter().map(String::as_str))
+        .map(|name| format!("did you mean `{name}`?"))
+}
+
+fn collect(message: &MessageDescriptor, names: &mut Vec<String>) {
+    for field in message.fields() {
+        names.push(field.name().to_owned());
+        if let Kind::Message(inner) = field.kind() {
+            collect(&inner, names);
+        }
+    }
+}
+
+/// The descriptors of `wireloom/options.proto`.
+fn own_options() -> Option<DescriptorPool> {
+    let file = protox::file::File::from_source(OPTIONS_NAME, OPTIONS_TEXT).ok()?;
+    let mut pool = DescriptorPool::global();
+    pool.add_file_descriptor_proto(file.file_descriptor_proto().clone())
+        .ok()?;
+    Some(pool)
+}

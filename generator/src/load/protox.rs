@@ -1,0 +1,143 @@
+//! Protos to descriptors with protox: no `protoc` needed.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
+
+use crate::error::Error;
+use crate::load::{
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, inputs, problem, read_source, to_generate,
+};
+use crate::source::{Columns, Source};
+
+/// Compiles the protos that were named.
+pub(super) fn load(sources: &Sources) -> Result<Loaded, Error> {
+    let inputs = inputs::find(sources)?;
+    let files = Files::default();
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(OptionsResolver(files.clone()));
+    resolver.add(FolderResolver {
+        folders: inputs.includes.clone(),
+        files: files.clone(),
+    });
+    resolver.add(GoogleFileResolver::new());
+
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).include_source_info(true);
+    let mut problems: Vec<Error> = Vec::new();
+    for name in &inputs.names {
+        if let Err(error) = compiler.open_file(name) {
+            let unreadable = files.lock().unreadable.take();
+            let problem =
+                unreadable.unwrap_or_else(|| problem::report(&error, &files.texts(), &inputs));
+            // Two protos may import the one that is wrong.
+            if problems
+                .iter()
+                .all(|known| known.to_string() != problem.to_string())
+            {
+                problems.push(problem);
+            }
+        }
+    }
+    if let Some(error) = Error::all(problems) {
+        return Err(error);
+    }
+
+    let pool = compiler.descriptor_pool();
+    Ok(Loaded {
+        generate: to_generate(&pool, None),
+        pool,
+        read: [files.paths(), inputs.folders].concat(),
+        texts: files.texts(),
+        columns: Columns::Bytes,
+    })
+}
+
+/// The files that were opened, shared with what opens them.
+#[derive(Clone, Default)]
+struct Files(Arc<Mutex<Opened>>);
+
+#[derive(Default)]
+struct Opened {
+    /// The path, where there is one, and the text of each file, by the name that imports use.
+    files: BTreeMap<String, (Option<PathBuf>, Source)>,
+    /// Why a file that is there could not be read.
+    unreadable: Option<Error>,
+}
+
+impl Files {
+    fn lock(&self) -> MutexGuard<'_, Opened> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, name: &str, path: Option<PathBuf>, source: Source) {
+        self.lock().files.insert(name.to_owned(), (path, source));
+    }
+
+    fn texts(&self) -> BTreeMap<String, Source> {
+        self.lock()
+            .files
+            .iter()
+            .map(|(name, (_, source))| (name.clone(), source.clone()))
+            .collect()
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.lock()
+            .files
+            .values()
+            .filter_map(|(path, _)| path.clone())
+            .collect()
+    }
+}
+
+/// Finds `wireloom/options.proto` in the generator.
+///
+/// It comes before the include folders, so that an older copy there cannot take fields away from this generator.
+struct OptionsResolver(Files);
+
+impl FileResolver for OptionsResolver {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        if name != OPTIONS_NAME {
+            return Err(protox::Error::file_not_found(name));
+        }
+        self.0.add(name, None, Source::new(name, OPTIONS_TEXT));
+        File::from_source(name, OPTIONS_TEXT)
+    }
+}
+
+/// Finds files in the include folders, and remembers them.
+struct FolderResolver {
+    folders: Vec<PathBuf>,
+    files: Files,
+}
+
+impl FileResolver for FolderResolver {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        for folder in &self.folders {
+            let path = match folder.to_str() {
+                Some(".") => PathBuf::from(name),
+                _ => folder.join(name),
+            };
+            let source = match read_source(&path) {
+                Ok(source) => source,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+                {
+                    continue;
+                }
+                Err(error) => {
+                    let unreadable = Error::new(format!("cannot read `{}`", path.display()));
+                    self.files.lock().unreadable = Some(unreadable.with_cause(error));
+                    return Err(protox::Error::file_not_found(name));
+                }
+            };
+            self.files.add(name, Some(path), source.clone());
+            return File::from_source(name, source.text());
+        }
+        Err(protox::Error::file_not_found(name))
+    }
+}

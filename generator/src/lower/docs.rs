@@ -1,0 +1,495 @@
+//! Comments of a proto to rustdoc that compiles: no doctests, no broken links, no stray HTML.
+//!
+//! Comments in protos are written for many languages. What rustdoc would make more of than their authors meant is
+//! found with the Markdown parser that rustdoc uses, and is escaped in the text; all else stays as it was written.
+
+use std::ops::Range;
+
+use pulldown_cmark::{
+    BrokenLink, CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd,
+};
+
+use crate::model::Docs;
+
+/// Escaping changes what Markdown sees (an HTML block becomes a paragraph with links in it), so it is done again until
+/// nothing is left to do. Real comments need two or three rounds; the bound is for adversarial ones.
+const ROUNDS: usize = 32;
+
+/// Makes rustdoc of the comments before and after an item.
+///
+/// Both are as a descriptor has them: lines without the comment's marks. Each line of the result goes after `/// `, or
+/// after `///` where it is empty.
+pub(crate) fn rustdoc(leading: Option<&str>, trailing: Option<&str>) -> Docs {
+    let mut parts: Vec<String> = [leading, trailing]
+        .into_iter()
+        .flatten()
+        .map(plain)
+        .filter(|text| !text.is_empty())
+        .collect();
+    for part in &mut parts {
+        for _ in 0..ROUNDS {
+            let edits = edits(part);
+            if edits.is_empty() {
+                break;
+            }
+            apply(part, edits);
+        }
+    }
+    Docs {
+        lines: parts.join("\n\n").lines().map(str::to_owned).collect(),
+    }
+}
+
+/// The text without the indentation that all lines share, without blank lines around it, tabs and control characters.
+fn plain(comment: &str) -> String {
+    let comment: String = comment
+        .replace("\r\n", "\n")
+        .chars()
+        .flat_map(visible)
+        .collect();
+    let lines: Vec<&str> = comment.lines().map(str::trim_end).collect();
+    let indent = |line: &&str| line.len() - line.trim_start_matches(' ').len();
+    let shared = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(indent)
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(shared..).unwrap_or_default())
+        .collect();
+    lines.join("\n").trim_matches('\n').to_owned()
+}
+
+/// A character as rustc accepts it in a comment: it denies the ones that turn the direction of text.
+fn visible(c: char) -> Vec<char> {
+    match c {
+        '\t' => vec![' '; 4],
+        '\n' => vec!['\n'],
+        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
+            format!("U+{:04X}", u32::from(c)).chars().collect()
+        }
+        c if c.is_control() => vec![' '],
+        c => vec![c],
+    }
+}
+
+/// A replacement of a range of the text.
+type Edit = (Range<usize>, String);
+
+/// Applies edits; of two that overlap, the one that starts first.
+fn apply(text: &mut String, mut edits: Vec<Edit>) {
+    edits.sort_by_key(|(range, _)| (range.start, range.end));
+    let mut end = 0;
+    edits.retain(|(range, _)| {
+        let apart = range.start >= end;
+        if apart {
+            end = range.end.max(range.start + 1);
+        }
+        apart
+    });
+    for (range, replacement) in edits.into_iter().rev() {
+        text.replace_range(range, &replacement);
+    }
+}
+
+/// What must change for rustdoc to be content with the text.
+fn edits(text: &str) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    // Where text is plain: not in code, in a link or in HTML.
+    let mut plain = vec![false; text.len()];
+    let mut links = 0usize;
+    let mut broken = Vec::new();
+    let mut on_broken_link = |link: BrokenLink<'_>| {
+        broken.push((link.span, link.link_type, link.reference.to_string()));
+        None::<(CowStr<'_>, CowStr<'_>)>
+    };
+
+    // rustdoc's own options, of which these four change how text is taken apart.
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS;
+    let parser = Parser::new_with_broken_link_callback(text, options, Some(&mut on_broken_link));
+    for (event, range) in parser.into_offset_iter() {
+        match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)) => {
+                edits.extend(fenced(text, range))
+            }
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                edits.extend(fence(text, range, &info))
+            }
+            Event::Start(
+                Tag::Link {
+                    link_type,
+                    dest_url,
+                    ..
+                }
+                | Tag::Image {
+                    link_type,
+                    dest_url,
+                    ..
+                },
+            ) => {
+                links += 1;
+                if !leads_out(link_type, &dest_url) {
+                    edits.push((range.start..range.start, "\\".to_owned()));
+                }
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) => links = links.saturating_sub(1),
+            Event::Html(html) if html.trim_start().starts_with('<') => {
+                let start = range.start + html.len() - html.trim_start().len();
+                edits.push((start..start, "\\".to_owned()));
+            }
+            Event::InlineHtml(html) if !is_line_break(&html) => {
+                edits.push((range.start..range.start, "\\".to_owned()));
+            }
+            Event::Text(_) if links == 0 => plain[range].fill(true),
+            _ => {}
+        }
+    }
+
+    edits.extend(
+        broken
+            .into_iter()
+            .map(|(span, kind, reference)| unlinked(text, span, kind, &reference)),
+    );
+    edits.extend(bare_urls(text, &plain));
+    edits.extend(footnotes(text, &plain));
+    edits
+}
+
+/// Whether rustdoc will leave a link alone, as opposed to look for a Rust item of that name.
+fn leads_out(link_type: LinkType, url: &str) -> bool {
+    let known_scheme = ["http://", "https://", "mailto:", "ftp://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
+    known_scheme || link_type == LinkType::Email || url.starts_with('#')
+}
+
+/// `<br>` ends a line in comments that documentation tools of other languages read, and rustdoc takes it.
+fn is_line_break(html: &str) -> bool {
+    html.get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case("<br"))
+}
+
+/// A block of indented code, between fences: rustdoc would run it as Rust.
+fn fenced(text: &str, block: Range<usize>) -> Vec<Edit> {
+    let start = text[..block.start]
+        .rfind('\n')
+        .map_or(0, |newline| newline + 1);
+    let code = text[start..block.end].trim_end();
+    let lines: Vec<&str> = code.lines().collect();
+    let indent_of = |line: &str| line.len() - line.trim_start().len();
+    if start + indent_of(code) < block.start {
+        // Something else is on the first line, such as the mark of a list: with one space, what follows is a paragraph.
+        let before = text[..block.start].trim_end_matches(' ').len();
+        let after = block.end - text[block.start..block.end].trim_start().len();
+        return vec![(before..after.max(block.start), " ".to_owned())];
+    }
+    let least = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| indent_of(line))
+        .min();
+    let indent = " ".repeat(least.unwrap_or(0).saturating_sub(4));
+    let ticks = "`".repeat(longest_run(code, '`').max(2) + 1);
+    let body: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(4.min(indent_of(line))..).unwrap_or_default())
+        .collect();
+    let replacement = format!("{indent}{ticks}text\n{}\n{indent}{ticks}", body.join("\n"));
+    vec![(start..start + code.len(), replacement)]
+}
+
+/// A fenced block: of a language that is not Rust to rustdoc, and closed.
+fn fence(text: &str, block: Range<usize>, info: &str) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let opening = text[block.clone()].lines().next().unwrap_or_default();
+    let mark = opening.chars().next().unwrap_or('`');
+    let ticks = opening.len() - opening.trim_start_matches(mark).len();
+    if is_rust(info) {
+        edits.push((
+            block.start + ticks..block.start + opening.len(),
+            "text".to_owned(),
+        ));
+    }
+    // Only the last block can be open, and what a template adds to the docs would be inside it.
+    let closing = text[block.clone()]
+        .lines()
+        .skip(1)
+        .last()
+        .unwrap_or_default();
+    let closing = closing.trim_start_matches([' ', '>']);
+    let closed = closing.len() >= ticks && closing.chars().all(|c| c == mark);
+    if !closed && block.end == text.len() {
+        let start = text[..block.start]
+            .rfind('\n')
+            .map_or(0, |newline| newline + 1);
+        let before: String = text[start..block.start]
+            .chars()
+            .map(|c| if c == '>' { '>' } else { ' ' })
+            .collect();
+        let fence = mark.to_string().repeat(ticks);
+        let newline = if text.ends_with('\n') { "" } else { "\n" };
+        edits.push((block.end..block.end, format!("{newline}{before}{fence}")));
+    }
+    edits
+}
+
+/// Whether rustdoc takes a fence's info string for Rust: it is, without a language or with any attribute of a doctest.
+fn is_rust(info: &str) -> bool {
+    let mut tokens = info
+        .split([',', ' ', '\t', '{', '}'])
+        .filter(|token| !token.is_empty())
+        .peekable();
+    tokens.peek().is_none()
+        || tokens.any(|token| {
+            let token = token.to_ascii_lowercase();
+            let attributes = [
+                "rust",
+                "rs",
+                "should_panic",
+                "no_run",
+                "ignore",
+                "compile_fail",
+                "test_harness",
+                "standalone",
+            ];
+            attributes
+                .iter()
+                .any(|attribute| token.starts_with(attribute))
+                || token.starts_with("edition")
+                || (token.len() == 5
+                    && token.starts_with('e')
+                    && token[1..].bytes().all(|b| b.is_ascii_digit()))
+        })
+}
+
+/// The longest run of a character.
+fn longest_run(text: &str, of: char) -> usize {
+    text.split(|c| c != of).map(str::len).max().unwrap_or(0)
+}
+
+/// A link to nothing that Markdown knows: `[Foo][x.Foo]`, which protos use for `Foo`, or just something in brackets.
+fn unlinked(text: &str, mut span: Range<usize>, kind: LinkType, reference: &str) -> Edit {
+    let collapsed = matches!(kind, LinkType::CollapsedUnknown | LinkType::Collapsed);
+    // The parser leaves the empty brackets out of the span.
+    if collapsed && text[span.end..].starts_with("[]") {
+        span.end += 2;
+    }
+    let whole = &text[span.clone()];
+    let name = match kind {
+        LinkType::ReferenceUnknown | LinkType::Reference => {
+            whole.split_once("][").map(|(name, _)| &name[1..])
+        }
+        _ if collapsed => Some(reference),
+        _ => None,
+    };
+    let is_path = |text: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || "._".contains(c))
+    };
+    if let Some(name) = name.filter(|_| is_path(reference.trim_matches('`'))) {
+        let code = if is_path(name) {
+            format!("`{name}`")
+        } else {
+            name.to_owned()
+        };
+        return (span, code);
+    }
+    if matches!(kind, LinkType::ShortcutUnknown | LinkType::Shortcut)
+        && whole.ends_with(']')
+        && !whole[1..].contains('[')
+    {
+        return (span, format!("\\{}\\]", &whole[..whole.len() - 1]));
+    }
+    (span.start..span.start, "\\".to_owned())
+}
+
+/// URLs in plain text, to go between `<` and `>`.
+fn bare_urls(text: &str, plain: &[bool]) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for scheme in ["http://", "https://"] {
+        for (start, _) in text
+            .match_indices(scheme)
+            .filter(|(start, _)| plain[*start])
+        {
+            let rest = &text[start..];
+            let end = rest
+                .find(|c: char| c.is_whitespace() || "<>\"`|\\".contains(c))
+                .unwrap_or(rest.len());
+            let mut url =
+                rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_', ']']);
+            // A closing parenthesis belongs to the URL only if it was opened there.
+            while url.ends_with(')') && url.matches(')').count() > url.matches('(').count() {
+                url = url[..url.len() - 1].trim_end_matches(['.', ',']);
+            }
+            if url.len() > scheme.len() {
+                edits.push((start..start + url.len(), format!("<{url}>")));
+            }
+        }
+    }
+    edits
+}
+
+/// `[^1]` in plain text, which rustdoc takes for a footnote that is missing.
+fn footnotes(text: &str, plain: &[bool]) -> Vec<Edit> {
+    text.match_indices("[^")
+        .filter(|(start, _)| plain[*start] && !text[..*start].ends_with('\\'))
+        .map(|(start, _)| (start..start, "\\".to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn docs(comment: &str) -> String {
+        rustdoc(Some(comment), None).lines.join("\n")
+    }
+
+    #[test]
+    fn the_space_after_the_slashes_is_no_indentation() {
+        assert_eq!(
+            docs(" Sends a greeting.\n\n Really.\n"),
+            "Sends a greeting.\n\nReally."
+        );
+    }
+
+    #[test]
+    fn no_comment_is_no_docs() {
+        assert!(rustdoc(None, Some("  \n")).lines.is_empty());
+    }
+
+    #[test]
+    fn a_trailing_comment_is_a_paragraph_of_its_own() {
+        let docs = rustdoc(Some(" Before.\n"), Some(" After.\n"));
+        assert_eq!(docs.lines, ["Before.", "", "After."]);
+    }
+
+    #[test]
+    fn a_fence_without_language_is_text() {
+        assert_eq!(docs("```\nlet x;\n```"), "```text\nlet x;\n```");
+    }
+
+    #[test]
+    fn a_fence_of_rust_is_text() {
+        assert_eq!(docs("```rust,no_run\nlet x;\n```"), "```text\nlet x;\n```");
+        assert_eq!(docs("~~~ should_panic\nx\n~~~"), "~~~text\nx\n~~~");
+    }
+
+    #[test]
+    fn a_fence_of_another_language_stays() {
+        assert_eq!(
+            docs("```proto\nmessage A {}\n```"),
+            "```proto\nmessage A {}\n```"
+        );
+    }
+
+    #[test]
+    fn an_open_fence_is_closed() {
+        assert_eq!(docs("```json\n{}"), "```json\n{}\n```");
+    }
+
+    #[test]
+    fn indented_code_is_fenced_text() {
+        assert_eq!(
+            docs(" Like this:\n\n     let x = 1;\n\n       y();\n\n Then on.\n"),
+            "Like this:\n\n```text\nlet x = 1;\n\n  y();\n```\n\nThen on."
+        );
+    }
+
+    #[test]
+    fn indented_code_in_a_list_is_fenced_there() {
+        assert_eq!(
+            docs("- item\n\n      code()\n\n- next"),
+            "- item\n\n  ```text\n  code()\n  ```\n\n- next"
+        );
+    }
+
+    #[test]
+    fn code_right_after_a_list_mark_is_a_paragraph() {
+        assert_eq!(docs("-     code()"), "- code()");
+    }
+
+    #[test]
+    fn indented_code_with_backticks_has_longer_fences() {
+        assert_eq!(docs("a\n\n    ```\n    b"), "a\n\n````text\n```\nb\n````");
+    }
+
+    #[test]
+    fn a_url_is_a_link() {
+        assert_eq!(
+            docs("See https://example.com/a_b_c."),
+            "See <https://example.com/a_b_c>."
+        );
+        assert_eq!(
+            docs("(see http://example.com/x_(y))"),
+            "(see <http://example.com/x_(y)>)"
+        );
+    }
+
+    #[test]
+    fn a_url_that_is_a_link_stays() {
+        for text in [
+            "<https://example.com>",
+            "[a](https://example.com)",
+            "`https://example.com`",
+        ] {
+            assert_eq!(docs(text), text);
+        }
+    }
+
+    #[test]
+    fn brackets_are_no_links() {
+        assert_eq!(docs("one of [a, b] or [x]"), "one of \\[a, b\\] or \\[x\\]");
+        assert_eq!(docs("the range [0, 9)"), "the range [0, 9)");
+        assert_eq!(docs("[x](y)"), "\\[x](y)");
+    }
+
+    #[test]
+    fn a_reference_to_a_proto_item_is_its_name() {
+        assert_eq!(docs("See [Foo.bar][google.x.Foo.bar]."), "See `Foo.bar`.");
+        assert_eq!(docs("See [google.x.Foo][]."), "See `google.x.Foo`.");
+    }
+
+    #[test]
+    fn a_link_that_markdown_resolves_stays() {
+        assert_eq!(
+            docs("[a]\n\n[a]: https://example.com"),
+            "[a]\n\n[a]: https://example.com"
+        );
+    }
+
+    #[test]
+    fn angle_brackets_are_no_html() {
+        assert_eq!(docs("a Vec<T> of <things>"), "a Vec\\<T> of \\<things>");
+        assert_eq!(docs("<pre>\n[x]\n</pre>"), "\\<pre>\n\\[x\\]\n\\</pre>");
+        assert_eq!(docs("<std:vector>"), "\\<std:vector>");
+    }
+
+    #[test]
+    fn code_stays() {
+        assert_eq!(docs("`Vec<T>` and `[x]`"), "`Vec<T>` and `[x]`");
+    }
+
+    #[test]
+    fn a_footnote_that_is_missing_is_text() {
+        assert_eq!(docs("as said[^1] before"), "as said\\[^1] before");
+    }
+
+    #[test]
+    fn text_that_turns_direction_is_spelled_out() {
+        assert_eq!(docs("a\u{202E}b"), "aU+202Eb");
+    }
+
+    #[test]
+    fn editing_again_changes_nothing() {
+        let once = docs("<a> [x][y] https://b.c [z]\n\n    code\n\n```\nx");
+        assert_eq!(docs(&once), once);
+    }
+}

@@ -1,0 +1,162 @@
+//! Options of a service or a method to the syntax of a policy.
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
+
+use crate::error::Error;
+use crate::lower::places::Places;
+use crate::source::Spot;
+use crate::syntax::{Code, HedgingPolicy, Policy, RetryPolicy, Written};
+use crate::text_format::Step;
+
+/// The option of methods.
+pub(super) const METHOD: &str = "wireloom.method";
+/// The option of services.
+pub(super) const SERVICE: &str = "wireloom.service";
+
+/// Reads the policy in an option, if it is set.
+///
+/// `path` is the one of the item's options in the descriptor.
+pub(super) fn policy(
+    options: &DynamicMessage,
+    extension: &str,
+    places: &Places<'_>,
+    path: &[i32],
+    errors: &mut Vec<Error>,
+) -> Option<Policy> {
+    let (descriptor, value) = options
+        .extensions()
+        .find(|(descriptor, _)| descriptor.full_name() == extension)?;
+    let message = value.as_message()?;
+    let option = [
+        path,
+        &[i32::try_from(descriptor.number()).unwrap_or_default()],
+    ]
+    .concat();
+    let mut reader = Reader {
+        places,
+        option: &option,
+        numbers: Vec::new(),
+        steps: Vec::new(),
+        errors,
+    };
+    Some(reader.policy(message))
+}
+
+/// Reads a message field by field, and knows where it is.
+struct Reader<'a> {
+    places: &'a Places<'a>,
+    option: &'a [i32],
+    numbers: Vec<i32>,
+    steps: Vec<(String, usize)>,
+    errors: &'a mut Vec<Error>,
+}
+
+impl Reader<'_> {
+    fn policy(&mut self, message: &DynamicMessage) -> Policy {
+        let mut policy = Policy::default();
+        self.each_field(message, |reader, name, value| match name {
+            "timeout" => policy.timeout = reader.written(value.as_str().map(str::to_owned)),
+            "no_timeout" => policy.no_timeout = reader.written(value.as_bool()),
+            "no_retry" => policy.no_retry = reader.written(value.as_bool()),
+            "retry_policy" => {
+                let inner = value.as_message().map(|message| reader.retry(message));
+                policy.retry_policy = reader.written(inner);
+            }
+            "hedging_policy" => {
+                let inner = value.as_message().map(|message| reader.hedging(message));
+                policy.hedging_policy = reader.written(inner);
+            }
+            _ => reader.unknown(name),
+        });
+        policy
+    }
+
+    fn retry(&mut self, message: &DynamicMessage) -> RetryPolicy {
+        let mut retry = RetryPolicy::default();
+        self.each_field(message, |reader, name, value| match name {
+            "max_attempts" => retry.max_attempts = reader.written(value.as_u32().map(i64::from)),
+            "initial_backoff" => {
+                retry.initial_backoff = reader.written(value.as_str().map(str::to_owned))
+            }
+            "max_backoff" => retry.max_backoff = reader.written(value.as_str().map(str::to_owned)),
+            "backoff_multiplier" => retry.backoff_multiplier = reader.written(value.as_f64()),
+            "retryable_status_codes" => retry.retryable_status_codes = reader.codes(name, value),
+            _ => reader.unknown(name),
+        });
+        retry
+    }
+
+    fn hedging(&mut self, message: &DynamicMessage) -> HedgingPolicy {
+        let mut hedging = HedgingPolicy::default();
+        self.each_field(message, |reader, name, value| match name {
+            "max_attempts" => hedging.max_attempts = reader.written(value.as_u32().map(i64::from)),
+            "hedging_delay" => {
+                hedging.hedging_delay = reader.written(value.as_str().map(str::to_owned))
+            }
+            "non_fatal_status_codes" => hedging.non_fatal_status_codes = reader.codes(name, value),
+            _ => reader.unknown(name),
+        });
+        hedging
+    }
+
+    fn codes(&mut self, name: &str, value: &Value) -> Option<Written<Vec<Written<Code>>>> {
+        let list = value.as_list()?;
+        let spot = self.spot();
+        self.steps.pop();
+        let mut codes = Vec::new();
+        for (index, code) in list.iter().enumerate() {
+            self.steps.push((name.to_owned(), index));
+            codes.push(Written {
+                value: Code::Number(code.as_enum_number().map_or(-1, i64::from)),
+                spot: self.spot(),
+            });
+            self.steps.pop();
+        }
+        self.steps.push((name.to_owned(), 0));
+        Some(Written { value: codes, spot })
+    }
+
+    /// Calls with each field that is set, while this stands at the field.
+    fn each_field(
+        &mut self,
+        message: &DynamicMessage,
+        mut read: impl FnMut(&mut Self, &str, &Value),
+    ) {
+        let fields: Vec<(FieldDescriptor, &Value)> = message.fields().collect();
+        for (field, value) in fields {
+            self.numbers
+                .push(i32::try_from(field.number()).unwrap_or_default());
+            self.steps.push((field.name().to_owned(), 0));
+            read(self, field.name(), value);
+            self.steps.pop();
+            self.numbers.pop();
+        }
+    }
+
+    /// Where this stands.
+    fn spot(&self) -> Spot {
+        let steps: Vec<Step<'_>> = self
+            .steps
+            .iter()
+            .map(|(name, index)| (name.as_str(), *index))
+            .collect();
+        self.places.option_field(self.option, &self.numbers, &steps)
+    }
+
+    fn written<T>(&self, value: Option<T>) -> Option<Written<T>> {
+        Some(Written {
+            value: value?,
+            spot: self.spot(),
+        })
+    }
+
+    /// A descriptor set may be made with a newer `wireloom/options.proto` than this generator's.
+    fn unknown(&mut self, name: &str) {
+        let error = self.spot().error(
+            format!("this version of Wireloom does not know the option field `{name}`"),
+            "",
+        );
+        self.errors
+            .push(error.with_help("update wireloom-build, or take the field out"));
+    }
+}

@@ -1,0 +1,353 @@
+//! Policies: judged where they are written, and laid over each other.
+//!
+//! A policy is judged by gRFC A6's rules as soon as it is read, once, wherever it applies. What a later layer sets wins,
+//! value by value; an attempt policy is one value.
+
+mod codes;
+mod durations;
+
+use crate::error::Error;
+use crate::model::{
+    AttemptPolicy, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Origin, ProtoDuration,
+    RetryPolicy, Sourced, StatusCode,
+};
+use crate::source::Spot;
+use crate::syntax::{self, Written};
+
+/// What one option or one table of `wireloom.toml` says.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    timeout: Setting<ProtoDuration>,
+    attempts: Setting<AttemptPolicy>,
+}
+
+/// What a layer says of a value.
+#[derive(Clone, Debug)]
+enum Setting<T> {
+    /// Nothing: a layer below decides.
+    Unset,
+    /// There is none.
+    Off(Origin),
+    /// This is it.
+    On(Sourced<T>),
+}
+
+/// The generator's own policy of a method, and where its proto sets `idempotency_level`.
+pub(super) fn defaults(
+    kind: MethodKind,
+    idempotency: Idempotency,
+    level: impl FnOnce() -> Spot,
+) -> MethodPolicy {
+    let timeout = (kind == MethodKind::Unary).then(|| Sourced {
+        value: durations::from_millis(10_000),
+        origin: Origin::Default,
+    });
+    let attempts = (idempotency != Idempotency::Unknown).then(|| {
+        let Spot { place, .. } = level();
+        let policy = RetryPolicy {
+            max_attempts: 3,
+            initial_backoff: durations::from_millis(100),
+            max_backoff: durations::from_millis(1_000),
+            backoff_multiplier: 2.0,
+            backoff_multiplier_rust: "2.0".to_owned(),
+            retryable_status_codes: vec![codes::UNAVAILABLE.status_code()],
+        };
+        Sourced {
+            value: AttemptPolicy::Retry(policy),
+            origin: Origin::IdempotencyLevel {
+                file: place.file,
+                line: place.line,
+            },
+        }
+    });
+    MethodPolicy {
+        timeout,
+        attempts,
+        ..MethodPolicy::default()
+    }
+}
+
+impl Layer {
+    /// Lays this over what is below.
+    pub(super) fn over(&self, policy: &mut MethodPolicy) {
+        match &self.timeout {
+            Setting::Unset => {}
+            Setting::Off(origin) => {
+                (policy.timeout, policy.no_timeout) = (None, Some(origin.clone()))
+            }
+            Setting::On(timeout) => {
+                (policy.timeout, policy.no_timeout) = (Some(timeout.clone()), None)
+            }
+        }
+        match &self.attempts {
+            Setting::Unset => {}
+            Setting::Off(origin) => {
+                (policy.attempts, policy.no_retry) = (None, Some(origin.clone()))
+            }
+            Setting::On(attempts) => {
+                (policy.attempts, policy.no_retry) = (Some(attempts.clone()), None)
+            }
+        }
+    }
+}
+
+/// Judges a policy; what may not be is added to the errors, and left out.
+pub(super) fn judge(
+    policy: &syntax::Policy,
+    origin: impl Fn(&Spot) -> Origin,
+    errors: &mut Vec<Error>,
+) -> Layer {
+    let mut judge = Judge { errors };
+    let timeout = match (&policy.timeout, is_true(&policy.no_timeout)) {
+        (Some(timeout), Some(off)) => {
+            judge.not_both("timeout", &timeout.spot, "no_timeout", off);
+            Setting::Unset
+        }
+        (_, Some(off)) => Setting::Off(origin(off)),
+        (Some(timeout), None) => {
+            judge
+                .above_zero("timeout", timeout)
+                .map_or(Setting::Unset, |value| {
+                    Setting::On(Sourced {
+                        value,
+                        origin: origin(&timeout.spot),
+                    })
+                })
+        }
+        (None, None) => Setting::Unset,
+    };
+
+    // Both are judged even where only one may stay, so that one run shows all that is wrong.
+    let retry = policy
+        .retry_policy
+        .as_ref()
+        .map(|retry| (&retry.spot, judge.retry(retry)));
+    let hedging = policy
+        .hedging_policy
+        .as_ref()
+        .map(|hedging| (&hedging.spot, judge.hedging(hedging)));
+    let attempts = match (retry, hedging, is_true(&policy.no_retry)) {
+        (Some((retry, _)), Some((hedging, _)), _) => {
+            judge.not_both("retry_policy", retry, "hedging_policy", hedging);
+            Setting::Unset
+        }
+        (Some((spot, _)), None, Some(off)) => {
+            judge.not_both("retry_policy", spot, "no_retry", off);
+            Setting::Unset
+        }
+        (None, Some((spot, _)), Some(off)) => {
+            judge.not_both("hedging_policy", spot, "no_retry", off);
+            Setting::Unset
+        }
+        (None, None, Some(off)) => Setting::Off(origin(off)),
+        (Some((spot, value)), None, None) => on(value.map(AttemptPolicy::Retry), origin(spot)),
+        (None, Some((spot, value)), None) => on(value.map(AttemptPolicy::Hedging), origin(spot)),
+        (None, None, None) => Setting::Unset,
+    };
+    Layer { timeout, attempts }
+}
+
+fn on<T>(value: Option<T>, origin: Origin) -> Setting<T> {
+    value.map_or(Setting::Unset, |value| {
+        Setting::On(Sourced { value, origin })
+    })
+}
+
+fn is_true(flag: &Option<Written<bool>>) -> Option<&Spot> {
+    flag.as_ref()
+        .filter(|flag| flag.value)
+        .map(|flag| &flag.spot)
+}
+
+/// Collects what may not be.
+struct Judge<'a> {
+    errors: &'a mut Vec<Error>,
+}
+
+impl Judge<'_> {
+    fn reject(&mut self, spot: &Spot, message: String, must: &str) {
+        self.errors.push(spot.error(message, must));
+    }
+
+    fn not_both(&mut self, one: &str, first: &Spot, other: &str, second: &Spot) {
+        let error = first
+            .error(
+                format!("a method has `{one}` or `{other}`, not both"),
+                "either this",
+            )
+            .and_at(second, "or this")
+            .with_help("take one of them out");
+        self.errors.push(error);
+    }
+
+    /// A field that must be there.
+    fn required<'a, T>(
+        &mut self,
+        name: &str,
+        field: &'a Option<Written<T>>,
+        of: &str,
+        spot: &Spot,
+    ) -> Option<&'a Written<T>> {
+        if field.is_none() {
+            self.reject(
+                spot,
+                format!("`{of}` needs `{name}`"),
+                "it is required here",
+            );
+        }
+        field.as_ref()
+    }
+
+    fn duration(&mut self, name: &str, field: &Written<String>) -> Option<durations::Nanos> {
+        match durations::parse(&field.value) {
+            Ok(duration) => Some(duration),
+            Err(must) => {
+                self.reject(
+                    &field.spot,
+                    format!("`{name}` is no duration: \"{}\"", field.value),
+                    &must,
+                );
+                None
+            }
+        }
+    }
+
+    fn above_zero(&mut self, name: &str, field: &Written<String>) -> Option<ProtoDuration> {
+        let duration = self.duration(name, field)?;
+        if duration == 0 {
+            self.reject(
+                &field.spot,
+                format!("`{name}` must be above zero"),
+                "must be above zero, such as \"0.5s\"",
+            );
+            return None;
+        }
+        Some(durations::proto_duration(duration))
+    }
+
+    fn attempts(&mut self, field: &Written<i64>) -> Option<u32> {
+        if field.value < 2 {
+            let message =
+                "`max_attempts` must be above 1: it counts the first attempt too".to_owned();
+            self.reject(&field.spot, message, "must be 2 or more");
+            return None;
+        }
+        let value = u32::try_from(field.value).ok();
+        if value.is_none() {
+            self.reject(
+                &field.spot,
+                "`max_attempts` is too large".to_owned(),
+                "must fit in 32 bits",
+            );
+        }
+        value
+    }
+
+    fn multiplier(&mut self, field: &Written<f64>) -> Option<f64> {
+        if field.value > 0.0 && field.value.is_finite() {
+            return Some(field.value);
+        }
+        self.reject(
+            &field.spot,
+            "`backoff_multiplier` must be above zero".to_owned(),
+            "must be above zero, such as 2",
+        );
+        None
+    }
+
+    fn codes(
+        &mut self,
+        name: &str,
+        field: &Written<Vec<Written<syntax::Code>>>,
+    ) -> Vec<StatusCode> {
+        let mut codes: Vec<StatusCode> = Vec::new();
+        for code in &field.value {
+            match codes::parse(&code.value) {
+                Ok(found) if found.is_ok() => {
+                    let message = format!("`{name}` cannot have OK: it is no failure");
+                    self.reject(&code.spot, message, "must be the code of a failure");
+                }
+                Ok(found) => {
+                    let found = found.status_code();
+                    if !codes.contains(&found) {
+                        codes.push(found);
+                    }
+                }
+                Err(help) => {
+                    let shown = match &code.value {
+                        syntax::Code::Number(number) => number.to_string(),
+                        syntax::Code::Name(name) => name.clone(),
+                    };
+                    let error = code
+                        .spot
+                        .error(format!("there is no status code `{shown}`"), "no such code");
+                    self.errors.push(error.with_help(help));
+                }
+            }
+        }
+        codes
+    }
+
+    fn retry(&mut self, written: &Written<syntax::RetryPolicy>) -> Option<RetryPolicy> {
+        const OF: &str = "retry_policy";
+        let (policy, spot) = (&written.value, &written.spot);
+        let max_attempts = self.required("max_attempts", &policy.max_attempts, OF, spot);
+        let max_attempts = max_attempts.and_then(|field| self.attempts(field));
+        let initial_backoff = self.required("initial_backoff", &policy.initial_backoff, OF, spot);
+        let initial_backoff =
+            initial_backoff.and_then(|field| self.above_zero("initial_backoff", field));
+        let max_backoff = self.required("max_backoff", &policy.max_backoff, OF, spot);
+        let max_backoff = max_backoff.and_then(|field| self.above_zero("max_backoff", field));
+        let multiplier = self.required("backoff_multiplier", &policy.backoff_multiplier, OF, spot);
+        let multiplier = multiplier.and_then(|field| self.multiplier(field));
+        let written = self.required(
+            "retryable_status_codes",
+            &policy.retryable_status_codes,
+            OF,
+            spot,
+        );
+        let codes = written.map(|field| (field, self.codes("retryable_status_codes", field)));
+        if let Some((field, _)) = codes.as_ref().filter(|(field, _)| field.value.is_empty()) {
+            let message = "`retryable_status_codes` must not be empty".to_owned();
+            self.reject(
+                &field.spot,
+                message,
+                "must have at least one code, such as UNAVAILABLE",
+            );
+        }
+        let backoff_multiplier = multiplier?;
+        Some(RetryPolicy {
+            max_attempts: max_attempts?,
+            initial_backoff: initial_backoff?,
+            max_backoff: max_backoff?,
+            backoff_multiplier,
+            // Debug, as opposed to Display, always has the point or exponent that makes it a float in Rust.
+            backoff_multiplier_rust: format!("{backoff_multiplier:?}"),
+            retryable_status_codes: codes?.1,
+        })
+    }
+
+    fn hedging(&mut self, written: &Written<syntax::HedgingPolicy>) -> Option<HedgingPolicy> {
+        let policy = &written.value;
+        let max_attempts = self.required(
+            "max_attempts",
+            &policy.max_attempts,
+            "hedging_policy",
+            &written.spot,
+        );
+        let max_attempts = max_attempts.and_then(|field| self.attempts(field));
+        let delay = match &policy.hedging_delay {
+            Some(field) => self.duration("hedging_delay", field),
+            None => Some(0),
+        };
+        let codes = policy.non_fatal_status_codes.as_ref();
+        let codes = codes
+            .map(|field| self.codes("non_fatal_status_codes", field))
+            .unwrap_or_default();
+        Some(HedgingPolicy {
+            max_attempts: max_attempts?,
+            hedging_delay: durations::proto_duration(delay?),
+            non_fatal_status_codes: codes,
+        })
+    }
+}

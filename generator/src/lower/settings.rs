@@ -1,0 +1,131 @@
+//! What `wireloom.toml` says, found for the packages, services and methods that there are.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::FileDescriptor;
+
+use crate::config::{Config, Scope};
+use crate::error::Error;
+use crate::lower::policy::{self, Layer};
+use crate::model::{MethodPolicy, Origin};
+use crate::source::Spot;
+use crate::suggest;
+use crate::syntax::Written;
+
+/// The settings of a configuration, by the names they are for.
+pub(super) struct Settings<'a> {
+    packages: BTreeMap<&'a str, Setting<'a>>,
+    services: BTreeMap<&'a str, Setting<'a>>,
+    methods: BTreeMap<&'a str, Setting<'a>>,
+}
+
+struct Setting<'a> {
+    scope: &'a Scope,
+    layer: Layer,
+}
+
+impl<'a> Settings<'a> {
+    /// Judges a configuration: its policies, and whether what it names is in the protos.
+    pub(super) fn new(
+        config: &'a Config,
+        files: &[FileDescriptor],
+        errors: &mut Vec<Error>,
+    ) -> Self {
+        let services: Vec<_> = files.iter().flat_map(FileDescriptor::services).collect();
+        let packages = files.iter().map(|file| file.package_name().to_owned());
+        let service_names = services
+            .iter()
+            .map(|service| service.full_name().to_owned());
+        let methods = services.iter().flat_map(|service| service.methods());
+        let method_names =
+            methods.map(|method| path(method.parent_service().full_name(), method.name()));
+        Self {
+            packages: found(
+                &config.packages,
+                "package",
+                &packages.collect::<Vec<_>>(),
+                errors,
+            ),
+            services: found(
+                &config.services,
+                "service",
+                &service_names.collect::<Vec<_>>(),
+                errors,
+            ),
+            methods: found(
+                &config.methods,
+                "method",
+                &method_names.collect::<Vec<_>>(),
+                errors,
+            ),
+        }
+    }
+
+    /// The Rust name that is set for a service.
+    pub(super) fn service_name(&self, service: &str) -> Option<&'a Written<String>> {
+        self.services.get(service)?.scope.rust_name.as_ref()
+    }
+
+    /// The Rust name that is set for a method.
+    pub(super) fn method_name(&self, service: &str, method: &str) -> Option<&'a Written<String>> {
+        self.methods
+            .get(path(service, method).as_str())?
+            .scope
+            .rust_name
+            .as_ref()
+    }
+
+    /// Lays what is set for a method over its policy: for its package, then its service, then itself.
+    pub(super) fn over(
+        &self,
+        policy: &mut MethodPolicy,
+        package: &str,
+        service: &str,
+        method: &str,
+    ) {
+        let layers = [
+            self.packages.get(package),
+            self.services.get(service),
+            self.methods.get(path(service, method).as_str()),
+        ];
+        for setting in layers.into_iter().flatten() {
+            setting.layer.over(policy);
+        }
+    }
+}
+
+/// The name of a method in `wireloom.toml` and for `wireloom explain`.
+pub(super) fn path(service: &str, method: &str) -> String {
+    format!("{service}/{method}")
+}
+
+/// The scopes by their names, each of which must be known.
+fn found<'a>(
+    scopes: &'a [Scope],
+    kind: &str,
+    known: &[String],
+    errors: &mut Vec<Error>,
+) -> BTreeMap<&'a str, Setting<'a>> {
+    let mut settings = BTreeMap::new();
+    for scope in scopes {
+        let name = scope.name.value.as_str();
+        if !known.iter().any(|known| known == name) {
+            let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+            known.sort_unstable();
+            known.dedup();
+            let error = scope
+                .name
+                .spot
+                .error(format!("there is no {kind} `{name}` in the protos"), "");
+            errors.push(error.with_help(suggest::help(name, known, kind)));
+        }
+        let origin = |spot: &Spot| Origin::Config {
+            file: spot.place.file.clone(),
+            line: spot.place.line,
+            key: scope.key.clone(),
+        };
+        let layer = policy::judge(&scope.policy, origin, errors);
+        settings.insert(name, Setting { scope, layer });
+    }
+    settings
+}

@@ -1,0 +1,241 @@
+//! The model: everything a template may say, decided.
+//!
+//! Plain data, ready to be rendered: names are escaped, types are Rust paths, comments are rustdoc, policies are
+//! validated. It is the contract that template authors write against; `wireloom model` prints it as JSON.
+
+use serde::Serialize;
+
+/// What one run of the generator writes stubs for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Model {
+    /// One entry per protobuf package that generates code, sorted by `proto_name`.
+    pub packages: Vec<Package>,
+}
+
+/// A protobuf package and the services it declares.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Package {
+    /// The package as the proto spells it (`helloworld.v1`); empty for files without one.
+    pub proto_name: String,
+    /// The Rust modules that lead to the package, escaped (`["helloworld", "v1"]`).
+    pub rust_path: Vec<String>,
+    /// The services, in the order of the files and within them.
+    pub services: Vec<Service>,
+}
+
+/// A service: one client struct, one trait, one server struct.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Service {
+    /// The name as the proto spells it (`Greeter`).
+    pub proto_name: String,
+    /// Package and name, as on the wire (`helloworld.Greeter`).
+    pub full_name: String,
+    /// The name of the trait that handlers implement (`Greeter`).
+    pub rust_name: String,
+    /// The name of the client struct (`GreeterClient`).
+    pub client_name: String,
+    /// The name of the server struct (`GreeterServer`).
+    pub server_name: String,
+    /// The proto's comment on the service.
+    pub docs: Docs,
+    /// Whether the proto marks the service deprecated.
+    pub deprecated: bool,
+    /// Whether any method is deprecated: generated code that names one must allow that.
+    pub has_deprecated_methods: bool,
+    /// The methods, in the order of the proto.
+    pub methods: Vec<Method>,
+}
+
+/// A method of a service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Method {
+    /// The name as the proto spells it (`SayHello`).
+    pub proto_name: String,
+    /// The name of the Rust method, escaped (`say_hello`, `r#match`, `new_`).
+    pub rust_name: String,
+    /// The name of the descriptor static (`GREETER_SAY_HELLO`).
+    pub descriptor_name: String,
+    /// The HTTP/2 path (`/helloworld.Greeter/SayHello`).
+    pub path: String,
+    /// Which sides stream.
+    pub kind: MethodKind,
+    /// Whether the client sends many messages: `kind`, for templates, which compare nothing.
+    pub client_streaming: bool,
+    /// Whether the server sends many messages.
+    pub server_streaming: bool,
+    /// The call that the client's method returns (`UnaryCall`).
+    pub call_type: String,
+    /// The request message.
+    pub request: RustType,
+    /// The response message.
+    pub response: RustType,
+    /// The proto's comment on the method.
+    pub docs: Docs,
+    /// Whether the proto marks the method deprecated.
+    pub deprecated: bool,
+    /// The proto's `idempotency_level`.
+    pub idempotency: Idempotency,
+    /// `idempotency` as a Rust path (`::wireloom::Idempotency::Idempotent`); `None` where nothing is known.
+    pub idempotency_rust: Option<String>,
+    /// Timeout, retries or hedging, and where each value comes from.
+    pub policy: MethodPolicy,
+}
+
+/// Which sides of a method stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodKind {
+    /// One request, one response.
+    Unary,
+    /// One request, many responses.
+    ServerStreaming,
+    /// Many requests, one response.
+    ClientStreaming,
+    /// Many requests, many responses.
+    BidiStreaming,
+}
+
+/// A method's `idempotency_level`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Idempotency {
+    /// Nothing is known: doing it twice may differ from doing it once.
+    #[default]
+    Unknown,
+    /// The method changes nothing.
+    NoSideEffects,
+    /// Doing it twice is the same as doing it once.
+    Idempotent,
+}
+
+/// A message type, by both its names.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RustType {
+    /// The full proto name (`helloworld.HelloRequest`).
+    pub proto_name: String,
+    /// The Rust path as seen from the module of the method's package (`HelloRequest`, `super::common::Id`, `()`).
+    pub rust_path: String,
+}
+
+/// A proto comment as rustdoc: one string per line, without `///`, already safe to compile.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Docs {
+    /// The lines; empty where the proto has no comment.
+    pub lines: Vec<String>,
+}
+
+/// The policy of a method.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MethodPolicy {
+    /// The longest the whole call may take; `None` is no limit.
+    pub timeout: Option<Sourced<ProtoDuration>>,
+    /// What happens after a failed or a slow attempt; `None` is transparent retries only.
+    pub attempts: Option<Sourced<AttemptPolicy>>,
+    /// Where the timeout was switched off, if it was (`no_timeout`).
+    pub no_timeout: Option<Origin>,
+    /// Where retries and hedging were switched off, if they were (`no_retry`).
+    pub no_retry: Option<Origin>,
+}
+
+/// A value and where it was set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sourced<T> {
+    /// The value in force.
+    pub value: T,
+    /// Where it was set.
+    pub origin: Origin,
+}
+
+/// Where a policy's value was set; later variants win.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+pub enum Origin {
+    /// The generator's defaults.
+    Default,
+    /// The method's `idempotency_level`, which the generator's defaults look at.
+    IdempotencyLevel {
+        /// The proto.
+        file: String,
+        /// The line, from 1; 0 where the descriptors do not say.
+        line: usize,
+    },
+    /// `option (wireloom.service)` in the proto.
+    ServiceOption {
+        /// The proto.
+        file: String,
+        /// The line, from 1; 0 where the descriptors do not say.
+        line: usize,
+    },
+    /// `option (wireloom.method)` in the proto.
+    MethodOption {
+        /// The proto.
+        file: String,
+        /// The line, from 1; 0 where the descriptors do not say.
+        line: usize,
+    },
+    /// `wireloom.toml`; `key` is the table that set it (`methods."helloworld.Greeter/SayHello"`).
+    Config {
+        /// The configuration file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The table.
+        key: String,
+    },
+}
+
+/// Retries or hedging: a method may not have both (gRFC A6).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptPolicy {
+    /// Try again after a failure.
+    Retry(RetryPolicy),
+    /// Try again before there is a failure.
+    Hedging(HedgingPolicy),
+}
+
+/// gRFC A6's `retryPolicy`, validated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included; at least 2.
+    pub max_attempts: u32,
+    /// The delay before the first retry, before jitter.
+    pub initial_backoff: ProtoDuration,
+    /// The cap of the delay, before jitter.
+    pub max_backoff: ProtoDuration,
+    /// What the delay is multiplied by from retry to retry; above zero.
+    pub backoff_multiplier: f64,
+    /// `backoff_multiplier` as a Rust literal (`2.0`).
+    pub backoff_multiplier_rust: String,
+    /// The codes that are retried, never empty.
+    pub retryable_status_codes: Vec<StatusCode>,
+}
+
+/// gRFC A6's `hedgingPolicy`, validated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HedgingPolicy {
+    /// Attempts in all, the first included; at least 2.
+    pub max_attempts: u32,
+    /// The time between one attempt and the next; zero sends all at once.
+    pub hedging_delay: ProtoDuration,
+    /// The codes that do not end the call while other attempts run.
+    pub non_fatal_status_codes: Vec<StatusCode>,
+}
+
+/// A duration, by both its spellings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProtoDuration {
+    /// Proto JSON (`"1.5s"`).
+    pub proto: String,
+    /// A Rust expression (`::core::time::Duration::from_millis(1_500)`).
+    pub rust: String,
+}
+
+/// A status code, by both its names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatusCode {
+    /// The name in `google/rpc/code.proto` (`UNAVAILABLE`).
+    pub proto: String,
+    /// A Rust path (`::wireloom::Code::Unavailable`).
+    pub rust: String,
+}

@@ -1,0 +1,51 @@
+//! Policies as they are written, in an option or in `wireloom.toml`: read, but not yet judged.
+//!
+//! Every value knows where it stands. What the values mean, and whether they may, is `lower::policy`'s to say.
+
+use crate::source::Spot;
+
+/// A value and where it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Where it is written.
+    pub(crate) spot: Spot,
+}
+
+/// `wireloom.Policy`, or the keys of the same names in `wireloom.toml`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) timeout: Option<Written<String>>,
+    pub(crate) no_timeout: Option<Written<bool>>,
+    pub(crate) retry_policy: Option<Written<RetryPolicy>>,
+    pub(crate) hedging_policy: Option<Written<HedgingPolicy>>,
+    pub(crate) no_retry: Option<Written<bool>>,
+}
+
+/// `wireloom.RetryPolicy`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RetryPolicy {
+    pub(crate) max_attempts: Option<Written<i64>>,
+    pub(crate) initial_backoff: Option<Written<String>>,
+    pub(crate) max_backoff: Option<Written<String>>,
+    pub(crate) backoff_multiplier: Option<Written<f64>>,
+    pub(crate) retryable_status_codes: Option<Written<Vec<Written<Code>>>>,
+}
+
+/// `wireloom.HedgingPolicy`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HedgingPolicy {
+    pub(crate) max_attempts: Option<Written<i64>>,
+    pub(crate) hedging_delay: Option<Written<String>>,
+    pub(crate) non_fatal_status_codes: Option<Written<Vec<Written<Code>>>>,
+}
+
+/// A status code: gRFC A6 allows its number, and its name in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The number (14).
+    Number(i64),
+    /// The name (`UNAVAILABLE`).
+    Name(String),
+}
