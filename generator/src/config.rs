@@ -78,7 +78,7 @@ impl Config {
     }
 
     /// Parses the text of a `wireloom.toml` in a folder.
-    fn parse(source: &Source, folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn parse(source: &Source, folder: &Path) -> Result<Self, Error> {
         let mut errors = Vec::new();
         let config = Table::parse(source, &mut errors)
             .map(|file| Self::from_file(file, folder, &mut errors));

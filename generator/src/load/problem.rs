@@ -58,7 +58,7 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, inputs: &Inputs) ->
         }
     }
     let help = diagnostic.help().map(|help| help.to_string());
-    match help.or_else(|| advice(&message, source, inputs)) {
+    match advice(&message, source, inputs).or(help) {
         Some(help) => error.with_help(help),
         None => error,
     }
@@ -118,7 +118,8 @@ fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<Str
     if message.starts_with("file '") && message.ends_with("not found") {
         return Some(format!("files are looked up in {}", inputs.shown()));
     }
-    if message.starts_with("name 'wireloom.") {
+    let undefined = message.ends_with("is not defined") || message.contains("resolves to");
+    if undefined && name.trim_start_matches('.').starts_with("wireloom.") {
         let imported = source.is_some_and(|source| source.text().contains(OPTIONS_NAME));
         return Some(match imported {
             false => format!("add `import \"{OPTIONS_NAME}\";`: it needs no include folder"),

@@ -47,7 +47,11 @@ fn plain(comment: &str) -> String {
         .chars()
         .flat_map(visible)
         .collect();
-    let lines: Vec<&str> = comment.lines().map(str::trim_end).collect();
+    let mut lines: Vec<&str> = comment.lines().map(str::trim_end).collect();
+    // The second star of `/**` is left over; as Markdown it would be a list.
+    if lines.first().is_some_and(|line| line.trim_start() == "*") {
+        lines.remove(0);
+    }
     let indent = |line: &&str| line.len() - line.trim_start_matches(' ').len();
     let shared = lines
         .iter()
