@@ -171,11 +171,9 @@ impl Builder {
     /// If a proto, `wireloom.toml` or a template is wrong or cannot be read, or the output folder cannot be written.
     pub fn generate(self) -> Result<Report, Error> {
         let (mut report, read) = pipeline(self.into_run()?, emit::write)?;
-        if let Some(lines) = env::var_os("OUT_DIR")
-            .and(env::var_os("CARGO"))
-            .map(|_| &read)
-        {
-            for path in lines {
+        // In a build script, Cargo reads what is printed.
+        if env::var_os("CARGO").is_some() && env::var_os("OUT_DIR").is_some() {
+            for path in &read {
                 println!("cargo::rerun-if-changed={}", path.display());
             }
         }

@@ -190,7 +190,7 @@ fn prepare(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
 
 fn unwritable(path: &Path, error: io::Error) -> Error {
     Error::new(format!("cannot write to {}: {error}", path.display()))
-        .with_help("choose another output folder, or make this one writable; nothing was changed")
+        .with_help("choose another output folder, or make this one writable")
 }
 
 #[cfg(test)]

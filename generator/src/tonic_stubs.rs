@@ -88,7 +88,7 @@ fn connect(service: &TonicService) -> String {
             ///
             /// # Errors
             ///
-            /// If `dst` is not a valid address, or nothing answers there.
+            /// INVALID_ARGUMENT if `dst` is no address, UNAVAILABLE if nothing answers there.
             pub async fn connect<D>(dst: D) -> std::result::Result<Self, ::wireloom::Status>
             where
                 D: std::string::ToString,
