@@ -1,0 +1,1 @@
+const _: () = ::wireloom::codegen::require(2);

@@ -1,0 +1,17 @@
+//! Calls over real sockets, client and server both ours.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod cancellation;
+mod deadlines;
+mod four_kinds;
+mod retries;
+mod shutdown;
+mod support;
+mod traces;
+
+/// What the build script generated from `proto/`.
+mod proto {
+    wireloom::include_protos!();
+}

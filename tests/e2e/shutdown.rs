@@ -1,0 +1,79 @@
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use wireloom::Code;
+use wireloom::tokio_stream::wrappers::ReceiverStream;
+
+use crate::support::{Event, Setup, Task, TestServer, serve, task};
+
+#[tokio::test]
+async fn an_idle_server_stops_at_once_though_its_clients_stay_connected() {
+    let (server, client) = serve().await;
+    client.unary(task("a")).await.unwrap();
+    assert_eq!(server.stopped().await.cut_off_calls, 0);
+}
+
+#[tokio::test]
+async fn calls_under_way_end_while_the_server_drains() {
+    let (mut server, client) = serve().await;
+    let (tasks, queue) = tokio::sync::mpsc::channel(1);
+    let mut outcomes = client.bidi(ReceiverStream::new(queue)).open();
+    tasks.send(task("before")).await.unwrap();
+    outcomes.message().await.unwrap().unwrap();
+
+    server.stop();
+    // A new connection is refused once the server has stopped accepting.
+    while client_connects(&server.target).await {
+        tokio::task::yield_now().await;
+    }
+    tasks.send(task("while draining")).await.unwrap();
+    assert_eq!(
+        outcomes.message().await.unwrap().unwrap().name,
+        "while draining"
+    );
+    drop(tasks);
+    assert_eq!(outcomes.message().await.unwrap(), None);
+    assert_eq!(server.stopped().await.cut_off_calls, 0);
+}
+
+async fn client_connects(target: &str) -> bool {
+    wireloom::Channel::connect(target).await.is_ok()
+}
+
+#[tokio::test]
+async fn calls_that_hang_are_cut_off_at_the_limit() {
+    let setup = Setup {
+        shutdown_timeout: Duration::from_millis(50),
+        ..Setup::default()
+    };
+    let mut server = TestServer::start(setup).await;
+    let client = server.client().await;
+    let hanging = Task {
+        hang: true,
+        ..task("unary")
+    };
+    let unary = tokio::spawn(client.unary(hanging).into_future());
+    assert_eq!(server.event().await, Event::Started("unary".into()));
+    let hanging = Task {
+        count: 1,
+        hang: true,
+        ..task("stream")
+    };
+    let mut responses = client.server_stream(hanging).await.unwrap().into_inner();
+    responses.message().await.unwrap().unwrap();
+
+    assert_eq!(server.stopped().await.cut_off_calls, 2);
+    assert_eq!(unary.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    assert_eq!(
+        responses.message().await.unwrap_err().code(),
+        Code::Unavailable
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_never_speaks_does_not_hold_up_the_shutdown() {
+    let (server, _client) = serve().await;
+    let address = server.target.strip_prefix("http://").unwrap();
+    let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    assert_eq!(server.stopped().await.cut_off_calls, 0);
+}

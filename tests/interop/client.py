@@ -1,0 +1,92 @@
+"""Calls probe.Probe on the port given, with Python's grpcio; each function is one check, named by the second argument."""
+
+import sys
+
+import grpc
+from google.rpc import error_details_pb2  # noqa: F401  (the checks need googleapis-common-protos)
+
+import probe_pb2
+import probe_pb2_grpc
+
+Task = probe_pb2.Task
+
+
+def unary(stub):
+    outcome, call = stub.Unary.with_call(
+        Task(name="a"), metadata=[("echo", "spoken"), ("echo-bin", b"\x00\xff")]
+    )
+    assert outcome.name == "a"
+    metadata = dict(call.initial_metadata())
+    assert metadata["echo"] == "spoken", metadata
+    assert metadata["echo-bin"] == b"\x00\xff", metadata
+
+
+def server_streaming(stub):
+    outcomes = list(stub.ServerStream(Task(name="a", count=1000)))
+    assert [outcome.index for outcome in outcomes] == list(range(1000))
+
+
+def client_streaming(stub):
+    outcome = stub.ClientStream(Task(name=str(i)) for i in range(1000))
+    assert (outcome.index, outcome.name) == (1000, "999"), outcome
+
+
+def bidi_streaming(stub):
+    outcomes = stub.Bidi(Task(name="a", count=i) for i in range(100))
+    assert [outcome.index for outcome in outcomes] == list(range(100))
+
+
+def deadline(stub):
+    for call in (
+        lambda: stub.Unary(Task(name="a", hang=True), timeout=0.2),
+        lambda: list(stub.ServerStream(Task(name="a", count=1, hang=True), timeout=0.2)),
+    ):
+        error = failure(call)
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
+
+
+def deadline_reaches_the_handler(stub):
+    outcome = stub.Unary(Task(name="a"), timeout=60)
+    # grpcio rounds timeouts up.
+    assert 1 <= outcome.remaining_ms <= 61_000, outcome
+
+
+def status_details(stub):
+    error = failure(lambda: stub.Unary(Task(name="a", code=grpc.StatusCode.NOT_FOUND.value[0])))
+    assert error.code() == grpc.StatusCode.NOT_FOUND, error
+    assert error.details() == "as told", error
+    trailers = dict(error.trailing_metadata())
+    assert trailers["grpc-status-details-bin"] == b"\x08\x07", trailers
+    assert trailers["attempt"] == "1", trailers
+
+
+def status_after_messages(stub):
+    responses = stub.ServerStream(Task(name="a", count=2, code=grpc.StatusCode.ABORTED.value[0]))
+    assert next(responses).index == 0
+    assert next(responses).index == 1
+    error = failure(lambda: next(responses))
+    assert error.code() == grpc.StatusCode.ABORTED, error
+
+
+def unimplemented(stub):
+    method = channel.unary_unary("/probe.Probe/Nothing")
+    assert failure(lambda: method(b"")).code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def cancellation(stub):
+    responses = stub.ServerStream(Task(name="cancelled", count=1, hang=True))
+    next(responses)
+    responses.cancel()
+
+
+def failure(call):
+    try:
+        call()
+    except grpc.RpcError as error:
+        return error
+    raise AssertionError("the call succeeded")
+
+
+channel = grpc.insecure_channel(sys.argv[1])
+with channel:
+    globals()[sys.argv[2]](probe_pb2_grpc.ProbeStub(channel))

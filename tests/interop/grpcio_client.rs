@@ -1,0 +1,58 @@
+//! grpcio calls our server.
+
+use crate::python::Python;
+use crate::support::{Event, serve};
+
+/// Runs one check of `client.py` against a server of ours.
+async fn check(name: &str) {
+    let (server, _) = serve().await;
+    run(name, &server.target).await;
+}
+
+async fn run(name: &str, target: &str) {
+    let python = Python::new().await;
+    let target = target.strip_prefix("http://").unwrap();
+    let mut program = python.program("client.py");
+    let output = program
+        .args([target, name])
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+macro_rules! checks {
+    ($($name:ident),* $(,)?) => {$(
+        #[tokio::test]
+        #[ignore = "needs Python's grpcio, which .ci/run installs"]
+        async fn $name() {
+            check(stringify!($name)).await;
+        }
+    )*};
+}
+
+checks! {
+    unary,
+    server_streaming,
+    client_streaming,
+    bidi_streaming,
+    deadline,
+    deadline_reaches_the_handler,
+    status_details,
+    status_after_messages,
+    unimplemented,
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn cancellation_drops_the_handler() {
+    let (mut server, _) = serve().await;
+    run("cancellation", &server.target).await;
+    assert_eq!(server.event().await, Event::Started("cancelled".into()));
+    assert_eq!(server.event().await, Event::Dropped("cancelled".into()));
+}
