@@ -109,12 +109,6 @@ impl Error {
         Some(first)
     }
 
-    /// The place in a source, if there is one.
-    #[cfg(test)]
-    pub(crate) fn place(&self) -> Option<&Place> {
-        self.0.place.as_ref()
-    }
-
     /// What to do, if there is something to say.
     #[cfg(test)]
     pub(crate) fn help(&self) -> Option<&str> {
@@ -233,5 +227,89 @@ impl Diagnostic for Error {
         }
         let related = self.0.notes.iter().chain(&self.0.others);
         Some(Box::new(related.map(|error| error as &dyn Diagnostic)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Source {
+        Source::new("a.proto", "one\n\ttwo three\n")
+    }
+
+    #[test]
+    fn display_is_the_place_and_what_is_wrong() {
+        let error = Error::new("it is wrong").at(&source(), 9..14, "this");
+        assert_eq!(error.to_string(), "a.proto:2:6: it is wrong");
+    }
+
+    #[test]
+    fn display_counts_the_other_errors() {
+        let errors = [Error::new("a"), Error::new("b"), Error::new("c")];
+        let error = Error::all(errors).unwrap();
+        assert_eq!(error.to_string(), "a (and 2 more errors)");
+    }
+
+    #[test]
+    fn debug_is_the_whole_report() {
+        let error = Error::new("it is wrong")
+            .at(&source(), 9..14, "this")
+            .with_cause(std::io::Error::other("the disk is full"))
+            .with_help("do this,\nor that");
+        assert_eq!(
+            format!("{error:?}"),
+            "\
+a.proto:2:6: it is wrong
+  because: the disk is full
+    |
+  2 | \ttwo three
+    | \t    ^^^^^ this
+  help: do this,
+        or that"
+        );
+    }
+
+    #[test]
+    fn debug_has_all_errors_and_places() {
+        let elsewhere = Spot::in_source(&Source::new("b.proto", "x"), 0..1);
+        let error = Error::new("a")
+            .at(&source(), 0..3, "")
+            .and_at(&elsewhere, "there");
+        let error = Error::all([error, Error::new("b")]).unwrap();
+        assert_eq!(
+            format!("{error:?}"),
+            "\
+a.proto:1:1: a
+    |
+  1 | one
+    | ^^^
+  b.proto:1:1: there
+    |
+  1 | x
+    | ^
+
+b"
+        );
+    }
+
+    #[test]
+    fn a_span_of_several_lines_is_marked_on_its_first() {
+        let error = Error::new("a").at(&source(), 0..9, "from here");
+        assert!(format!("{error:?}").ends_with("| ^^^ from here"));
+    }
+
+    #[test]
+    fn a_diagnostic_has_the_source_the_labels_and_the_help() {
+        let error = Error::new("a").at(&source(), 0..3, "x").with_help("y");
+        let labels: Vec<_> = error.labels().unwrap().collect();
+        assert_eq!((labels[0].offset(), labels[0].len()), (0, 3));
+        assert!(error.source_code().is_some());
+        assert_eq!(Diagnostic::help(&error).unwrap().to_string(), "y");
+    }
+
+    #[test]
+    fn no_errors_are_none() {
+        assert!(Error::all([]).is_none());
     }
 }

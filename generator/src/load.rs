@@ -112,3 +112,6 @@ fn read_source(path: &Path) -> std::io::Result<Source> {
         std::fs::read_to_string(path)?,
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,10 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, inputs: &Inputs) ->
         }
     }
     let help = diagnostic.help().map(|help| help.to_string());
-    match advice(&message, source, inputs).or(help) {
+    match advice(&message, source, inputs)
+        .or(help)
+        .or_else(|| last_advice(&message))
+    {
         Some(help) => error.with_help(help),
         None => error,
     }
@@ -136,6 +139,14 @@ fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<Str
         );
     }
     None
+}
+
+/// What to do about a message of protox's that it has no help for.
+fn last_advice(message: &str) -> Option<String> {
+    let name = message
+        .strip_prefix("name '")?
+        .strip_suffix("' is not defined")?;
+    Some(format!("declare `{name}`, or import the file that does"))
 }
 
 /// The fields or values that there are, where the unknown one is in an option of Wireloom's.

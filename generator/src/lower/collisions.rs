@@ -89,8 +89,10 @@ pub(super) struct Idents {
 }
 
 impl Idents {
-    /// Claims a name in a module, or in a type by its path.
-    pub(super) fn claim(&mut self, scope: &[String], kind: Kind, name: &str, item: Item) {
+    /// Claims a name in a module, or in a type by its path; `false` if it is another's.
+    ///
+    /// What follows from a name that is another's would be no news: claim no more for it.
+    pub(super) fn claim(&mut self, scope: &[String], kind: Kind, name: &str, item: Item) -> bool {
         match self.claimed.entry((scope.to_vec(), kind, name.to_owned())) {
             Entry::Vacant(entry) => {
                 entry.insert(item);
@@ -101,8 +103,12 @@ impl Idents {
                     entry.insert(item);
                 }
             }
-            Entry::Occupied(entry) => self.errors.push(collision(entry.get(), &item, name)),
+            Entry::Occupied(entry) => {
+                self.errors.push(collision(entry.get(), &item, name));
+                return false;
+            }
         }
+        true
     }
 
     /// What was claimed twice.

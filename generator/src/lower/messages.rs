@@ -38,7 +38,9 @@ impl Claims<'_> {
             format!("message `{}`", message.full_name()),
             &self.places.name(message.path()),
         );
-        self.idents.claim(modules, Kind::Type, &name, item.clone());
+        if !self.idents.claim(modules, Kind::Type, &name, item.clone()) {
+            return;
+        }
 
         let fields = [modules, &[name]].concat();
         let is_real = |oneof: &OneofDescriptor| !oneof.is_synthetic();
@@ -65,8 +67,12 @@ impl Claims<'_> {
             return;
         }
         let module = names::snake(message.name());
-        self.idents
-            .claim(modules, Kind::Type, &module, item.module());
+        if !self
+            .idents
+            .claim(modules, Kind::Type, &module, item.module())
+        {
+            return;
+        }
         let inside = [modules, &[module]].concat();
         for inner in &inner_messages {
             self.message(inner, &inside);
@@ -121,7 +127,9 @@ impl Claims<'_> {
             format!("enum `{}`", enumeration.full_name()),
             &self.places.name(enumeration.path()),
         );
-        self.idents.claim(modules, Kind::Type, &name, item);
+        if !self.idents.claim(modules, Kind::Type, &name, item) {
+            return;
+        }
 
         let variants = [modules, std::slice::from_ref(&name)].concat();
         let mut numbers = HashSet::new();

@@ -91,9 +91,10 @@ impl Lowering<'_> {
         let descriptor_name = names::descriptor(&names.prefix, &named);
         let item = self.item(method, &spot);
         let members = [modules, std::slice::from_ref(&names.service)].concat();
-        self.idents
+        let claimed = self
+            .idents
             .claim(&members, Kind::Member, &rust_name, item.clone());
-        if self.stubs == Stubs::Wireloom {
+        if claimed && self.stubs == Stubs::Wireloom {
             self.idents
                 .claim(modules, Kind::Static, &descriptor_name, item);
         }
@@ -203,7 +204,9 @@ impl Lowering<'_> {
                 .to_vec(),
         };
         for name in taken {
-            self.idents.claim(modules, Kind::Type, &name, item.clone());
+            if !self.idents.claim(modules, Kind::Type, &name, item.clone()) {
+                return;
+            }
         }
     }
 
