@@ -11,7 +11,7 @@ use std::fmt;
 use tonic::Code;
 use tracing::{Span, field};
 
-use crate::{status::code_name, trace::TraceContext};
+use crate::{client::AttemptNumber, status::code_name, trace::TraceContext};
 
 /// The span of a call, on the client.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl CallSpan {
     }
 
     /// Opens the span of one attempt.
-    pub(crate) fn attempt(&self, previous_attempts: u32, transparent: bool) -> AttemptSpan {
+    pub(crate) fn attempt(&self, number: AttemptNumber) -> AttemptSpan {
         let trace = self.trace.child();
         let span = tracing::info_span!(
             target: "wireloom",
@@ -62,8 +62,8 @@ impl CallSpan {
             otel.status_code = field::Empty,
             rpc.response.status_code = field::Empty,
             "error.type" = field::Empty,
-            "previous-rpc-attempts" = previous_attempts,
-            "transparent-retry" = transparent,
+            "previous-rpc-attempts" = number.previous_attempts,
+            "transparent-retry" = number.transparent,
             trace_id = %trace.trace_id(),
             span_id = %trace.span_id(),
         );

@@ -9,6 +9,8 @@ mod four_kinds;
 mod retries;
 mod shutdown;
 mod support;
+
+mod tonic_stubs;
 mod traces;
 
 /// What the build script generated from `proto/`.

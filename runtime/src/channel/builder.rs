@@ -8,7 +8,7 @@ use super::{
     connection::{Connector, Slot},
     target::Target,
 };
-use crate::limits::MAX_RECEIVE_MESSAGE_SIZE;
+use crate::{client::RetryLimits, limits::MAX_RECEIVE_MESSAGE_SIZE};
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
@@ -21,8 +21,7 @@ pub struct ChannelBuilder {
     authority: Option<String>,
     user_agent: Option<String>,
     connect_timeout: Duration,
-    max_attempts: u32,
-    max_replay_buffer_size: usize,
+    retry_limits: RetryLimits,
     max_receive_message_size: usize,
 }
 
@@ -42,8 +41,10 @@ impl ChannelBuilder {
             authority: None,
             user_agent: None,
             connect_timeout: Duration::from_secs(20),
-            max_attempts: DEFAULT_MAX_ATTEMPTS,
-            max_replay_buffer_size: 256 << 10,
+            retry_limits: RetryLimits {
+                max_attempts: DEFAULT_MAX_ATTEMPTS,
+                max_replay_buffer_size: 256 << 10,
+            },
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
         }
     }
@@ -73,7 +74,7 @@ impl ChannelBuilder {
     ///
     /// [gRFC A6]: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
     pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = if attempts < 2 {
+        self.retry_limits.max_attempts = if attempts < 2 {
             DEFAULT_MAX_ATTEMPTS
         } else {
             attempts
@@ -84,7 +85,7 @@ impl ChannelBuilder {
     /// The most bytes of messages that a call keeps for further attempts; a call that sends more is not retried. The
     /// default is 256 KiB.
     pub fn max_replay_buffer_size(mut self, bytes: usize) -> Self {
-        self.max_replay_buffer_size = bytes;
+        self.retry_limits.max_replay_buffer_size = bytes;
         self
     }
 
@@ -126,8 +127,7 @@ impl ChannelBuilder {
             authority,
             slot,
             user_agent,
-            max_attempts: self.max_attempts,
-            max_replay_buffer_size: self.max_replay_buffer_size,
+            retry_limits: self.retry_limits,
             max_receive_message_size: self.max_receive_message_size,
         };
         Ok(Channel {

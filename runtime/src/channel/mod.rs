@@ -17,7 +17,9 @@ pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
 use self::{connection::Slot, target::Target};
 use crate::{
-    client::{BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall},
+    client::{
+        BidiStreamingCall, Call, ClientStreamingCall, RetryLimits, ServerStreamingCall, UnaryCall,
+    },
     method::Method,
 };
 
@@ -45,8 +47,7 @@ struct Inner {
     authority: Authority,
     slot: Slot,
     user_agent: HeaderValue,
-    max_attempts: u32,
-    max_replay_buffer_size: usize,
+    retry_limits: RetryLimits,
     max_receive_message_size: usize,
 }
 
@@ -144,12 +145,8 @@ impl Channel {
         &self.inner.user_agent
     }
 
-    pub(crate) fn max_attempts(&self) -> u32 {
-        self.inner.max_attempts
-    }
-
-    pub(crate) fn max_replay_buffer_size(&self) -> usize {
-        self.inner.max_replay_buffer_size
+    pub(crate) fn retry_limits(&self) -> RetryLimits {
+        self.inner.retry_limits
     }
 
     pub(crate) fn max_receive_message_size(&self) -> usize {

@@ -11,7 +11,7 @@ use tonic::Status;
 use tracing::Instrument as _;
 
 use super::{
-    CallHead,
+    AttemptNumber, CallHead, Failure,
     replay::{Payload, ReplayBuffer, SourceFailed},
 };
 use crate::{
@@ -36,31 +36,15 @@ pub(crate) struct Answer {
     pub(crate) span: AttemptSpan,
 }
 
-/// An attempt that ended before it had response headers.
-pub(crate) enum Failure {
-    /// The server did not process it: the connection went away as the stream opened, or the server refused it.
-    Unprocessed(Status),
-    /// It is for the policy: there is no connection to be had, or the server may have acted on it.
-    Failed(Status),
-}
-
-impl Failure {
-    pub(crate) fn into_status(self) -> Status {
-        match self {
-            Self::Unprocessed(status) | Self::Failed(status) => status,
-        }
-    }
-}
-
 /// Sends one attempt and waits for its response headers.
 pub(crate) async fn send(
     channel: &Channel,
     head: &CallHead,
     payload: &Payload,
-    previous_attempts: u32,
+    number: AttemptNumber,
     span: AttemptSpan,
 ) -> Result<Answer, Failure> {
-    let answer = exchange(channel, head, payload, previous_attempts, &span)
+    let answer = exchange(channel, head, payload, number.previous_attempts, &span)
         .instrument(span.span().clone())
         .await;
     match answer {

@@ -245,7 +245,7 @@ impl Outgoing {
             Requests::One(frame) => Payload::Message(frame),
             Requests::Many(frames) => {
                 let retried = !matches!(self.attempts, AttemptPolicy::Single);
-                let limit = retried.then(|| channel.max_replay_buffer_size());
+                let limit = retried.then(|| channel.retry_limits().max_replay_buffer_size);
                 Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)))
             }
         };

@@ -23,6 +23,7 @@ pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
 pub use self::response::ResponseBody;
+pub(crate) use self::retry::{AttemptNumber, RetryLimits};
 use self::{bounds::Bounds, replay::Payload};
 use crate::{
     channel::Channel,
@@ -57,6 +58,22 @@ impl CallHead {
     }
 }
 
+/// An attempt that ended before it had response headers.
+pub(crate) enum Failure {
+    /// The server did not process it: the connection went away as the stream opened, or the server refused it.
+    Unprocessed(Status),
+    /// It is for the policy: there is no connection to be had, or the server may have acted on it.
+    Failed(Status),
+}
+
+impl Failure {
+    fn into_status(self) -> Status {
+        match self {
+            Self::Unprocessed(status) | Self::Failed(status) => status,
+        }
+    }
+}
+
 /// Makes a call: its response is there as soon as it has headers.
 pub(crate) async fn start(
     channel: &Channel,
@@ -72,8 +89,11 @@ pub(crate) async fn start(
     let answer = if head.deadline.is_some_and(Deadline::is_expired) {
         Err(status::deadline_exceeded())
     } else {
-        let attempts = retry::run(channel, &head, &payload, &span).instrument(span.span().clone());
-        bounds.run(attempts).await
+        let attempt =
+            |number| attempt::send(channel, &head, &payload, number, span.attempt(number));
+        let attempts = retry::run(head.attempts, channel.retry_limits(), &payload, attempt);
+        // One deadline spans all attempts and the waits between them.
+        bounds.run(attempts.instrument(span.span().clone())).await
     };
     match answer {
         Ok(answer) => Ok(ResponseBody::of(answer, payload, bounds, span)),

@@ -1,50 +1,56 @@
 //! Which attempts a call makes: transparent retries, and those that its policy asks for.
 
-use tonic::Status;
-use tracing::Instrument as _;
+use std::future::Future;
 
-use super::{
-    CallHead,
-    attempt::{self, Answer, Failure},
-    replay::Payload,
-};
+use tonic::Status;
+
+use super::{Failure, replay::Payload};
 use crate::{
-    channel::Channel,
     policy::{AttemptPolicy, Backoff, RetryPolicy},
-    spans::CallSpan,
     status,
 };
 
+/// Which attempt of its call this is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptNumber {
+    /// The attempts before this one, transparent ones apart: `grpc-previous-rpc-attempts`.
+    pub(crate) previous_attempts: u32,
+    /// Whether it sends again, at once, what no handler saw.
+    pub(crate) transparent: bool,
+}
+
+/// What bounds the retries of every call of a channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryLimits {
+    pub(crate) max_attempts: u32,
+    pub(crate) max_replay_buffer_size: usize,
+}
+
 /// Makes attempts until one has response headers, or none is left.
-pub(crate) async fn run(
-    channel: &Channel,
-    head: &CallHead,
+pub(crate) async fn run<T, F>(
+    policy: AttemptPolicy,
+    limits: RetryLimits,
     payload: &Payload,
-    span: &CallSpan,
-) -> Result<Answer, Status> {
-    let mut retries = Retries::new(channel, head);
+    attempt: impl Fn(AttemptNumber) -> F,
+) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let mut retries = Retries::new(policy, limits);
     let mut transparent = false;
     loop {
-        let attempt_span = span.attempt(retries.previous_attempts, transparent);
-        match attempt::send(
-            channel,
-            head,
-            payload,
-            retries.previous_attempts,
-            attempt_span,
-        )
-        .await
-        {
+        let number = AttemptNumber {
+            previous_attempts: retries.previous_attempts,
+            transparent,
+        };
+        match attempt(number).await {
             Ok(answer) => {
                 payload.commit();
                 return Ok(answer);
             }
             Err(Failure::Unprocessed(_)) if retries.take_transparent(payload) => transparent = true,
             Err(failure) => {
-                retries
-                    .back_off(failure.into_status(), payload)
-                    .instrument(span.span().clone())
-                    .await?;
+                retries.back_off(failure.into_status(), payload).await?;
                 transparent = false;
             }
         }
@@ -54,23 +60,20 @@ pub(crate) async fn run(
 /// The state of one call's retries.
 struct Retries {
     policy: Option<(RetryPolicy, Backoff)>,
-    max_attempts: u32,
-    buffer_limit: usize,
+    limits: RetryLimits,
     previous_attempts: u32,
     transparent_used: bool,
 }
 
 impl Retries {
-    fn new(channel: &Channel, head: &CallHead) -> Self {
-        let policy = match head.attempts {
-            AttemptPolicy::Retry(policy) => Some(policy),
+    fn new(policy: AttemptPolicy, limits: RetryLimits) -> Self {
+        let policy = match policy {
+            AttemptPolicy::Retry(policy) => Some((policy, Backoff::new(&policy))),
             AttemptPolicy::Single | AttemptPolicy::Hedging(_) => None,
         };
         Self {
-            policy: policy.map(|policy| (policy, Backoff::new(&policy))),
-            max_attempts: policy
-                .map_or(1, |policy| policy.max_attempts.min(channel.max_attempts())),
-            buffer_limit: channel.max_replay_buffer_size(),
+            policy,
+            limits,
             previous_attempts: 0,
             transparent_used: false,
         }
@@ -93,12 +96,12 @@ impl Retries {
             return Err(failed);
         };
         if !policy.retryable_status_codes.contains(failed.code())
-            || !payload.can_replay(self.buffer_limit)
+            || !payload.can_replay(self.limits.max_replay_buffer_size)
         {
             return Err(failed);
         }
         self.previous_attempts += 1;
-        if self.previous_attempts >= self.max_attempts {
+        if self.previous_attempts >= policy.max_attempts.min(self.limits.max_attempts) {
             let message = format!(
                 "{} ({} attempts failed)",
                 failed.message(),

@@ -1,0 +1,204 @@
+//! Code written for tonic: its handlers on our server, its clients on our channel.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use wireloom::server::Listener;
+use wireloom::tokio_stream::{self as stream, Stream, StreamExt as _};
+use wireloom::tonic::{self, Code, Request, Response, Status, Streaming};
+use wireloom::{Context, Server};
+use wireloom_tests::golden::tonic::common::Id;
+use wireloom_tests::golden::tonic::helloworld::greeter_client::GreeterClient;
+use wireloom_tests::golden::tonic::helloworld::greeter_server::{Greeter, GreeterServer};
+use wireloom_tests::golden::tonic::helloworld::{HelloRequest, hello_request::Nested};
+
+struct Handler;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Greeter for Handler {
+    async fn say_hello(&self, request: Request<HelloRequest>) -> Result<Response<Id>, Status> {
+        let name = request.into_inner().name;
+        match name.as_str() {
+            "nobody" => Err(Status::not_found("nobody is there")),
+            "late" => std::future::pending().await,
+            _ => Ok(Response::new(Id {
+                value: format!("Hello, {name}!"),
+            })),
+        }
+    }
+
+    type SayHelloStreamStream = Answers<Nested>;
+
+    async fn say_hello_stream(
+        &self,
+        _: Request<HelloRequest>,
+    ) -> Result<Response<Self::SayHelloStreamStream>, Status> {
+        let last = Err(Status::aborted("enough"));
+        Ok(Response::new(Box::pin(stream::iter([
+            Ok(Nested {}),
+            Ok(Nested {}),
+            last,
+        ]))))
+    }
+
+    async fn record_hellos(
+        &self,
+        requests: Request<Streaming<HelloRequest>>,
+    ) -> Result<Response<()>, Status> {
+        let names: Vec<_> = requests
+            .into_inner()
+            .map(|request| request.map(|r| r.name))
+            .collect()
+            .await;
+        let names: Result<Vec<_>, Status> = names.into_iter().collect();
+        assert_eq!(names?, ["a", "b"]);
+        Ok(Response::new(()))
+    }
+
+    type ChatStream = Answers<String>;
+
+    async fn chat(
+        &self,
+        requests: Request<Streaming<HelloRequest>>,
+    ) -> Result<Response<Self::ChatStream>, Status> {
+        let names = requests
+            .into_inner()
+            .map(|request| request.map(|request| request.name));
+        Ok(Response::new(Box::pin(names)))
+    }
+
+    async fn r#match(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloRequest>, Status> {
+        // The context is there for handlers of tonic's form too.
+        let deadline = Context::current().deadline().is_some();
+        Ok(request_back(request, &format!("deadline: {deadline}")))
+    }
+
+    async fn new_(&self, request: Request<HelloRequest>) -> Result<Response<HelloRequest>, Status> {
+        Ok(request_back(request, "new"))
+    }
+
+    async fn send_compressed_(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloRequest>, Status> {
+        Ok(request_back(request, "compressed"))
+    }
+}
+
+fn request_back(request: Request<HelloRequest>, name: &str) -> Response<HelloRequest> {
+    let mut response = Response::new(HelloRequest {
+        name: name.to_owned(),
+    });
+    if let Some(value) = request.metadata().get("echo") {
+        response.metadata_mut().insert("echo", value.clone());
+    }
+    response
+}
+
+async fn serve() -> GreeterClient<wireloom::Channel> {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    tokio::spawn(
+        Server::builder()
+            .add_service(GreeterServer::new(Handler))
+            .serve(listener),
+    );
+    GreeterClient::connect(target).await.unwrap()
+}
+
+fn request(name: &str) -> HelloRequest {
+    HelloRequest {
+        name: name.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn all_four_kinds_of_method_work() {
+    let mut client = serve().await;
+    assert_eq!(
+        client
+            .say_hello(request("Ada"))
+            .await
+            .unwrap()
+            .into_inner()
+            .value,
+        "Hello, Ada!"
+    );
+
+    let mut responses = client
+        .say_hello_stream(request("Ada"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(responses.message().await.unwrap().is_some());
+    assert!(responses.message().await.unwrap().is_some());
+    assert_eq!(responses.message().await.unwrap_err().code(), Code::Aborted);
+
+    client
+        .record_hellos(stream::iter([request("a"), request("b")]))
+        .await
+        .unwrap();
+
+    #[allow(deprecated)]
+    let chat = client
+        .chat(stream::iter([request("a"), request("b")]))
+        .await
+        .unwrap();
+    let names: Vec<_> = chat.into_inner().map(Result::unwrap).collect().await;
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_status_crosses() {
+    let status = serve()
+        .await
+        .say_hello(request("nobody"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::NotFound, "nobody is there")
+    );
+}
+
+#[tokio::test]
+async fn a_timeout_that_the_client_sets_bounds_the_call_on_both_sides() {
+    let mut client = serve().await;
+    let mut late = Request::new(request("late"));
+    late.set_timeout(Duration::from_millis(100));
+    assert_eq!(
+        client.say_hello(late).await.unwrap_err().code(),
+        Code::DeadlineExceeded
+    );
+
+    let mut bounded = Request::new(request("a"));
+    bounded.set_timeout(Duration::from_secs(60));
+    bounded
+        .metadata_mut()
+        .insert("echo", "spoken".parse().unwrap());
+    let response = client.r#match(bounded).await.unwrap();
+    assert_eq!(response.metadata().get("echo").unwrap(), "spoken");
+    assert_eq!(response.into_inner().name, "deadline: true");
+}
+
+#[tokio::test]
+async fn a_chat_may_begin_before_anything_is_said() {
+    let mut client = serve().await;
+    let (requests, queue) = tokio::sync::mpsc::channel(1);
+    // As tonic's own server does, headers go out at once.
+    #[allow(deprecated)]
+    let chat = client
+        .chat(stream::wrappers::ReceiverStream::new(queue))
+        .await
+        .unwrap();
+    let mut names = chat.into_inner();
+    requests.send(request("a")).await.unwrap();
+    assert_eq!(names.message().await.unwrap().unwrap(), "a");
+    drop(requests);
+    assert_eq!(names.message().await.unwrap(), None);
+}
