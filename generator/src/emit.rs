@@ -212,12 +212,12 @@ mod tests {
         let path = folder.path().join("a.rs");
         assert_eq!(
             write(folder.path(), &files).unwrap().written,
-            [path.clone()]
+            std::slice::from_ref(&path)
         );
         let modified = path.metadata().unwrap().modified().unwrap();
         assert_eq!(
             write(folder.path(), &files).unwrap().unchanged,
-            [path.clone()]
+            std::slice::from_ref(&path)
         );
         assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
     }

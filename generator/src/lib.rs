@@ -53,6 +53,7 @@ use config::Config;
 use emit::Files;
 use format::Formatter;
 use load::Sources;
+use model::Package;
 use render::Templates;
 
 pub use builder::{Builder, Sides};
@@ -135,11 +136,9 @@ fn pipeline<T>(
     messages.resolve(&mut model);
 
     let mut modules = messages.modules;
-    for package in model
-        .packages
-        .iter()
-        .filter(|package| !package.services.is_empty())
-    {
+    let has_stubs =
+        |package: &&Package| !package.services.is_empty() && run.sides != Sides::Neither;
+    for package in model.packages.iter().filter(has_stubs) {
         let stubs = match run.stubs {
             Stubs::Wireloom => templates.render(package, run.sides)?,
             Stubs::Tonic => tonic_stubs::stubs(package, run.sides)?,

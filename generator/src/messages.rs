@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use prost_build::{Config, Module, Service, ServiceGenerator};
+use prost_reflect::FileDescriptor;
 use prost_types::FileDescriptorProto;
 
 use crate::error::Error;
@@ -47,6 +48,9 @@ pub(crate) fn messages(
     for file in loaded.pool.files() {
         let mut proto = file.file_descriptor_proto().clone();
         let module = if generate.contains(file.name()) {
+            if proto.syntax() == "editions" {
+                return Err(of_edition(&file, loaded));
+            }
             comments.take_out(&mut proto);
             Module::from_protobuf_package_name(file.package_name())
         } else {
@@ -85,6 +89,18 @@ pub(crate) fn messages(
         }
     }
     Ok(Messages { modules, types })
+}
+
+fn of_edition(file: &FileDescriptor, loaded: &Loaded) -> Error {
+    let error = Error::new(format!(
+        "{} is of an edition, for which prost-build cannot generate messages yet",
+        file.name()
+    ));
+    let error = error.with_help("write `syntax = \"proto3\";` in place of the edition");
+    match loaded.texts.get(file.name()) {
+        Some(source) => error.at(source, 0..0, ""),
+        None => error,
+    }
 }
 
 impl Messages {
@@ -144,10 +160,8 @@ impl Comments {
                 location.leading_comments = Some(self.placeholder(lines));
             }
             for comment in &mut location.leading_detached_comments {
-                let lines = comment
-                    .lines()
-                    .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-                *comment = self.placeholder(lines.map(str::to_owned).collect());
+                let lines = docs::plain(comment).lines().map(str::to_owned).collect();
+                *comment = self.placeholder(lines);
             }
         }
     }

@@ -134,7 +134,7 @@ pub static DOCS_UNDOCUMENTED: ::wireloom::Method<Text, Text> =
 /// call(1)
 /// ```
 ///
-/// See <https://example.com/a_b> for \[more\] and \[unknown::Link\], \<b>bold\</b>, \<T> generics, Vec\<u8>, `unclosed and
+/// See <https://example.com/a_b> for \[more\] and \[unknown::Link\], \<b>bold\</b>, \<T> generics, Vec\<u8>, \`unclosed and
 /// *stars*, _under_scores_, a \ backslash, a | pipe, # no heading.
 #[derive(Clone, Debug)]
 pub struct DocsClient {
@@ -185,10 +185,9 @@ impl DocsClient {
         self.channel.unary(&DOCS_BLOCK, request)
     }
 
-    /// *
-    ///  A javadoc comment.
-    ///  @param text the text
-    ///  @return another
+    /// A javadoc comment.
+    /// @param text the text
+    /// @return another
     pub fn javadoc(
         &self,
         request: impl ::wireloom::IntoRequest<Text>,
@@ -239,7 +238,7 @@ impl DocsClient {
 /// call(1)
 /// ```
 ///
-/// See <https://example.com/a_b> for \[more\] and \[unknown::Link\], \<b>bold\</b>, \<T> generics, Vec\<u8>, `unclosed and
+/// See <https://example.com/a_b> for \[more\] and \[unknown::Link\], \<b>bold\</b>, \<T> generics, Vec\<u8>, \`unclosed and
 /// *stars*, _under_scores_, a \ backslash, a | pipe, # no heading.
 pub trait Docs: ::core::marker::Send + ::core::marker::Sync + 'static {
     /// * a list
@@ -271,10 +270,9 @@ pub trait Docs: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<::wireloom::Response<Text>, ::wireloom::Status>,
     > + ::core::marker::Send;
 
-    /// *
-    ///  A javadoc comment.
-    ///  @param text the text
-    ///  @return another
+    /// A javadoc comment.
+    /// @param text the text
+    /// @return another
     fn javadoc(
         &self,
         request: ::wireloom::Request<Text>,

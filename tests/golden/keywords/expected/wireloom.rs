@@ -22,3 +22,26 @@ pub mod r#type {
         include!("r#type.r#match.rs");
     }
 }
+
+#[allow(
+    dead_code,
+    deprecated,
+    missing_docs,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_overindented_list_items,
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::match_single_binding,
+    clippy::module_inception,
+    clippy::wrong_self_convention,
+    clippy::nursery,
+    clippy::pedantic,
+    clippy::restriction
+)]
+pub mod self_ {
+
+    pub mod crate_ {
+        include!("self_.crate_.rs");
+    }
+}

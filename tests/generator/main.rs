@@ -1,0 +1,208 @@
+//! The generator as a library: what it reads, writes and leaves alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use tempfile::TempDir;
+use wireloom_build::{Builder, Sides};
+
+const COMMON: &str = "
+syntax = \"proto3\";
+package common;
+message Id { string value = 1; }
+";
+
+const CLOCK: &str = "
+syntax = \"proto3\";
+package clock;
+import \"common.proto\";
+service Clock { rpc Now(common.Id) returns (Time); }
+message Time { int64 seconds = 1; }
+";
+
+/// A project with a proto that imports another.
+struct Project(TempDir);
+
+impl Project {
+    fn new() -> Self {
+        let project = Self(tempfile::tempdir().expect("a temporary folder can be made"));
+        project.write("clock.proto", CLOCK);
+        project.write("common.proto", COMMON);
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is in the project")).expect("it is writable");
+        fs::write(path, text).expect("it is writable");
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("it was written")
+    }
+
+    fn builder(&self) -> Builder {
+        wireloom_build::builder()
+            .proto(self.path("clock.proto"))
+            .include(self.0.path())
+            .out_dir(self.path("gen"))
+    }
+}
+
+fn modified(path: &Path) -> SystemTime {
+    let metadata = fs::metadata(path).expect("the file is there");
+    metadata.modified().expect("the platform knows")
+}
+
+#[test]
+fn a_second_run_touches_nothing() {
+    let project = Project::new();
+    let first = project.builder().generate().expect("the protos are right");
+    let names = ["clock.rs", "common.rs", "wireloom.rs"].map(|name| project.path("gen").join(name));
+    assert_eq!(first.written, names);
+    let times = names.each_ref().map(|path| modified(path));
+
+    let second = project.builder().generate().expect("the protos are right");
+    assert_eq!(second.unchanged, names);
+    assert!(second.written.is_empty() && second.removed.is_empty());
+    assert_eq!(names.each_ref().map(|path| modified(path)), times);
+}
+
+#[test]
+fn every_file_that_was_read_is_reported() {
+    let project = Project::new();
+    project.write("templates/client.rs.tera", "");
+    project.write(
+        "wireloom.toml",
+        "[generate]\nprotos = [\"clock.proto\"]\ntemplates = \"templates\"\nout = \"gen\"\n",
+    );
+    let builder = wireloom_build::builder().config(project.path("wireloom.toml"));
+    let report = builder.generate().expect("all is right");
+    for name in [
+        "wireloom.toml",
+        "clock.proto",
+        "common.proto",
+        "templates",
+        "templates/client.rs.tera",
+    ] {
+        assert!(
+            report.read.contains(&project.path(name)),
+            "{name} is not in {:?}",
+            report.read
+        );
+    }
+}
+
+#[test]
+fn an_error_leaves_the_earlier_output() {
+    let project = Project::new();
+    project.builder().generate().expect("the protos are right");
+    let before = project.read("gen/common.rs");
+    project.write("common.proto", &COMMON.replace("value", "other"));
+    project.write("clock.proto", &CLOCK.replace("Time)", "Tine)"));
+    let error = project.builder().generate().expect_err("there is no Tine");
+    assert!(error.to_string().contains("Tine"), "{error}");
+    assert_eq!(project.read("gen/common.rs"), before);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_an_error() {
+    let project = Project::new();
+    project.write("gen", "a file, and no folder");
+    let error = project.builder().generate().expect_err("gen is a file");
+    assert!(error.to_string().contains("cannot write to"), "{error}");
+    assert_eq!(project.read("gen"), "a file, and no folder");
+}
+
+#[test]
+fn check_sees_what_generate_would_change() {
+    let project = Project::new();
+    let drift = project.builder().check().expect("the protos are right");
+    assert_eq!(drift.paths().count(), 3, "nothing is there yet");
+    assert!(!project.path("gen").exists(), "check writes nothing");
+
+    project.builder().generate().expect("the protos are right");
+    assert!(
+        project
+            .builder()
+            .check()
+            .expect("the protos are right")
+            .is_empty()
+    );
+
+    project.write("clock.proto", &CLOCK.replace("seconds", "nanos"));
+    let drift = project
+        .builder()
+        .check()
+        .expect("the protos are right")
+        .to_string();
+    assert!(
+        drift.contains("-    pub seconds: i64,\n+    pub nanos: i64,\n"),
+        "{drift}"
+    );
+}
+
+#[test]
+fn the_file_of_a_package_that_is_gone_is_removed() {
+    let project = Project::new();
+    project.builder().generate().expect("the protos are right");
+    project.write("gen/mod.rs", "// by hand\n");
+    project.write(
+        "clock.proto",
+        &CLOCK
+            .replace("import \"common.proto\";", "")
+            .replace("common.Id", "Time"),
+    );
+    let stale = project.path("gen/common.rs");
+    assert!(
+        project
+            .builder()
+            .check()
+            .expect("it is right")
+            .paths()
+            .any(|path| path == stale)
+    );
+    assert_eq!(
+        project.builder().generate().expect("it is right").removed,
+        [stale]
+    );
+    assert_eq!(project.read("gen/mod.rs"), "// by hand\n");
+}
+
+#[test]
+fn stubs_use_the_types_of_another_crate() {
+    let project = Project::new();
+    let builder = project.builder().prost(|config| {
+        config.extern_path(".common", "::shared::common");
+    });
+    builder.generate().expect("the protos are right");
+    let stubs = project.read("gen/clock.rs");
+    assert!(
+        stubs.contains("::wireloom::Method<::shared::common::Id, Time>"),
+        "{stubs}"
+    );
+    assert!(!project.path("gen/common.rs").exists());
+}
+
+#[test]
+fn sides_leave_out_what_is_not_asked_for() {
+    let project = Project::new();
+    let stubs = |sides| {
+        project
+            .builder()
+            .sides(sides)
+            .generate()
+            .expect("the protos are right");
+        let text = project.read("gen/clock.rs");
+        ["CLOCK_NOW", "struct ClockClient", "trait Clock"].map(|name| text.contains(name))
+    };
+    assert_eq!(stubs(Sides::Both), [true, true, true]);
+    assert_eq!(stubs(Sides::Client), [true, true, false]);
+    assert_eq!(stubs(Sides::Server), [true, false, true]);
+    assert_eq!(stubs(Sides::Neither), [false, false, false]);
+}
