@@ -22,6 +22,10 @@ pub(crate) const OPTIONS_NAME: &str = "wireloom/options.proto";
 /// The text of `wireloom/options.proto`.
 pub(crate) const OPTIONS_TEXT: &str = include_str!("../proto/wireloom/options.proto");
 
+/// What to do about a proto of an edition, which neither prost-reflect nor prost-build knows.
+const NO_EDITIONS: &str =
+    "editions are not supported yet: write `syntax = \"proto3\";`, or \"proto2\"";
+
 /// What to load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
@@ -103,6 +107,14 @@ fn to_generate(pool: &DescriptorPool, names: Option<&[String]>) -> Vec<String> {
         .map(|file| file.name().to_owned())
         .filter(|name| wanted.contains(name) && !built_in(name))
         .collect()
+}
+
+/// The path of a file in a folder, as people would write it.
+fn in_folder(folder: &Path, name: &str) -> PathBuf {
+    match folder.to_str() {
+        Some(".") => PathBuf::from(name),
+        _ => folder.join(name),
+    }
 }
 
 /// The text of a file that descriptors were made of.

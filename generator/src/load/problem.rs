@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
 use crate::error::Error;
 use crate::load::inputs::Inputs;
-use crate::load::{OPTIONS_NAME, OPTIONS_TEXT};
+use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT};
 use crate::source::Source;
 use crate::{suggest, text_format};
 
@@ -134,9 +134,7 @@ fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<Str
         return known_policy_fields(field);
     }
     if message.starts_with("unknown syntax") || message.contains("but found 'edition'") {
-        return Some(
-            "for editions, name a protoc that knows them: `protoc` in wireloom.toml".to_owned(),
-        );
+        return Some(NO_EDITIONS.to_owned());
     }
     None
 }

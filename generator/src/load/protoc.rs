@@ -1,4 +1,4 @@
-//! Protos to descriptors with a `protoc` that was named: for syntax that protox does not know.
+//! Protos to descriptors with a `protoc` that was named.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +9,8 @@ use std::process::Command;
 use crate::error::Error;
 use crate::load::inputs::{self, Inputs};
 use crate::load::{
-    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, descriptor_set, read_source, to_generate,
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, descriptor_set, in_folder, read_source,
+    to_generate,
 };
 use crate::source::{Columns, Place, Source, Spot};
 
@@ -84,7 +85,7 @@ fn on_disk(inputs: &Inputs, name: &str) -> Option<(PathBuf, Source)> {
     let path = inputs
         .includes
         .iter()
-        .map(|include| include.join(name))
+        .map(|include| in_folder(include, name))
         .find(|path| path.is_file())?;
     let source = read_source(&path).ok()?;
     Some((path, source))

@@ -9,7 +9,8 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use crate::error::Error;
 use crate::load::{
-    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, inputs, problem, read_source, to_generate,
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, in_folder, inputs, problem, read_source,
+    to_generate,
 };
 use crate::source::{Columns, Source};
 
@@ -118,10 +119,7 @@ struct FolderResolver {
 impl FileResolver for FolderResolver {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         for folder in &self.folders {
-            let path = match folder.to_str() {
-                Some(".") => PathBuf::from(name),
-                _ => folder.join(name),
-            };
+            let path = in_folder(folder, name);
             let source = match read_source(&path) {
                 Ok(source) => source,
                 Err(error)

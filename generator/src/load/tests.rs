@@ -266,6 +266,44 @@ fn a_file_that_is_no_descriptor_set_is_an_error() {
 }
 
 #[test]
+fn an_edition_is_not_supported() {
+    let folder = Folder::new(&[("a.proto", "edition = '2023';")]);
+    let error = folder.error(&["a.proto"], &[]);
+    assert!(
+        error.starts_with("a.proto:1:1: ")
+            && error.contains("help: editions are not supported yet"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_edition_in_a_descriptor_set_is_not_supported() {
+    use prost_reflect::prost::Message;
+    use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+    let folder = Folder::new(&[]);
+    let file = FileDescriptorProto {
+        name: Some("a.proto".to_owned()),
+        syntax: Some("editions".to_owned()),
+        ..FileDescriptorProto::default()
+    };
+    fs::write(
+        folder.path("set.binpb"),
+        FileDescriptorSet { file: vec![file] }.encode_to_vec(),
+    )
+    .unwrap();
+    let sources = Sources {
+        compiler: Compiler::DescriptorSet(folder.path("set.binpb")),
+        ..Sources::default()
+    };
+    let error = folder.report(&load(&sources).unwrap_err());
+    assert!(
+        error.starts_with("a.proto: the syntax `editions` is not known"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_protoc_that_is_missing_is_an_error() {
     let folder = Folder::new(&[("a.proto", "")]);
     let compiler = Compiler::Protoc(folder.path("protoc"));

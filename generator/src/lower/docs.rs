@@ -41,7 +41,7 @@ pub(crate) fn rustdoc(leading: Option<&str>, trailing: Option<&str>) -> Docs {
 }
 
 /// The text without the indentation that all lines share, without blank lines around it, tabs and control characters.
-fn plain(comment: &str) -> String {
+pub(crate) fn plain(comment: &str) -> String {
     let comment: String = comment
         .replace("\r\n", "\n")
         .chars()
@@ -104,6 +104,7 @@ fn edits(text: &str) -> Vec<Edit> {
     // Where text is plain: not in code, in a link or in HTML.
     let mut plain = vec![false; text.len()];
     let mut links = 0usize;
+    let mut in_code = false;
     let mut broken = Vec::new();
     let mut on_broken_link = |link: BrokenLink<'_>| {
         broken.push((link.span, link.link_type, link.reference.to_string()));
@@ -118,12 +119,14 @@ fn edits(text: &str) -> Vec<Edit> {
     let parser = Parser::new_with_broken_link_callback(text, options, Some(&mut on_broken_link));
     for (event, range) in parser.into_offset_iter() {
         match event {
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)) => {
-                edits.extend(fenced(text, range))
+            Event::Start(Tag::CodeBlock(kind)) => {
+                in_code = true;
+                edits.extend(match kind {
+                    CodeBlockKind::Indented => fenced(text, range),
+                    CodeBlockKind::Fenced(info) => fence(text, range, &info),
+                });
             }
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                edits.extend(fence(text, range, &info))
-            }
+            Event::End(TagEnd::CodeBlock) => in_code = false,
             Event::Start(
                 Tag::Link {
                     link_type,
@@ -149,7 +152,7 @@ fn edits(text: &str) -> Vec<Edit> {
             Event::InlineHtml(html) if !is_line_break(&html) => {
                 edits.push((range.start..range.start, "\\".to_owned()));
             }
-            Event::Text(_) if links == 0 => plain[range].fill(true),
+            Event::Text(_) if links == 0 && !in_code => plain[range].fill(true),
             _ => {}
         }
     }
@@ -160,7 +163,7 @@ fn edits(text: &str) -> Vec<Edit> {
             .map(|(span, kind, reference)| unlinked(text, span, kind, &reference)),
     );
     edits.extend(bare_urls(text, &plain));
-    edits.extend(footnotes(text, &plain));
+    edits.extend(lone_marks(text, &plain));
     edits
 }
 
@@ -340,9 +343,10 @@ fn bare_urls(text: &str, plain: &[bool]) -> Vec<Edit> {
     edits
 }
 
-/// `[^1]` in plain text, which rustdoc takes for a footnote that is missing.
-fn footnotes(text: &str, plain: &[bool]) -> Vec<Edit> {
-    text.match_indices("[^")
+/// Marks in plain text that rustdoc warns of: `[^1]`, a footnote that is missing, and a backtick without a second.
+fn lone_marks(text: &str, plain: &[bool]) -> Vec<Edit> {
+    let marks = text.match_indices("[^").chain(text.match_indices('`'));
+    marks
         .filter(|(start, _)| plain[*start] && !text[..*start].ends_with('\\'))
         .map(|(start, _)| (start..start, "\\".to_owned()))
         .collect()
@@ -478,12 +482,20 @@ mod tests {
 
     #[test]
     fn code_stays() {
-        assert_eq!(docs("`Vec<T>` and `[x]`"), "`Vec<T>` and `[x]`");
+        for text in ["`Vec<T>` and `[x]`", "```text\n<T> [x] https://a.b `\n```"] {
+            assert_eq!(docs(text), text);
+        }
     }
 
     #[test]
     fn a_footnote_that_is_missing_is_text() {
         assert_eq!(docs("as said[^1] before"), "as said\\[^1] before");
+    }
+
+    #[test]
+    fn a_backtick_without_a_second_is_text() {
+        assert_eq!(docs("a ` b"), "a \\` b");
+        assert_eq!(docs("a \\` b"), "a \\` b");
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub static DOCS_UNDOCUMENTED: ::wireloom::Method<Text, Text> =
 /// A service with code in its comment:
 ///
 /// ```text
-/// let client = DocsClient::connect("<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<http://localhost>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>").await;
+/// let client = DocsClient::connect("http://localhost").await;
 /// ```
 ///
 /// and a fenced block:
@@ -225,7 +225,7 @@ impl DocsClient {
 /// A service with code in its comment:
 ///
 /// ```text
-/// let client = DocsClient::connect("<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<http://localhost>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>").await;
+/// let client = DocsClient::connect("http://localhost").await;
 /// ```
 ///
 /// and a fenced block:
