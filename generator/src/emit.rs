@@ -125,7 +125,7 @@ pub(crate) fn compare(folder: &Path, files: &Files) -> Drift {
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         if !on_disk
             .as_deref()
-            .is_some_and(|on_disk| same(on_disk, text))
+            .is_some_and(|on_disk| format::same_but_layout(on_disk, text))
         {
             let generated = Some(text.clone());
             drift.files.push(DriftedFile {
@@ -144,13 +144,6 @@ pub(crate) fn compare(folder: &Path, files: &Files) -> Drift {
         });
     }
     drift
-}
-
-/// Whether two texts have the same tokens and comments.
-fn same(on_disk: &str, generated: &str) -> bool {
-    on_disk == generated
-        || format::canonical(on_disk)
-            .is_some_and(|on_disk| format::canonical(generated) == Some(on_disk))
 }
 
 /// The files of an earlier run that this one does not write.

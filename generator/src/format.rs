@@ -7,12 +7,15 @@
 
 mod blank_lines;
 mod comments;
+mod compare;
 mod tokens;
 
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub(crate) use compare::same_but_layout;
 
 use crate::error::Error;
 use crate::source::Source;
@@ -50,12 +53,6 @@ impl Formatter {
         let file = parse(name, &formatted)?;
         Ok(blank_lines::put_in(&formatted, &file))
     }
-}
-
-/// The text with the one layout that all texts of the same tokens and comments have, for comparisons; `None` if it is
-/// not Rust.
-pub(crate) fn canonical(text: &str) -> Option<String> {
-    Formatter::Prettyplease.format("", text).ok()
 }
 
 /// Parses the text of a file.
@@ -149,16 +146,26 @@ pub mod m {
     }
 
     #[test]
-    fn layout_does_not_count_and_comments_do() {
-        let laid_out = canonical("fn a(x: i32,) {}\n\n\n// b\nfn b() {}").unwrap();
-        assert_eq!(
-            canonical("fn a(\n    x: i32\n) {}\n// b\nfn b(\n) {}").unwrap(),
-            laid_out
-        );
-        assert_ne!(
-            canonical("fn a(x: i32) {}\n// c\nfn b() {}").unwrap(),
-            laid_out
-        );
+    fn layout_does_not_count_and_the_rest_does() {
+        let text = "fn a(x: i32) { b(|| c()) }\n// b\nuse d;\nuse e;";
+        let same = |other| same_but_layout(text, other);
+        assert!(same(
+            "fn a(\n    x: i32,\n) {\n    b(|| { c() }) }\n\n// b\n\nuse e;\nuse d;"
+        ));
+        assert!(!same("fn a(x: i32) { b(|| c()) }\n// c\nuse d;\nuse e;"));
+        assert!(!same("fn a(y: i32) { b(|| c()) }\n// b\nuse d;\nuse e;"));
+        assert!(!same("fn a(x: i32) { b(|| c()) }\n// b\nuse d;"));
+    }
+
+    #[test]
+    fn prettyplease_takes_over_where_rustfmt_cannot_run() {
+        let formatter = Formatter::Rustfmt("no/such/folder".into());
+        let by_prettyplease = Formatter::Prettyplease.format("a.rs", UGLY).unwrap();
+        assert_eq!(formatter.format("a.rs", UGLY).unwrap(), by_prettyplease);
+        let by_rustfmt = Formatter::for_people(Path::new("/"))
+            .format("a.rs", UGLY)
+            .unwrap();
+        assert!(same_but_layout(&by_rustfmt, &by_prettyplease));
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub(super) fn put_back(original: &str, formatted: String) -> String {
     output
 }
 
+/// The comments of a text of these tokens.
+pub(super) fn texts<'a>(text: &'a str, tokens: &[Token]) -> impl Iterator<Item = &'a str> {
+    find(text, tokens).into_iter().map(|comment| comment.text)
+}
+
 /// The comments in the gaps between tokens.
 fn find<'a>(text: &'a str, tokens: &[Token]) -> Vec<Comment<'a>> {
     let mut comments = Vec::new();
