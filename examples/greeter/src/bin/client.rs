@@ -1,0 +1,15 @@
+//! The client, for a server that runs: `cargo run --bin client`, with a target such as `http://localhost:50051`.
+
+use std::error::Error;
+
+use greeter::calls::make_all_calls;
+use greeter::proto::helloworld::GreeterClient;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let target = std::env::args().nth(1);
+    let target = target.as_deref().unwrap_or("http://127.0.0.1:50051");
+    let client = GreeterClient::connect(target).await?;
+    make_all_calls(&client).await?;
+    Ok(())
+}

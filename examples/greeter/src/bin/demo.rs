@@ -1,0 +1,35 @@
+//! Server and client in one process: `cargo run`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use wireloom::Server;
+use wireloom::server::Listener;
+
+use greeter::calls::make_all_calls;
+use greeter::proto::helloworld::{GreeterClient, GreeterServer};
+use greeter::service::HelloGreeter;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let listener = Listener::bind("127.0.0.1:0").await?;
+    let target = listener.target().to_string();
+    println!("serving on {target}");
+
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let server = Server::builder()
+        .shutdown_timeout(Duration::from_secs(5))
+        .add_service(GreeterServer::new(HelloGreeter))
+        .serve_with_shutdown(listener, async {
+            let _ = stopped.await;
+        });
+    let server = tokio::spawn(server);
+
+    let client = GreeterClient::connect(&target).await?;
+    make_all_calls(&client).await?;
+
+    let _ = stop.send(());
+    let shutdown = server.await??;
+    println!("shut down, {} calls cut off", shutdown.cut_off_calls);
+    Ok(())
+}
