@@ -1,0 +1,32 @@
+//! `wireloom model` and `wireloom explain`.
+
+use crate::support::{CLOCK_TOML, Project};
+
+#[test]
+fn the_model_is_json_with_both_spellings_of_a_name() {
+    let model = Project::clock().run(&["model"]).ok();
+    let model: serde_json::Value = serde_json::from_str(&model).unwrap();
+    let method = &model["packages"][0]["services"][0]["methods"][0];
+    assert_eq!(method["proto_name"], "Now");
+    assert_eq!(method["rust_name"], "now");
+    assert_eq!(method["kind"], "unary");
+}
+
+#[test]
+fn a_policy_is_explained_with_where_each_value_comes_from() {
+    let project = Project::clock();
+    let policy = "[methods.\"clock.Clock/Now\"]\ntimeout = \"3s\"\n";
+    project.write("wireloom.toml", &format!("{CLOCK_TOML}\n{policy}"));
+    let explanation = project.run(&["explain", "clock.Clock/Now"]).ok();
+    assert!(explanation.contains("3s"), "{explanation}");
+    assert!(explanation.contains("wireloom.toml:6"), "{explanation}");
+}
+
+#[test]
+fn a_path_that_names_nothing_is_refused_with_what_is_near() {
+    let error = Project::clock()
+        .run(&["explain", "clock.Clock/Noww"])
+        .failed();
+    assert!(error.contains("clock.Clock/Noww"), "{error}");
+    assert!(error.contains("`clock.Clock/Now`"), "{error}");
+}

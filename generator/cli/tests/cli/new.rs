@@ -1,0 +1,175 @@
+//! `wireloom new`.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Ended, Project, checkout, files, wireloom};
+
+#[test]
+fn the_greeter_example_is_what_new_writes() {
+    let project = Project::empty();
+    project.run(&["new", "greeter"]).ok();
+    let mut written = project.files("greeter");
+    let mut example = files(&checkout().join("examples/greeter"));
+    for files in [&mut written, &mut example] {
+        let manifest = files.get_mut(Path::new("Cargo.toml")).unwrap();
+        *manifest = without_paths(manifest);
+    }
+    let help = "run `wireloom new greeter` and take over what it writes, but for the paths of dependencies";
+    assert!(written.keys().eq(example.keys()), "{help}");
+    for (path, text) in &written {
+        assert_eq!(text, &example[path], "{}: {help}", path.display());
+    }
+}
+
+fn without_paths(manifest: &str) -> String {
+    manifest
+        .lines()
+        .map(|line| {
+            line.split_once("path = ")
+                .map_or(line, |(before, _)| before)
+                .to_owned()
+                + "\n"
+        })
+        .collect()
+}
+
+#[test]
+fn it_says_what_was_written_and_what_the_project_depends_on() {
+    let said = Project::empty().run(&["new", "greeter"]).ok();
+    assert!(said.starts_with("wrote 13 files to greeter\n"), "{said}");
+    assert!(
+        said.contains(&format!(
+            "the checkout of Wireloom in {}",
+            checkout().display()
+        )),
+        "{said}"
+    );
+    assert!(said.ends_with("next: cd greeter && cargo run\n"), "{said}");
+}
+
+#[test]
+fn a_name_that_cargo_would_refuse_is_refused_and_nothing_written() {
+    for name in ["1st", "match", "a b", "wireloom", "grüße", "a/b"] {
+        let project = Project::empty();
+        let error = project.run(&["new", name]).failed();
+        assert!(error.contains("cannot be the name of a package"), "{error}");
+        assert!(project.files(".").is_empty());
+    }
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let project = Project::empty();
+    project.write("greeter/mine", "precious");
+    let error = project.run(&["new", "greeter"]).failed();
+    assert!(error.contains("greeter exists and is not empty"), "{error}");
+    assert_eq!(project.files("greeter").len(), 1);
+
+    project.write("a-file", "");
+    let error = project
+        .run(&["new", "greeter", "--path", "a-file"])
+        .failed();
+    assert!(
+        error.contains("a-file exists and is not a folder"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_empty_folder_and_a_path_of_ones_own_will_do() {
+    let project = Project::empty();
+    fs::create_dir(project.path().join("here")).unwrap();
+    project
+        .run(&["new", "order-service", "--path", "here"])
+        .ok();
+    assert!(
+        project
+            .read("here/Cargo.toml")
+            .contains("name = \"order-service\"")
+    );
+    assert!(
+        project
+            .read("here/src/bin/client.rs")
+            .contains("use order_service::")
+    );
+    project.run(&["new", "greeter", "--path", "a/b/c"]).ok();
+    assert!(project.path().join("a/b/c/proto/greeter.proto").is_file());
+}
+
+#[test]
+fn it_joins_a_workspace_that_lists_it_and_no_other() {
+    let project = Project::empty();
+    project.write(
+        "Cargo.toml",
+        "[workspace]\nmembers = [\"services/*\"]\nresolver = \"3\"\n",
+    );
+    project
+        .run(&["new", "greeter", "--path", "services/greeter"])
+        .ok();
+    project
+        .run(&["new", "greeter", "--path", "elsewhere/greeter"])
+        .ok();
+    assert!(
+        !project
+            .read("services/greeter/Cargo.toml")
+            .contains("[workspace]")
+    );
+    assert!(
+        project
+            .read("elsewhere/greeter/Cargo.toml")
+            .contains("\n[workspace]\n")
+    );
+}
+
+/// One project stands for all: a name with a dash, inside the folder of another workspace.
+#[test]
+fn a_new_project_builds_runs_and_passes_its_tests() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    fs::write(
+        folder.path().join("Cargo.toml"),
+        "[workspace]\nresolver = \"3\"\n",
+    )
+    .unwrap();
+    let project = folder.path().join("order-service");
+    let output = wireloom(folder.path())
+        .args(["new", "order-service"])
+        .output()
+        .unwrap();
+    Ended::from(output).ok();
+    // The versions that this workspace was tested with, so that nothing new is fetched.
+    fs::copy(checkout().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+
+    let said = cargo(&project, &["run", "--quiet"]).ok();
+    let expected = [
+        "SayHello: Hello, Ann!",
+        "SayHelloStream: Bonjour, Ann!",
+        "RecordHellos: 3 people: Ann, Bob, Cleo",
+        "Chat: Hello, Cleo!",
+        "DeadlineExceeded: ",
+        "previous-rpc-attempts=2",
+        "trace_id=",
+        "SayHello: Hello, Late Riser!",
+        "shut down, 0 calls cut off",
+    ];
+    for expected in expected {
+        assert!(said.contains(expected), "{expected:?} is not in:\n{said}");
+    }
+    cargo(&project, &["test", "--quiet"]).ok();
+}
+
+/// Runs Cargo in a project, with a target folder that the next run of this test finds warm.
+fn cargo(project: &Path, arguments: &[&str]) -> Ended {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .current_dir(project)
+        .env(
+            "CARGO_TARGET_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("target"),
+        )
+        .output()
+        .unwrap();
+    output.into()
+}
