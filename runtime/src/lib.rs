@@ -4,7 +4,7 @@
 //! deadlines, retries, tracing, connections and shutdown. Calls speak gRPC over HTTP/2.
 //!
 //! - A client's calls go over a [`Channel`]; a [`Call`] is a value, and awaiting it sends it.
-//! - A [`Server`](server::Server) takes calls from a [`Listener`](server::Listener) to handlers, which are plain
+//! - A [`Server`] takes calls from a [`Listener`](server::Listener) to handlers, which are plain
 //!   `async fn`s.
 //! - Inside a handler, the [`Context`] holds the deadline, the trace and the cancellation of the call being served;
 //!   calls made there inherit all three.
