@@ -73,14 +73,19 @@ pub(crate) enum Columns {
 pub(crate) struct Source {
     name: Arc<str>,
     text: Arc<str>,
+    /// Where each line starts.
+    lines: Arc<[usize]>,
 }
 
 impl Source {
     /// Makes a source of a name, as it is to be printed, and a text.
     pub(crate) fn new(name: impl AsRef<str>, text: impl AsRef<str>) -> Self {
+        let text = text.as_ref();
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
             name: name.as_ref().into(),
-            text: text.as_ref().into(),
+            text: text.into(),
+            lines: std::iter::once(0).chain(breaks).collect(),
         }
     }
 
@@ -96,25 +101,18 @@ impl Source {
 
     /// Where a byte of the text is.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let before = &self.text[..self.char_boundary(offset)];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let offset = self.char_boundary(offset);
+        let line = self.line_at(offset);
         Place {
             file: self.name.to_string(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line: line + 1,
+            column: self.text[self.lines[line]..offset].chars().count() + 1,
         }
     }
 
     /// The byte that a line and a column stand for, both from 0 as in a descriptor's source information.
     pub(crate) fn offset(&self, line: usize, column: usize, columns: Columns) -> usize {
-        let start = match line {
-            0 => 0,
-            _ => self
-                .text
-                .match_indices('\n')
-                .nth(line - 1)
-                .map_or(self.text.len(), |(at, _)| at + 1),
-        };
+        let start = self.lines.get(line).copied().unwrap_or(self.text.len());
         let text = self.text[start..].lines().next().unwrap_or_default();
         let within = match columns {
             Columns::Bytes => column,
@@ -133,12 +131,15 @@ impl Source {
 
     /// The line that a byte of the text is on, without its line break, and where it starts.
     pub(crate) fn line_of(&self, offset: usize) -> (usize, &str) {
-        let offset = self.char_boundary(offset);
-        let start = self.text[..offset]
-            .rfind('\n')
-            .map_or(0, |newline| newline + 1);
+        let start = self.lines[self.line_at(offset)];
         let line = self.text[start..].lines().next().unwrap_or_default();
         (start, line)
+    }
+
+    /// The line that a byte of the text is on, from 0.
+    fn line_at(&self, offset: usize) -> usize {
+        // The first line starts at 0, so that at least one starts at or before any offset.
+        self.lines.partition_point(|start| *start <= offset) - 1
     }
 
     /// The nearest character boundary at or before an offset.

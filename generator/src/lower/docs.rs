@@ -504,6 +504,76 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_comment_nothing_is_left_to_do() {
+        let pieces = [
+            "a",
+            "word",
+            " ",
+            " ",
+            "\n",
+            "\n",
+            "\n\n",
+            "    ",
+            "\t",
+            "`",
+            "```",
+            "~~~",
+            "```rust\n",
+            "[",
+            "]",
+            "[x]",
+            "](y)",
+            "(",
+            ")",
+            "<",
+            ">",
+            "<T>",
+            "</b>",
+            "<br>",
+            "<!--",
+            "-->",
+            "<pre>",
+            "http://",
+            "https://a.b/c",
+            "*",
+            "_",
+            "- ",
+            "1. ",
+            "> ",
+            "# ",
+            "|",
+            "---",
+            "\\",
+            "!",
+            "[^1]",
+            "[x]: y",
+            ":",
+            "é",
+            "&amp;",
+            "\"",
+            "[a][b.c]",
+            "www.a.b",
+        ];
+        // A linear congruential generator: the same comments in every run.
+        let mut state = 1u64;
+        let mut next = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..20_000 {
+            let comment: String = (0..next(24)).map(|_| pieces[next(pieces.len())]).collect();
+            let docs = docs(&comment);
+            assert!(
+                edits(&docs).is_empty(),
+                "{comment:?}\nbecomes {docs:?}\nwhich needs {:?}",
+                edits(&docs)
+            );
+        }
+    }
+
+    #[test]
     fn editing_again_changes_nothing() {
         let once = docs("<a> [x][y] https://b.c [z]\n\n    code\n\n```\nx");
         assert_eq!(docs(&once), once);
