@@ -3,11 +3,12 @@
 //! Comments in protos are written for many languages. What rustdoc would make more of than their authors meant is
 //! found with the Markdown parser that rustdoc uses, and is escaped in the text; all else stays as it was written.
 
+mod code;
+mod links;
+
 use std::ops::Range;
 
-use pulldown_cmark::{
-    BrokenLink, CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd,
-};
+use pulldown_cmark::{BrokenLink, CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd};
 
 use crate::model::Docs;
 
@@ -103,7 +104,7 @@ fn edits(text: &str) -> Vec<Edit> {
     let mut edits = Vec::new();
     // Where text is plain: not in code, in a link or in HTML.
     let mut plain = vec![false; text.len()];
-    let mut links = 0usize;
+    let mut open_links = 0usize;
     let mut in_code = false;
     let mut broken = Vec::new();
     let mut on_broken_link = |link: BrokenLink<'_>| {
@@ -122,8 +123,8 @@ fn edits(text: &str) -> Vec<Edit> {
             Event::Start(Tag::CodeBlock(kind)) => {
                 in_code = true;
                 edits.extend(match kind {
-                    CodeBlockKind::Indented => fenced(text, range),
-                    CodeBlockKind::Fenced(info) => fence(text, range, &info),
+                    CodeBlockKind::Indented => code::fenced(text, range),
+                    CodeBlockKind::Fenced(info) => code::fence(text, range, &info),
                 });
             }
             Event::End(TagEnd::CodeBlock) => in_code = false,
@@ -139,12 +140,12 @@ fn edits(text: &str) -> Vec<Edit> {
                     ..
                 },
             ) => {
-                links += 1;
-                if !leads_out(link_type, &dest_url) {
+                open_links += 1;
+                if !links::leads_out(link_type, &dest_url) {
                     edits.push((range.start..range.start, "\\".to_owned()));
                 }
             }
-            Event::End(TagEnd::Link | TagEnd::Image) => links = links.saturating_sub(1),
+            Event::End(TagEnd::Link | TagEnd::Image) => open_links = open_links.saturating_sub(1),
             Event::Html(html) if html.trim_start().starts_with('<') => {
                 let start = range.start + html.len() - html.trim_start().len();
                 edits.push((start..start, "\\".to_owned()));
@@ -152,7 +153,7 @@ fn edits(text: &str) -> Vec<Edit> {
             Event::InlineHtml(html) if !is_line_break(&html) => {
                 edits.push((range.start..range.start, "\\".to_owned()));
             }
-            Event::Text(_) if links == 0 && !in_code => plain[range].fill(true),
+            Event::Text(_) if open_links == 0 && !in_code => plain[range].fill(true),
             _ => {}
         }
     }
@@ -160,196 +161,17 @@ fn edits(text: &str) -> Vec<Edit> {
     edits.extend(
         broken
             .into_iter()
-            .map(|(span, kind, reference)| unlinked(text, span, kind, &reference)),
+            .map(|(span, kind, reference)| links::unlinked(text, span, kind, &reference)),
     );
-    edits.extend(bare_urls(text, &plain));
-    edits.extend(lone_marks(text, &plain));
+    edits.extend(links::bare_urls(text, &plain));
+    edits.extend(links::lone_marks(text, &plain));
     edits
-}
-
-/// Whether rustdoc will leave a link alone, as opposed to look for a Rust item of that name.
-fn leads_out(link_type: LinkType, url: &str) -> bool {
-    let known_scheme = ["http://", "https://", "mailto:", "ftp://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme));
-    known_scheme || link_type == LinkType::Email || url.starts_with('#')
 }
 
 /// `<br>` ends a line in comments that documentation tools of other languages read, and rustdoc takes it.
 fn is_line_break(html: &str) -> bool {
     html.get(..3)
         .is_some_and(|start| start.eq_ignore_ascii_case("<br"))
-}
-
-/// A block of indented code, between fences: rustdoc would run it as Rust.
-fn fenced(text: &str, block: Range<usize>) -> Vec<Edit> {
-    let start = text[..block.start]
-        .rfind('\n')
-        .map_or(0, |newline| newline + 1);
-    let code = text[start..block.end].trim_end();
-    let lines: Vec<&str> = code.lines().collect();
-    let indent_of = |line: &str| line.len() - line.trim_start().len();
-    if start + indent_of(code) < block.start {
-        // Something else is on the first line, such as the mark of a list: with one space, what follows is a paragraph.
-        let before = text[..block.start].trim_end_matches(' ').len();
-        let after = block.end - text[block.start..block.end].trim_start().len();
-        return vec![(before..after.max(block.start), " ".to_owned())];
-    }
-    let least = lines
-        .iter()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| indent_of(line))
-        .min();
-    let indent = " ".repeat(least.unwrap_or(0).saturating_sub(4));
-    let ticks = "`".repeat(longest_run(code, '`').max(2) + 1);
-    let body: Vec<&str> = lines
-        .iter()
-        .map(|line| line.get(4.min(indent_of(line))..).unwrap_or_default())
-        .collect();
-    let replacement = format!("{indent}{ticks}text\n{}\n{indent}{ticks}", body.join("\n"));
-    vec![(start..start + code.len(), replacement)]
-}
-
-/// A fenced block: of a language that is not Rust to rustdoc, and closed.
-fn fence(text: &str, block: Range<usize>, info: &str) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    let opening = text[block.clone()].lines().next().unwrap_or_default();
-    let mark = opening.chars().next().unwrap_or('`');
-    let ticks = opening.len() - opening.trim_start_matches(mark).len();
-    if is_rust(info) {
-        edits.push((
-            block.start + ticks..block.start + opening.len(),
-            "text".to_owned(),
-        ));
-    }
-    // Only the last block can be open, and what a template adds to the docs would be inside it.
-    let closing = text[block.clone()]
-        .lines()
-        .skip(1)
-        .last()
-        .unwrap_or_default();
-    let closing = closing.trim_start_matches([' ', '>']);
-    let closed = closing.len() >= ticks && closing.chars().all(|c| c == mark);
-    if !closed && block.end == text.len() {
-        let start = text[..block.start]
-            .rfind('\n')
-            .map_or(0, |newline| newline + 1);
-        let before: String = text[start..block.start]
-            .chars()
-            .map(|c| if c == '>' { '>' } else { ' ' })
-            .collect();
-        let fence = mark.to_string().repeat(ticks);
-        let newline = if text.ends_with('\n') { "" } else { "\n" };
-        edits.push((block.end..block.end, format!("{newline}{before}{fence}")));
-    }
-    edits
-}
-
-/// Whether rustdoc takes a fence's info string for Rust: it is, without a language or with any attribute of a doctest.
-fn is_rust(info: &str) -> bool {
-    let mut tokens = info
-        .split([',', ' ', '\t', '{', '}'])
-        .filter(|token| !token.is_empty())
-        .peekable();
-    tokens.peek().is_none()
-        || tokens.any(|token| {
-            let token = token.to_ascii_lowercase();
-            let attributes = [
-                "rust",
-                "rs",
-                "should_panic",
-                "no_run",
-                "ignore",
-                "compile_fail",
-                "test_harness",
-                "standalone",
-            ];
-            attributes
-                .iter()
-                .any(|attribute| token.starts_with(attribute))
-                || token.starts_with("edition")
-                || (token.len() == 5
-                    && token.starts_with('e')
-                    && token[1..].bytes().all(|b| b.is_ascii_digit()))
-        })
-}
-
-/// The longest run of a character.
-fn longest_run(text: &str, of: char) -> usize {
-    text.split(|c| c != of).map(str::len).max().unwrap_or(0)
-}
-
-/// A link to nothing that Markdown knows: `[Foo][x.Foo]`, which protos use for `Foo`, or just something in brackets.
-fn unlinked(text: &str, mut span: Range<usize>, kind: LinkType, reference: &str) -> Edit {
-    let collapsed = matches!(kind, LinkType::CollapsedUnknown | LinkType::Collapsed);
-    // The parser leaves the empty brackets out of the span.
-    if collapsed && text[span.end..].starts_with("[]") {
-        span.end += 2;
-    }
-    let whole = &text[span.clone()];
-    let name = match kind {
-        LinkType::ReferenceUnknown | LinkType::Reference => {
-            whole.split_once("][").map(|(name, _)| &name[1..])
-        }
-        _ if collapsed => Some(reference),
-        _ => None,
-    };
-    let is_path = |text: &str| {
-        !text.is_empty()
-            && text
-                .chars()
-                .all(|c| c.is_alphanumeric() || "._".contains(c))
-    };
-    if let Some(name) = name.filter(|_| is_path(reference.trim_matches('`'))) {
-        let code = if is_path(name) {
-            format!("`{name}`")
-        } else {
-            name.to_owned()
-        };
-        return (span, code);
-    }
-    if matches!(kind, LinkType::ShortcutUnknown | LinkType::Shortcut)
-        && whole.ends_with(']')
-        && !whole[1..].contains('[')
-    {
-        return (span, format!("\\{}\\]", &whole[..whole.len() - 1]));
-    }
-    (span.start..span.start, "\\".to_owned())
-}
-
-/// URLs in plain text, to go between `<` and `>`.
-fn bare_urls(text: &str, plain: &[bool]) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    for scheme in ["http://", "https://"] {
-        for (start, _) in text
-            .match_indices(scheme)
-            .filter(|(start, _)| plain[*start])
-        {
-            let rest = &text[start..];
-            let end = rest
-                .find(|c: char| c.is_whitespace() || "<>\"`|\\".contains(c))
-                .unwrap_or(rest.len());
-            let mut url =
-                rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_', ']']);
-            // A closing parenthesis belongs to the URL only if it was opened there.
-            while url.ends_with(')') && url.matches(')').count() > url.matches('(').count() {
-                url = url[..url.len() - 1].trim_end_matches(['.', ',']);
-            }
-            if url.len() > scheme.len() {
-                edits.push((start..start + url.len(), format!("<{url}>")));
-            }
-        }
-    }
-    edits
-}
-
-/// Marks in plain text that rustdoc warns of: `[^1]`, a footnote that is missing, and a backtick without a second.
-fn lone_marks(text: &str, plain: &[bool]) -> Vec<Edit> {
-    let marks = text.match_indices("[^").chain(text.match_indices('`'));
-    marks
-        .filter(|(start, _)| plain[*start] && !text[..*start].ends_with('\\'))
-        .map(|(start, _)| (start..start, "\\".to_owned()))
-        .collect()
 }
 
 #[cfg(test)]

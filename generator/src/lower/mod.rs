@@ -37,7 +37,7 @@ pub(crate) fn lower(loaded: &Loaded, config: &Config) -> Result<Model, Error> {
     let mut errors = Vec::new();
     let settings = Settings::new(config, &files, &mut errors);
     let mut lowering = Lowering {
-        stubs: config.generate.stubs.unwrap_or_default(),
+        generate: &config.generate,
         settings,
         idents: Idents::default(),
         errors,

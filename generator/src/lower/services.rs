@@ -3,7 +3,7 @@
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
-use crate::config::Stubs;
+use crate::config::{Generate, Stubs};
 use crate::error::Error;
 use crate::lower::collisions::{Idents, Item, Kind};
 use crate::lower::names::{self, ServiceNames};
@@ -24,7 +24,7 @@ const IDEMPOTENCY_LEVEL: i32 = 34;
 
 /// What services of all files are lowered with.
 pub(super) struct Lowering<'a> {
-    pub(super) stubs: Stubs,
+    pub(super) generate: &'a Generate,
     pub(super) settings: Settings<'a>,
     pub(super) idents: Idents,
     pub(super) errors: Vec<Error>,
@@ -94,7 +94,7 @@ impl Lowering<'_> {
         let claimed = self
             .idents
             .claim(&members, Kind::Member, &rust_name, item.clone());
-        if claimed && self.stubs == Stubs::Wireloom {
+        if claimed && self.stubs() == Stubs::Wireloom {
             self.idents
                 .claim(modules, Kind::Static, &descriptor_name, item);
         }
@@ -171,13 +171,13 @@ impl Lowering<'_> {
                     "such as `say_hello`, or `r#match` for a keyword",
                 ));
             }
-            Some(name) if names::is_reserved_method(&name.value, self.stubs) => {
+            Some(name) if names::is_reserved_method(&name.value, self.stubs()) => {
                 self.errors.push(reserved(name))
             }
             Some(name) => return (name.value.clone(), name.value.clone()),
             None => {}
         }
-        let rust_name = names::method(method.name(), self.stubs);
+        let rust_name = names::method(method.name(), self.stubs());
         if rust_name.is_empty() {
             self.errors
                 .push(nameless(spot, "methods", &path_of(method)));
@@ -194,20 +194,31 @@ impl Lowering<'_> {
     ) {
         let item = Item::new(format!("service `{}`", service.full_name()), spot)
             .renamed("services", service.full_name());
-        let taken = match self.stubs {
-            Stubs::Wireloom => [&names.service, &names.client, &names.server]
-                .map(Clone::clone)
-                .to_vec(),
-            // tonic-build's stubs are in modules of their own.
-            Stubs::Tonic => ["client", "server"]
-                .map(|side| names::snake(&format!("{}_{side}", names.service)))
-                .to_vec(),
-        };
+        let sides = [
+            (self.generate.client, &names.client, "client"),
+            (self.generate.server, &names.server, "server"),
+        ];
+        let mut taken = Vec::new();
+        for (wanted, name, side) in sides {
+            match self.stubs() {
+                _ if wanted == Some(false) => {}
+                Stubs::Wireloom => taken.push(name.clone()),
+                // tonic-build's stubs are in modules of their own.
+                Stubs::Tonic => taken.push(names::snake(&format!("{}_{side}", names.service))),
+            }
+        }
+        if self.stubs() == Stubs::Wireloom && self.generate.server != Some(false) {
+            taken.push(names.service.clone());
+        }
         for name in taken {
             if !self.idents.claim(modules, Kind::Type, &name, item.clone()) {
                 return;
             }
         }
+    }
+
+    fn stubs(&self) -> Stubs {
+        self.generate.stubs.unwrap_or_default()
     }
 
     fn item(&self, method: &MethodDescriptor, spot: &Spot) -> Item {

@@ -265,3 +265,14 @@ fn files_that_the_runtime_has_are_not_generated() {
         .collect();
     assert_eq!(packages, ["a"]);
 }
+
+#[test]
+fn a_name_that_is_not_generated_is_free() {
+    let proto = "syntax = 'proto3'; package a; message GreeterServer {} message GreeterClient {} service Greeter {}";
+    for toml in [
+        "[generate]\nclient = false\nserver = false",
+        "[generate]\nstubs = 'tonic'",
+    ] {
+        lower_all(&[("a.proto", proto)], toml);
+    }
+}
