@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use prost_build::{Config, Module, Service, ServiceGenerator};
-use prost_reflect::FileDescriptor;
 use prost_types::FileDescriptorProto;
 
 use crate::error::Error;
@@ -48,9 +47,6 @@ pub(crate) fn messages(
     for file in loaded.pool.files() {
         let mut proto = file.file_descriptor_proto().clone();
         let module = if generate.contains(file.name()) {
-            if proto.syntax() == "editions" {
-                return Err(of_edition(&file, loaded));
-            }
             comments.take_out(&mut proto);
             Module::from_protobuf_package_name(file.package_name())
         } else {
@@ -89,18 +85,6 @@ pub(crate) fn messages(
         }
     }
     Ok(Messages { modules, types })
-}
-
-fn of_edition(file: &FileDescriptor, loaded: &Loaded) -> Error {
-    let error = Error::new(format!(
-        "{} is of an edition, for which prost-build cannot generate messages yet",
-        file.name()
-    ));
-    let error = error.with_help("write `syntax = \"proto3\";` in place of the edition");
-    match loaded.texts.get(file.name()) {
-        Some(source) => error.at(source, 0..0, ""),
-        None => error,
-    }
 }
 
 impl Messages {
