@@ -1,4 +1,4 @@
-//! Every command and every block of code in the README is run, or shown to be what it says it is.
+//! Every command and every block of code in the README and in `docs/` is run, or shown to be what it says it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,39 +14,40 @@ const RUN_IN_A_NEW_PROJECT: [&str; 3] = [
 
 #[test]
 fn the_readme_holds() {
-    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
-    let mut reader = Reader::new();
-    let blocks = blocks(&readme);
-    assert!(blocks.len() > 10, "the README has lost its code");
-    for (language, text) in blocks {
-        match language.as_str() {
-            "sh" => text.lines().for_each(|line| reader.run(line)),
-            "rust" => reader.find(&text, &reader.rust()),
-            "proto" => reader.find(
-                &text,
-                &Vec::from_iter(files(&greeter().join("proto")).into_values()),
-            ),
-            "toml" => reader.configure(&text),
-            "text" => assert!(
-                reader.printed.contains(&text),
-                "{text}\nis not in\n{}",
-                reader.printed
-            ),
-            _ => panic!("nothing is known of ```{language}:\n{text}"),
-        }
+    Reader::new().read(&checkout().join("README.md"));
+}
+
+#[test]
+fn the_documentation_holds() {
+    for page in pages() {
+        let mut reader = Reader::new();
+        reader.run("wireloom new greeter && cd greeter");
+        reader.read(&page);
     }
 }
 
 #[test]
-fn every_file_that_the_readme_links_to_exists() {
-    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
-    let links = readme
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
-    for link in links.filter(|link| !link.contains("://")) {
-        assert!(checkout().join(link).exists(), "{link}");
+fn every_file_that_is_linked_to_exists() {
+    for page in pages().chain([checkout().join("README.md")]) {
+        let text = fs::read_to_string(&page).unwrap();
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            assert!(
+                page.with_file_name(link).exists(),
+                "{}: {link}",
+                page.display()
+            );
+        }
     }
+}
+
+fn pages() -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(checkout().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
 }
 
 fn greeter() -> PathBuf {
@@ -68,10 +69,10 @@ fn blocks(markdown: &str) -> Vec<(String, String)> {
     blocks
 }
 
-/// Someone who follows the README from top to bottom.
+/// Someone who follows a page from top to bottom.
 struct Reader {
     _home: Project,
-    /// `None` in the checkout, where the README starts.
+    /// `None` in the checkout, where the README starts; later the project that was made.
     project: Option<PathBuf>,
     home: PathBuf,
     /// What the last command printed.
@@ -86,6 +87,26 @@ impl Reader {
             _home: home,
             project: None,
             printed: String::new(),
+        }
+    }
+
+    fn read(&mut self, page: &Path) {
+        let blocks = blocks(&fs::read_to_string(page).unwrap());
+        assert!(!blocks.is_empty(), "{} has lost its code", page.display());
+        for (language, text) in blocks {
+            match language.as_str() {
+                "sh" => text.lines().for_each(|line| self.run(line)),
+                "rust" => find(&text, self.rust()),
+                "proto" if text.starts_with("syntax") => self.generate(&text),
+                "proto" => find(&text, files(&greeter().join("proto")).into_values()),
+                "toml" => self.configure(&text),
+                "text" => assert!(
+                    self.printed.contains(&text),
+                    "{text}\nis not in\n{}",
+                    self.printed
+                ),
+                _ => panic!("nothing is known of ```{language}:\n{text}"),
+            }
         }
     }
 
@@ -107,15 +128,26 @@ impl Reader {
         }
     }
 
-    /// Adds to the project's `wireloom.toml`.
-    fn configure(&self, text: &str) {
-        let path = self
-            .project
-            .as_ref()
-            .expect("the README has made a project")
-            .join("wireloom.toml");
-        let before = fs::read_to_string(&path).unwrap();
+    /// Generates from a whole proto.
+    fn generate(&mut self, text: &str) {
+        fs::write(self.home.join("whole.proto"), text).unwrap();
+        let output = wireloom(&self.home)
+            .args(["generate", "whole.proto", "--out", "whole"])
+            .output()
+            .unwrap();
+        Ended::from(output).ok();
+    }
+
+    /// Adds to the project's `wireloom.toml`, or takes its place if it says what to generate; the command must agree.
+    fn configure(&mut self, text: &str) {
+        let project = self.project.as_ref().expect("there is a project");
+        let path = project.join("wireloom.toml");
+        let before = match text.contains("[generate]") {
+            true => String::new(),
+            false => fs::read_to_string(&path).unwrap(),
+        };
         fs::write(path, format!("{before}\n{text}")).unwrap();
+        self.run("wireloom model");
     }
 
     /// Code that is compiled: that of the greeter, and what is generated for it.
@@ -135,15 +167,16 @@ impl Reader {
             .chain([build])
             .collect()
     }
+}
 
-    /// Finds an excerpt, whatever its layout.
-    fn find(&self, excerpt: &str, texts: &[String]) {
-        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let found = texts
-            .iter()
-            .any(|text| words(text).contains(&words(excerpt)));
-        assert!(found, "no file has this:\n{excerpt}");
-    }
+/// Finds an excerpt in one of the texts, whatever its layout.
+fn find(excerpt: &str, texts: impl IntoIterator<Item = String>) {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let excerpt_words = words(excerpt);
+    let found = texts
+        .into_iter()
+        .any(|text| words(&text).contains(&excerpt_words));
+    assert!(found, "no file has this:\n{excerpt}");
 }
 
 /// Whether a line of `.ci/run` is this command, with more arguments perhaps.
