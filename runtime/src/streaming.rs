@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use prost::Message;
 use tokio_stream::Stream;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, metadata::MetadataMap};
 
 use crate::{
@@ -58,6 +59,18 @@ impl<T: Message + Default> Streaming<T> {
         Ok(MetadataMap::from_headers(self.messages.take_trailers()))
     }
 
+    /// The metadata of a bidirectional call's response, once the server has answered.
+    ///
+    /// Other kinds of call have it in their [`Response`](tonic::Response); there, and on the server, this is empty.
+    ///
+    /// # Errors
+    ///
+    /// The status of a call that has ended without response headers.
+    pub async fn metadata(&mut self) -> Result<&MetadataMap, Status> {
+        poll_fn(|cx| self.messages.poll_opened(cx)).await?;
+        Ok(&self.messages.metadata)
+    }
+
     fn poll_message(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> {
         let message = ready!(self.messages.poll_next(cx));
         Poll::Ready(message.map(|message| {
@@ -86,27 +99,27 @@ impl<T> fmt::Debug for Streaming<T> {
 pub(crate) struct MessageReader {
     source: Source,
     frames: FrameReader,
+    metadata: MetadataMap,
     trailers: HeaderMap,
 }
 
-/// The start of a call: the response's metadata, and its messages.
-pub(crate) type Opening =
-    Pin<Box<dyn Future<Output = Result<(MetadataMap, MessageReader), Status>> + Send>>;
+/// A call that has been started: the response's metadata, and its messages.
+pub(crate) type Opened = Result<(MetadataMap, MessageReader), Status>;
 
 enum Source {
-    Opening(Opening),
-    Response(Box<ResponseBody>),
+    Opening(AbortOnDropHandle<Opened>),
+    Response(ResponseBody),
     Request(RequestBody),
     Ended,
 }
 
 impl MessageReader {
     pub(crate) fn of_response(body: ResponseBody, max_message_size: usize) -> Self {
-        Self::new(Source::Response(Box::new(body)), max_message_size)
+        Self::new(Source::Response(body), max_message_size)
     }
 
-    /// The messages of a call that starts when the first is asked for.
-    pub(crate) fn opening(opening: Opening) -> Self {
+    /// The messages of a call that is being started.
+    pub(crate) fn opening(opening: AbortOnDropHandle<Opened>) -> Self {
         Self::new(Source::Opening(opening), 0)
     }
 
@@ -118,6 +131,7 @@ impl MessageReader {
         Self {
             source,
             frames: FrameReader::new(max_message_size),
+            metadata: MetadataMap::new(),
             trailers: HeaderMap::new(),
         }
     }
@@ -137,13 +151,10 @@ impl MessageReader {
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
             let data = match &mut self.source {
-                Source::Opening(opening) => {
-                    match ready!(opening.as_mut().poll(cx)) {
-                        Ok((_, messages)) => *self = messages,
-                        Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
-                    }
-                    continue;
-                }
+                Source::Opening(_) => match ready!(self.poll_opened(cx)) {
+                    Ok(()) => continue,
+                    Err(status) => return Poll::Ready(Some(Err(status))),
+                },
                 Source::Response(body) => ready!(body.poll_data(cx)),
                 Source::Request(body) => ready!(body.poll_data(cx)),
                 Source::Ended => return Poll::Ready(None),
@@ -157,6 +168,27 @@ impl MessageReader {
                 }
             }
         }
+    }
+
+    /// Waits for the response headers of a call that is being started.
+    fn poll_opened(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
+        let Source::Opening(opening) = &mut self.source else {
+            return Poll::Ready(Ok(()));
+        };
+        let opened = match ready!(Pin::new(opening).poll(cx)) {
+            Ok(opened) => opened,
+            Err(error) => Err(Status::internal(format!("the call's task ended: {error}"))),
+        };
+        Poll::Ready(match opened {
+            Ok((metadata, messages)) => {
+                *self = Self {
+                    metadata,
+                    ..messages
+                };
+                Ok(())
+            }
+            Err(status) => Err(self.fail(status)),
+        })
     }
 
     /// The end of the messages: an error where the call did not end well.

@@ -1,8 +1,8 @@
 use wireloom::metadata::MetadataValue;
 use wireloom::tokio_stream::{self as stream, StreamExt as _, wrappers::ReceiverStream};
-use wireloom::{Code, Request};
+use wireloom::{Channel, Code, Request};
 
-use crate::support::{DETAILS, Outcome, Setup, Task, TestServer, serve, task};
+use crate::support::{DETAILS, Outcome, ProbeClient, Setup, Task, TestServer, serve, task};
 
 #[tokio::test]
 async fn unary_answers_with_one_message() {
@@ -67,13 +67,46 @@ async fn bidi_streaming_answers_each_message_before_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn an_opened_stream_does_not_wait_for_the_servers_first_word() {
+async fn a_bidirectional_call_does_not_wait_for_the_servers_first_word() {
     let (_server, client) = serve().await;
     let (tasks, queue) = tokio::sync::mpsc::channel(1);
-    let mut outcomes = client.bidi(ReceiverStream::new(queue)).open();
+    let mut outcomes = client
+        .bidi(ReceiverStream::new(queue))
+        .await
+        .unwrap()
+        .into_inner();
     tasks.send(task("first")).await.unwrap();
     assert_eq!(outcomes.message().await.unwrap().unwrap().name, "first");
     drop(tasks);
+    assert_eq!(outcomes.message().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bidirectional_calls_metadata_comes_with_its_first_message() {
+    let (_server, client) = serve().await;
+    let call = client
+        .bidi(stream::iter([task("a")]))
+        .metadata("echo", "spoken");
+    let mut outcomes = call.await.unwrap().into_inner();
+    assert_eq!(
+        outcomes.metadata().await.unwrap().get("echo").unwrap(),
+        "spoken"
+    );
+    assert_eq!(outcomes.message().await.unwrap().unwrap().name, "a");
+}
+
+#[tokio::test]
+async fn a_bidirectional_call_that_cannot_start_says_so_in_its_first_item() {
+    let channel = Channel::lazy("unix:/nowhere/at/all").unwrap();
+    let mut outcomes = ProbeClient::new(channel)
+        .bidi(stream::pending())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        outcomes.message().await.unwrap_err().code(),
+        Code::Unavailable
+    );
     assert_eq!(outcomes.message().await.unwrap(), None);
 }
 

@@ -17,7 +17,11 @@ async fn an_idle_server_stops_at_once_though_its_clients_stay_connected() {
 async fn calls_under_way_end_while_the_server_drains() {
     let (mut server, client) = serve().await;
     let (tasks, queue) = tokio::sync::mpsc::channel(1);
-    let mut outcomes = client.bidi(ReceiverStream::new(queue)).open();
+    let mut outcomes = client
+        .bidi(ReceiverStream::new(queue))
+        .await
+        .unwrap()
+        .into_inner();
     tasks.send(task("before")).await.unwrap();
     outcomes.message().await.unwrap().unwrap();
 

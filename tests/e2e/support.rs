@@ -223,7 +223,7 @@ fn previous_attempts<T>(request: &Request<T>) -> u32 {
 }
 
 /// Sends metadata whose key starts with `echo` back.
-fn echo(metadata: MetadataMap, message: Outcome) -> Response<Outcome> {
+fn echo<T>(metadata: MetadataMap, message: T) -> Response<T> {
     let mut response = Response::new(message);
     for entry in metadata.iter() {
         match entry {
@@ -293,15 +293,18 @@ impl Probe for Handler {
         &self,
         request: Request<Streaming<Task>>,
     ) -> Result<Response<impl MessageStream<Outcome>>, Status> {
-        let mut tasks = request.into_inner();
+        let (metadata, _, mut tasks) = request.into_parts();
         let running = self.start("bidi");
         let handler = self.clone();
-        Ok(Response::new(try_stream! {
-            while let Some(task) = tasks.message().await? {
-                handler.check(&task)?;
-                yield outcome(task.name, task.count, 0);
-            }
-            running.done();
-        }))
+        Ok(echo(
+            metadata,
+            try_stream! {
+                while let Some(task) = tasks.message().await? {
+                    handler.check(&task)?;
+                    yield outcome(task.name, task.count, 0);
+                }
+                running.done();
+            },
+        ))
     }
 }

@@ -118,39 +118,33 @@ fn request(name: &str) -> HelloRequest {
 }
 
 #[tokio::test]
-async fn all_four_kinds_of_method_work() {
-    let mut client = serve().await;
+async fn interceptors_run_on_both_sides() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let service = GreeterServer::with_interceptor(Handler, |request: Request<()>| {
+        match request.metadata().get("echo") {
+            Some(_) => Ok(request),
+            None => Err(Status::unauthenticated("say something")),
+        }
+    });
+    tokio::spawn(Server::builder().add_service(service).serve(listener));
+
+    let channel = wireloom::Channel::connect(&target).await.unwrap();
+    let mut silent = GreeterClient::new(channel.clone());
+    let status = silent.say_hello(request("a")).await.unwrap_err();
     assert_eq!(
-        client
-            .say_hello(request("Ada"))
-            .await
-            .unwrap()
-            .into_inner()
-            .value,
-        "Hello, Ada!"
+        (status.code(), status.message()),
+        (Code::Unauthenticated, "say something")
     );
 
-    let mut responses = client
-        .say_hello_stream(request("Ada"))
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(responses.message().await.unwrap().is_some());
-    assert!(responses.message().await.unwrap().is_some());
-    assert_eq!(responses.message().await.unwrap_err().code(), Code::Aborted);
-
-    client
-        .record_hellos(stream::iter([request("a"), request("b")]))
-        .await
-        .unwrap();
-
-    #[allow(deprecated)]
-    let chat = client
-        .chat(stream::iter([request("a"), request("b")]))
-        .await
-        .unwrap();
-    let names: Vec<_> = chat.into_inner().map(Result::unwrap).collect().await;
-    assert_eq!(names, ["a", "b"]);
+    let mut client = GreeterClient::with_interceptor(channel, |mut request: Request<()>| {
+        request
+            .metadata_mut()
+            .insert("echo", "intercepted".parse().unwrap());
+        Ok(request)
+    });
+    let response = client.new_(request("a")).await.unwrap();
+    assert_eq!(response.metadata().get("echo").unwrap(), "intercepted");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
 };
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tracing::Instrument as _;
 
@@ -131,7 +132,7 @@ fn open(
             let _ = stream.send_data(frame.clone(), true);
             None
         }
-        Payload::Frames(buffer) => Some(Upload::spawn(stream, Arc::clone(buffer))),
+        Payload::Frames(buffer) => Some(spawn_upload(stream, Arc::clone(buffer))),
     };
     Ok((response, upload))
 }
@@ -175,23 +176,14 @@ fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvSt
 }
 
 /// The task that sends a streaming call's messages; dropping it resets what it has not finished.
-#[derive(Debug)]
-pub(crate) struct Upload(tokio::task::AbortHandle);
+pub(crate) type Upload = AbortOnDropHandle<()>;
 
-impl Upload {
-    fn spawn(stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) -> Self {
-        // The caller's stream is polled on another task, where it must see what the caller sees.
-        let upload = Context::current()
-            .scope(upload(stream, buffer))
-            .in_current_span();
-        Self(tokio::spawn(upload).abort_handle())
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+fn spawn_upload(stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) -> Upload {
+    // The caller's stream is polled on another task, where it must see what the caller sees.
+    let upload = Context::current()
+        .scope(upload(stream, buffer))
+        .in_current_span();
+    AbortOnDropHandle::new(tokio::spawn(upload))
 }
 
 async fn upload(mut stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) {

@@ -2,11 +2,11 @@
 
 use std::{
     fmt,
-    future::{Future, IntoFuture},
+    future::{Future, IntoFuture, Ready, ready},
     marker::PhantomData,
     pin::Pin,
     sync::Arc,
-    task::{Context as TaskContext, Poll, ready},
+    task::{self, Context as TaskContext, Poll},
     time::Duration,
 };
 
@@ -14,10 +14,12 @@ use bytes::Bytes;
 use http::{HeaderMap, header, uri::PathAndQuery};
 use prost::Message;
 use tokio_stream::{Stream, StreamExt as _};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{
     Request, Response, Status,
     metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
 };
+use tracing::Instrument as _;
 
 use super::{
     CallHead,
@@ -26,11 +28,12 @@ use super::{
 };
 use crate::{
     channel::Channel,
+    context::Context,
     deadline::Deadline,
     frame,
     method::{Method, MethodDescriptor},
     policy::{AttemptPolicy, RetryPolicy},
-    streaming::{MessageReader, Opening, Streaming},
+    streaming::{MessageReader, Opened, Streaming},
 };
 
 /// A call of a method with one request and one response. Awaiting it sends it.
@@ -40,12 +43,20 @@ pub type ServerStreamingCall<Req, Res> = Call<Req, Res, ManyResponses>;
 /// A call of a method with many requests and one response. Awaiting it sends them.
 pub type ClientStreamingCall<Req, Res> = Call<Req, Res, OneResponse>;
 /// A call of a method with many requests and many responses. Awaiting it starts to send them.
-pub type BidiStreamingCall<Req, Res> = Call<Req, Res, ManyResponses>;
+pub type BidiStreamingCall<Req, Res> = Call<Req, Res, Exchange>;
 
 /// A call that has not been sent. Nothing happens until it is awaited; what is set on it holds for this call alone.
 ///
-/// Awaited, a call gives `Result<Response<Res>, Status>` where there is one response, and
-/// `Result<Response<Streaming<Res>>, Status>` once the first of many has come.
+/// Awaited, a call gives
+///
+/// | kind | what | when |
+/// |---|---|---|
+/// | unary, client streaming | `Result<Response<Res>, Status>` | the call has ended |
+/// | server streaming | `Result<Response<Streaming<Res>>, Status>` | the first response is there |
+/// | bidirectional | `Result<Response<Streaming<Res>>, Status>` | at once |
+///
+/// A bidirectional call does not wait for the server, which may have nothing to say before it has heard from the caller:
+/// what goes wrong is the stream's first item, and the response's metadata is [`Streaming::metadata`].
 ///
 /// ```no_run
 /// # use wireloom::{Channel, Method, Status};
@@ -74,6 +85,10 @@ pub enum OneResponse {}
 /// A call has a stream of responses.
 #[derive(Debug)]
 pub enum ManyResponses {}
+
+/// A call has a stream of responses, which does not wait for the first.
+#[derive(Debug)]
+pub enum Exchange {}
 
 struct Outgoing {
     requests: Requests,
@@ -212,19 +227,6 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     }
 }
 
-impl<Req, Res> Call<Req, Res, ManyResponses> {
-    /// The stream of responses at once, without waiting for the server's first word. The call is sent when the first
-    /// message is asked for; an error to start it is that message.
-    ///
-    /// A server answers a stream with its first message, and not before. So a caller that has to send before the server
-    /// has anything to say, and sends from the same task, opens the call; awaiting it would wait for ever.
-    pub fn open(self) -> Streaming<Res> {
-        let (channel, method) = (self.channel, self.method);
-        let opening = async move { self.outgoing?.send(channel, method).await };
-        Streaming::new(MessageReader::opening(Box::pin(opening)))
-    }
-}
-
 impl<Req, Res, Shape> fmt::Debug for Call<Req, Res, Shape> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
@@ -236,11 +238,7 @@ impl<Req, Res, Shape> fmt::Debug for Call<Req, Res, Shape> {
 
 impl Outgoing {
     /// Sends the call; what comes back is read as frames.
-    async fn send(
-        self,
-        channel: Channel,
-        method: &'static MethodDescriptor,
-    ) -> Result<(MetadataMap, MessageReader), Status> {
+    async fn send(self, channel: Channel, method: &'static MethodDescriptor) -> Opened {
         let payload = match self.requests {
             Requests::One(frame) => Payload::Message(frame),
             Requests::Many(frames) => {
@@ -326,6 +324,22 @@ impl<Req, Res> IntoFuture for Call<Req, Res, ManyResponses> {
     }
 }
 
+impl<Req, Res> IntoFuture for Call<Req, Res, Exchange> {
+    type Output = Result<Response<Streaming<Res>>, Status>;
+    type IntoFuture = Ready<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (channel, method) = (self.channel, self.method);
+        ready(self.outgoing.map(|outgoing| {
+            // On a task of its own: the caller may send for as long as it likes before it looks for a response.
+            let sending = outgoing.send(channel, method);
+            let sending = tokio::spawn(Context::current().scope(sending).in_current_span());
+            let messages = MessageReader::opening(AbortOnDropHandle::new(sending));
+            Response::new(Streaming::new(messages))
+        }))
+    }
+}
+
 /// A call under way; it gives its one response.
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<Res> {
@@ -337,7 +351,8 @@ impl<Res: Message + Default> Future for ResponseFuture<Res> {
     type Output = Result<Response<Res>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (metadata, message, extensions) = ready!(self.sending.as_mut().poll(cx))?.into_parts();
+        let (metadata, message, extensions) =
+            task::ready!(self.sending.as_mut().poll(cx))?.into_parts();
         Poll::Ready(
             frame::decode(message)
                 .map(|message| Response::from_parts(metadata, message, extensions)),
@@ -354,7 +369,7 @@ impl<Res> fmt::Debug for ResponseFuture<Res> {
 /// A call under way; it gives its stream of responses.
 #[must_use = "futures do nothing unless polled"]
 pub struct StreamingFuture<Res> {
-    sending: Opening,
+    sending: Pin<Box<dyn Future<Output = Opened> + Send>>,
     message: PhantomData<fn() -> Res>,
 }
 
@@ -362,7 +377,7 @@ impl<Res> Future for StreamingFuture<Res> {
     type Output = Result<Response<Streaming<Res>>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (metadata, messages) = ready!(self.sending.as_mut().poll(cx))?;
+        let (metadata, messages) = task::ready!(self.sending.as_mut().poll(cx))?;
         Poll::Ready(Ok(Response::from_parts(
             metadata,
             Streaming::new(messages),

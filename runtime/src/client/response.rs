@@ -24,22 +24,30 @@ use crate::{
 
 /// The body of a call's response: message frames, then trailers.
 ///
-/// The call's deadline and cancellation bound it to its end. Dropping it before then cancels the call.
+/// The call's deadline and cancellation bound it to its end. Dropping it before then cancels the call. The default is an
+/// empty body of no call.
+#[derive(Default)]
 pub struct ResponseBody {
-    state: State,
+    /// `None` once the call has ended.
+    call: Option<Box<OpenCall>>,
+}
+
+/// A call whose response has headers, and no end yet.
+struct OpenCall {
+    messages: Messages,
     bounds: Bounds,
     payload: Payload,
-    upload: Option<Upload>,
+    /// Sends what the caller still has to say; dropped with the call.
+    _upload: Option<Upload>,
     call_span: CallSpan,
     attempt_span: AttemptSpan,
 }
 
-enum State {
+enum Messages {
     Data(RecvStream),
-    /// The messages have ended: with the stream's trailers to come, or those of a Trailers-Only response.
+    /// They have ended: with the stream's trailers to come, or those of a Trailers-Only response.
     Trailers(RecvStream),
     TrailersOnly(HeaderMap),
-    Ended,
 }
 
 impl ResponseBody {
@@ -49,19 +57,21 @@ impl ResponseBody {
         bounds: Bounds,
         call_span: CallSpan,
     ) -> Response<Self> {
-        let (headers, state) = match answer.body {
-            Some(body) => (answer.headers, State::Data(body)),
-            None => (HeaderMap::new(), State::TrailersOnly(answer.headers)),
+        let (headers, messages) = match answer.body {
+            Some(body) => (answer.headers, Messages::Data(body)),
+            None => (HeaderMap::new(), Messages::TrailersOnly(answer.headers)),
         };
-        let body = Self {
-            state,
+        let call = OpenCall {
+            messages,
             bounds,
             payload,
-            upload: answer.upload,
+            _upload: answer.upload,
             call_span,
             attempt_span: answer.span,
         };
-        let mut response = Response::new(body);
+        let mut response = Response::new(Self {
+            call: Some(Box::new(call)),
+        });
         *response.headers_mut() = headers;
         response
     }
@@ -71,34 +81,11 @@ impl ResponseBody {
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
-        let State::Data(stream) = &mut self.state else {
+        let Some(call) = &mut self.call else {
             return Poll::Ready(None);
         };
-        let data = match stream.poll_data(cx) {
-            Poll::Ready(Some(Ok(data))) => {
-                // An error means that the stream is gone, which the next poll reports.
-                let _ = stream.flow_control().release_capacity(data.len());
-                Ok(data)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let status = self
-                    .payload
-                    .take_error()
-                    .unwrap_or_else(|| status::from_h2(error));
-                Err(self.fail(self.bounds.judge(status)))
-            }
-            Poll::Ready(None) => {
-                if let State::Data(stream) = std::mem::replace(&mut self.state, State::Ended) {
-                    self.state = State::Trailers(stream);
-                }
-                return Poll::Ready(None);
-            }
-            Poll::Pending => Err({
-                let status = ready!(self.bounds.poll_end(cx));
-                self.fail(status)
-            }),
-        };
-        Poll::Ready(Some(data))
+        let data = ready!(call.poll_data(cx));
+        Poll::Ready(data.map(|data| data.map_err(|status| self.fail(status))))
     }
 
     /// The metadata of the trailers; to be polled once the messages have ended.
@@ -110,39 +97,72 @@ impl ResponseBody {
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<HeaderMap, Status>> {
-        let trailers = match &mut self.state {
-            State::Trailers(stream) => match stream.poll_trailers(cx) {
-                Poll::Ready(Ok(trailers)) => status::from_trailers(trailers.unwrap_or_default()),
-                Poll::Ready(Err(error)) => Err(status::from_h2(error)),
-                Poll::Pending => Err(ready!(self.bounds.poll_end(cx))),
-            },
-            State::TrailersOnly(trailers) => Ok(std::mem::take(trailers)),
-            State::Data(_) | State::Ended => return Poll::Ready(Ok(HeaderMap::new())),
+        let Some(call) = &mut self.call else {
+            return Poll::Ready(Ok(HeaderMap::new()));
         };
-        Poll::Ready(match trailers {
+        Poll::Ready(match ready!(call.poll_trailers(cx)) {
             Ok(trailers) => {
                 self.finish(Code::Ok);
                 Ok(trailers)
             }
-            Err(status) => Err(self.fail(self.bounds.judge(status))),
+            Err(status) => Err(self.fail(status)),
         })
     }
 
-    /// Ends the call with an error found on this side, such as a message that cannot be decoded.
+    /// Ends the call with an error, such as that of a message that cannot be decoded.
     pub(crate) fn fail(&mut self, status: Status) -> Status {
         self.finish(status.code());
         status
     }
 
     fn finish(&mut self, code: Code) {
-        if matches!(self.state, State::Ended) {
-            return;
+        if let Some(call) = self.call.take() {
+            call.attempt_span.finish(code);
+            call.call_span.finish(code);
         }
-        self.state = State::Ended;
-        self.upload = None;
-        self.bounds = Bounds::default();
-        self.attempt_span.finish(code);
-        self.call_span.finish(code);
+    }
+}
+
+impl OpenCall {
+    fn poll_data(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        let Messages::Data(stream) = &mut self.messages else {
+            return Poll::Ready(None);
+        };
+        Poll::Ready(match stream.poll_data(cx) {
+            Poll::Ready(Some(Ok(data))) => {
+                // An error means that the stream is gone, which the next poll reports.
+                let _ = stream.flow_control().release_capacity(data.len());
+                Some(Ok(data))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let status = self
+                    .payload
+                    .take_error()
+                    .unwrap_or_else(|| status::from_h2(error));
+                Some(Err(self.bounds.judge(status)))
+            }
+            Poll::Ready(None) => {
+                let ended = Messages::TrailersOnly(HeaderMap::new());
+                if let Messages::Data(stream) = std::mem::replace(&mut self.messages, ended) {
+                    self.messages = Messages::Trailers(stream);
+                }
+                None
+            }
+            Poll::Pending => Some(Err(ready!(self.bounds.poll_end(cx)))),
+        })
+    }
+
+    fn poll_trailers(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<HeaderMap, Status>> {
+        let stream = match &mut self.messages {
+            Messages::Data(stream) | Messages::Trailers(stream) => stream,
+            Messages::TrailersOnly(trailers) => return Poll::Ready(Ok(std::mem::take(trailers))),
+        };
+        let trailers = match stream.poll_trailers(cx) {
+            Poll::Ready(Ok(trailers)) => status::from_trailers(trailers.unwrap_or_default()),
+            Poll::Ready(Err(error)) => Err(status::from_h2(error)),
+            Poll::Pending => Err(ready!(self.bounds.poll_end(cx))),
+        };
+        Poll::Ready(trailers.map_err(|status| self.bounds.judge(status)))
     }
 }
 
@@ -164,7 +184,7 @@ impl http_body::Body for ResponseBody {
         if let Some(data) = ready!(body.poll_data(cx)) {
             return Poll::Ready(Some(data.map(Frame::data)));
         }
-        if matches!(body.state, State::Ended) {
+        if body.call.is_none() {
             return Poll::Ready(None);
         }
         // tonic's client looks for the status in the trailers.
@@ -174,7 +194,7 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Ended)
+        self.call.is_none()
     }
 }
 

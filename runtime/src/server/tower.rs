@@ -7,27 +7,34 @@ use std::{
     task::{Context as TaskContext, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
-use tonic::{Code, Status, body::Body};
-use tower_service::Service;
+use tonic::{
+    Code, Status, body::Body, server::NamedService, service::interceptor::InterceptedService,
+};
 
 use super::{
-    Call,
+    Call, Service,
     body::{Reply, ReplyBody},
     stream::Piece,
 };
 use crate::status;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Answers `call` by a service that tonic generated.
-pub async fn serve_tower<S>(service: &S, call: Call) -> Reply
+pub async fn serve_tower<S, B>(service: &S, call: Call) -> Reply
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+    S: tower_service::Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     let mut service = service.clone();
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let request = Request::from_parts(call.head, Body::new(call.body));
     let Ok(response) = service.call(request).await;
+    let response = response.map(Body::new);
     let (parts, body) = response.into_parts();
     if body.is_end_stream() && status::is_stated(&parts.headers) {
         return match status::from_trailers(parts.headers) {
@@ -41,6 +48,23 @@ where
     Reply {
         headers: parts.headers,
         body: ReplyBody::Http(body),
+    }
+}
+
+/// What tonic's `GreeterServer::with_interceptor` makes.
+impl<S, I, B> Service for InterceptedService<S, I>
+where
+    S: NamedService + Send + Sync + 'static,
+    I: Send + Sync + 'static,
+    Self: tower_service::Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+    <Self as tower_service::Service<Request<Body>>>::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    const NAME: &'static str = S::NAME;
+
+    async fn call(&self, call: Call) -> Reply {
+        serve_tower(self, call).await
     }
 }
 
