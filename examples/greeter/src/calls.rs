@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use wireloom::Status;
-use wireloom::tokio_stream::{self, wrappers::UnboundedReceiverStream};
+use wireloom::tokio_stream::{self, wrappers::ReceiverStream};
 
 use crate::proto::helloworld::{GreeterClient, HelloRequest};
 use crate::service::LATE_RISER;
@@ -51,18 +51,14 @@ async fn client_streaming(client: &GreeterClient) -> Result<(), Status> {
 
 /// Many requests, many replies: each reply is read before the next request is sent.
 async fn bidirectional(client: &GreeterClient) -> Result<(), Status> {
-    let mut names = ["Ann", "Bob", "Cleo"].into_iter();
-    let (requests, outgoing) = mpsc::unbounded_channel();
-    let mut say_next = move || names.next().map(|name| requests.send(hello(name)));
-
-    // A server may open its side of the call with its first reply: the first request goes ahead.
-    say_next();
-    let outgoing = UnboundedReceiverStream::new(outgoing);
+    let (requests, outgoing) = mpsc::channel(1);
+    let outgoing = ReceiverStream::new(outgoing);
     let mut replies = client.chat(outgoing).await?.into_inner();
-    while let Some(reply) = replies.message().await? {
-        println!("Chat: {}", reply.message);
-        if say_next().is_none() {
-            break;
+    for name in ["Ann", "Bob", "Cleo"] {
+        // Fails where the call has ended, and then the reply says how.
+        let _ = requests.send(hello(name)).await;
+        if let Some(reply) = replies.message().await? {
+            println!("Chat: {}", reply.message);
         }
     }
     Ok(())
