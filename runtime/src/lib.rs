@@ -23,6 +23,7 @@ mod frame;
 mod limits;
 mod method;
 mod policy;
+mod reserved;
 pub mod server;
 mod spans;
 mod status;

@@ -175,3 +175,26 @@ async fn an_address_in_use_is_refused_and_named() {
     let status = Listener::bind(&address).await.unwrap_err();
     assert!(status.message().contains(&address), "{status}");
 }
+
+#[tokio::test]
+async fn metadata_that_the_protocol_reserves_is_left_out() {
+    let (_server, client) = serve().await;
+    let mut request = wireloom::Request::new(task("a"));
+    // As a handler does that passes on all the metadata that it got.
+    for (key, value) in [
+        ("grpc-previous-rpc-attempts", "7"),
+        ("te", "trailers"),
+        ("connection", "close"),
+    ] {
+        request.metadata_mut().insert(key, value.parse().unwrap());
+    }
+    assert_eq!(
+        client
+            .unary(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .previous_attempts,
+        0
+    );
+}

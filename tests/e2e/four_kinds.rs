@@ -231,3 +231,19 @@ async fn a_channel_connects_again_when_its_server_has_restarted() {
     let _server = TestServer::start(setup()).await;
     client.unary(task("after")).await.unwrap();
 }
+
+#[test]
+fn a_channel_outlives_the_runtime_that_connected_it() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let servers = runtime();
+    let (_server, client) = servers.block_on(serve());
+    for _ in 0..3 {
+        runtime().block_on(async { client.unary(task("a")).await.unwrap() });
+    }
+}

@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     sync::watch,
-    task::AbortHandle,
+    task::{self, AbortHandle},
 };
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -84,12 +84,12 @@ impl Slot {
     pub(crate) async fn pick(&self) -> Result<Connection, Status> {
         let mut closed = Status::unavailable("the connection closed");
         for _ in 0..MAX_PICKS {
-            let Connection(sender) = self.current().await?;
+            let (Connection(sender), driver) = self.current().await?;
             match sender.ready().await {
                 Ok(sender) => return Ok(Connection(sender)),
                 // It closed, or its peer is going away: nothing was sent, so the call takes the next one.
                 Err(error) => {
-                    self.retire();
+                    self.retire(driver);
                     closed = status::with_source(
                         Code::Unavailable,
                         format!("the connection closed: {error}"),
@@ -101,18 +101,25 @@ impl Slot {
         Err(closed)
     }
 
-    async fn current(&self) -> Result<Connection, Status> {
+    /// The current connection, and the task that drives it; waits where one is being made.
+    async fn current(&self) -> Result<(Connection, task::Id), Status> {
         let mut state = self.state.subscribe();
-        self.connect_if_idle();
-        let settled = state
-            .wait_for(|state| !matches!(state, State::Idle | State::Connecting))
-            .await;
-        match &*settled.expect("the slot holds the sender") {
-            State::Ready { connection, .. } => Ok(connection.clone()),
+        let settled = loop {
+            self.connect_if_idle();
+            let settled = state
+                .wait_for(|state| !matches!(state, State::Connecting))
+                .await;
+            let settled = settled.expect("the slot holds the sender");
+            if !matches!(*settled, State::Idle) {
+                break settled;
+            }
+        };
+        match &*settled {
+            State::Ready { connection, driver } => Ok((connection.clone(), driver.id())),
             State::Failed(failure) => {
                 Err(status::with_message(failure, failure.message().to_owned()))
             }
-            State::Idle | State::Connecting => unreachable!("waited until neither"),
+            State::Idle | State::Connecting => unreachable!("the loop ends with neither"),
         }
     }
 
@@ -136,19 +143,23 @@ impl Slot {
         }
     }
 
-    /// Gives up the current connection for new calls; those on it go on.
-    fn retire(&self) {
+    /// Gives up the connection that `retired` drives, unless that is done already; calls on it go on.
+    fn retire(&self, retired: task::Id) {
         self.state.send_if_modified(|state| {
-            let ready = matches!(state, State::Ready { .. });
-            if ready {
+            let current = matches!(state, State::Ready { driver, .. } if driver.id() == retired);
+            if current {
                 *state = State::Idle;
             }
-            ready
+            current
         });
     }
 }
 
 async fn connect_into(connector: Connector, slot: Arc<watch::Sender<State>>) {
+    let mut outcome = Outcome {
+        slot,
+        state: Some(State::Idle),
+    };
     let connected = match tokio::time::timeout(connector.timeout, connect(&connector.target)).await
     {
         Ok(connected) => connected,
@@ -157,7 +168,7 @@ async fn connect_into(connector: Connector, slot: Arc<watch::Sender<State>>) {
             connector.timeout
         ))),
     };
-    slot.send_replace(match connected {
+    outcome.state = Some(match connected {
         Ok((connection, driver)) => State::Ready { connection, driver },
         Err(failure) => {
             let message = format!(
@@ -168,6 +179,21 @@ async fn connect_into(connector: Connector, slot: Arc<watch::Sender<State>>) {
             State::Failed(Arc::new(status::with_message(&failure, message)))
         }
     });
+}
+
+/// What came of connecting, told to the slot when dropped: so waiting callers go on even where the runtime that
+/// connected was shut down half-way.
+struct Outcome {
+    slot: Arc<watch::Sender<State>>,
+    state: Option<State>,
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.slot.send_replace(state);
+        }
+    }
 }
 
 async fn connect(target: &Target) -> Result<(Connection, AbortHandle), Status> {

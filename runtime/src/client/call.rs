@@ -33,6 +33,7 @@ use crate::{
     frame,
     method::{Method, MethodDescriptor},
     policy::{AttemptPolicy, RetryPolicy},
+    reserved,
     streaming::{MessageReader, Opened, Streaming},
 };
 
@@ -93,8 +94,16 @@ pub enum Exchange {}
 struct Outgoing {
     requests: Requests,
     metadata: HeaderMap,
-    deadline: Option<Deadline>,
+    bound: Bound,
     attempts: AttemptPolicy,
+}
+
+/// What bounds the call, beside the call being served.
+enum Bound {
+    /// The method's own timeout, from when the call is sent.
+    OfMethod,
+    By(Deadline),
+    None,
 }
 
 enum Requests {
@@ -144,8 +153,8 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     ) -> Self {
         let outgoing = requests.map(|(requests, metadata)| Outgoing {
             requests,
-            metadata: metadata.into_headers(),
-            deadline: method.timeout().map(Deadline::after),
+            metadata: reserved::strip(metadata.into_headers()),
+            bound: Bound::OfMethod,
             attempts: method.attempts(),
         });
         Self {
@@ -172,7 +181,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     /// Bounds the whole call by an instant; see [`timeout`](Self::timeout).
     pub fn deadline(self, deadline: Deadline) -> Self {
         self.map(|outgoing| {
-            outgoing.deadline = Some(deadline);
+            outgoing.bound = Bound::By(deadline);
             Ok(())
         })
     }
@@ -180,7 +189,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     /// Lifts the method's own timeout: the call may take for ever, unless the call being served has a deadline.
     pub fn no_timeout(self) -> Self {
         self.map(|outgoing| {
-            outgoing.deadline = None;
+            outgoing.bound = Bound::None;
             Ok(())
         })
     }
@@ -247,10 +256,15 @@ impl Outgoing {
                 Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)))
             }
         };
+        let deadline = match self.bound {
+            Bound::OfMethod => method.timeout().map(Deadline::after),
+            Bound::By(deadline) => Some(deadline),
+            Bound::None => None,
+        };
         let head = CallHead {
             path: PathAndQuery::from_static(method.path()),
             metadata: self.metadata,
-            deadline: self.deadline,
+            deadline,
             attempts: self.attempts,
         };
         let (parts, body) = start(&channel, head, payload).await?.into_parts();

@@ -42,6 +42,7 @@ where
         let (parts, body) = request.into_parts();
         let mut metadata = parts.headers;
         metadata.remove(header::CONTENT_TYPE);
+        metadata.remove("grpc-previous-rpc-attempts");
         let head = CallHead {
             path: parts
                 .uri

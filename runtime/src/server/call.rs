@@ -3,7 +3,7 @@
 use std::{fmt, future::Future};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap};
+use http::Extensions;
 use prost::Message;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
@@ -12,6 +12,7 @@ use super::body::{Reply, ReplyBody, RequestBody};
 use crate::{
     frame,
     method::Method,
+    reserved,
     streaming::{MessageReader, Streaming},
 };
 
@@ -158,7 +159,7 @@ fn one_message<Res: Message>(response: Result<Response<Res>, Status>) -> Reply {
         Ok((metadata, frame::encode(&message)?))
     });
     match encoded {
-        Ok((metadata, frame)) => reply(metadata.into_headers(), ReplyBody::Message(frame)),
+        Ok((metadata, frame)) => reply(metadata, ReplyBody::Message(frame)),
         Err(status) => Reply::status(status),
     }
 }
@@ -171,15 +172,15 @@ fn messages<Res: Message + 'static>(
             let (metadata, messages, _) = response.into_parts();
             let frames =
                 messages.map(|message| message.and_then(|message| frame::encode(&message)));
-            reply(
-                metadata.into_headers(),
-                ReplyBody::Messages(Box::pin(frames)),
-            )
+            reply(metadata, ReplyBody::Messages(Box::pin(frames)))
         }
         Err(status) => Reply::status(status),
     }
 }
 
-fn reply(headers: HeaderMap, body: ReplyBody) -> Reply {
-    Reply { headers, body }
+fn reply(metadata: MetadataMap, body: ReplyBody) -> Reply {
+    Reply {
+        headers: reserved::strip(metadata.into_headers()),
+        body,
+    }
 }
