@@ -145,6 +145,14 @@ pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the deadline of the call passed")
 }
 
+/// The status of a call whose last attempt ended with `last`.
+pub(crate) fn after_attempts(last: &Status, attempts: u32) -> Status {
+    with_message(
+        last,
+        format!("{} ({attempts} attempts failed)", last.message()),
+    )
+}
+
 /// `status` with `message` in place of its own.
 pub(crate) fn with_message(status: &Status, message: String) -> Status {
     let details = Bytes::copy_from_slice(status.details());

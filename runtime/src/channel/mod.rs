@@ -18,7 +18,8 @@ pub(crate) use self::connection::Connection;
 use self::{connection::Slot, target::Target};
 use crate::{
     client::{
-        BidiStreamingCall, Call, ClientStreamingCall, RetryLimits, ServerStreamingCall, UnaryCall,
+        AttemptRules, BidiStreamingCall, Call, ClientStreamingCall, RetryLimits,
+        ServerStreamingCall, UnaryCall,
     },
     method::Method,
 };
@@ -147,6 +148,14 @@ impl Channel {
 
     pub(crate) fn retry_limits(&self) -> RetryLimits {
         self.inner.retry_limits
+    }
+
+    /// What the attempts of a call that starts now keep to.
+    pub(crate) fn attempt_rules(&self) -> AttemptRules {
+        AttemptRules {
+            limits: self.inner.retry_limits,
+            throttle: None,
+        }
     }
 
     pub(crate) fn max_receive_message_size(&self) -> usize {

@@ -1,6 +1,6 @@
 //! One try of a call: one HTTP/2 stream.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use super::{
     AttemptNumber, CallHead, Failure,
-    replay::{Payload, ReplayBuffer, SourceFailed},
+    replay::{Payload, Read, Reader, ReaderGuard, ReplayBuffer},
 };
 use crate::{
     channel::{Channel, Connection},
@@ -37,6 +37,15 @@ pub(crate) struct Answer {
     pub(crate) span: AttemptSpan,
 }
 
+impl Answer {
+    /// Commits the call to this attempt: no other will be made.
+    pub(crate) fn commit(&self) {
+        if let Some(upload) = &self.upload {
+            upload.reader.commit();
+        }
+    }
+}
+
 /// Sends one attempt and waits for its response headers.
 pub(crate) async fn send(
     channel: &Channel,
@@ -45,7 +54,7 @@ pub(crate) async fn send(
     number: AttemptNumber,
     span: AttemptSpan,
 ) -> Result<Answer, Failure> {
-    let answer = exchange(channel, head, payload, number.previous_attempts, &span)
+    let answer = exchange(channel, head, payload, number, &span)
         .instrument(span.span().clone())
         .await;
     match answer {
@@ -56,8 +65,7 @@ pub(crate) async fn send(
             span,
         }),
         Err(failure) => {
-            let (Failure::Unprocessed(status) | Failure::Failed(status)) = &failure;
-            span.finish(status.code());
+            span.finish(failure.status().code());
             Err(failure)
         }
     }
@@ -69,13 +77,13 @@ async fn exchange(
     channel: &Channel,
     head: &CallHead,
     payload: &Payload,
-    previous_attempts: u32,
+    number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Result<Exchanged, Failure> {
     let mut connection = channel.pick().await.map_err(Failure::Failed)?;
-    let request = request(channel, head, previous_attempts, span);
-    let (response, upload) =
-        open(&mut connection, request, payload).map_err(Failure::Unprocessed)?;
+    let request = request(channel, head, number, span);
+    let opened = open(&mut connection, request, payload, number.index);
+    let (response, upload) = opened.map_err(Failure::NeverSent)?;
     let response = match response.await {
         Ok(response) => response,
         Err(error) => {
@@ -84,16 +92,15 @@ async fn exchange(
                 .map_or_else(|| classify(error), Failure::Failed));
         }
     };
-    read_head(response)
-        .map(|(headers, body)| (headers, body, upload))
-        .map_err(Failure::Failed)
+    let (headers, body) = read_head(response).map_err(Failure::Failed)?;
+    Ok((headers, body, upload))
 }
 
 /// The request's head, as the attempt sends it.
 fn request(
     channel: &Channel,
     head: &CallHead,
-    previous_attempts: u32,
+    number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Request<()> {
     let mut request = Request::new(());
@@ -112,8 +119,11 @@ fn request(
         let left = deadline.remaining().max(Duration::from_nanos(1));
         headers.insert(GRPC_TIMEOUT, deadline::encode_timeout(left));
     }
-    if previous_attempts > 0 {
-        headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous_attempts));
+    if number.previous_attempts > 0 {
+        headers.insert(
+            PREVIOUS_ATTEMPTS,
+            HeaderValue::from(number.previous_attempts),
+        );
     }
     span.trace().inject(headers);
     request
@@ -124,6 +134,7 @@ fn open(
     connection: &mut Connection,
     request: Request<()>,
     payload: &Payload,
+    attempt: usize,
 ) -> Result<(ResponseFuture, Option<Upload>), Status> {
     let (response, mut stream) = connection.send_request(request).map_err(status::from_h2)?;
     let upload = match payload {
@@ -132,7 +143,7 @@ fn open(
             let _ = stream.send_data(frame.clone(), true);
             None
         }
-        Payload::Frames(buffer) => Some(spawn_upload(stream, Arc::clone(buffer))),
+        Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt)),
     };
     Ok((response, upload))
 }
@@ -140,12 +151,11 @@ fn open(
 /// Whether the server can have acted on a stream that ended with `error`.
 fn classify(error: h2::Error) -> Failure {
     let refused = error.reason() == Some(Reason::REFUSED_STREAM) && error.is_remote();
-    // After a GOAWAY without error, h2 ends with it the streams above its last id, and those alone.
-    let gone = error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
-    let unprocessed = refused || gone;
+    // With a peer's GOAWAY, h2 ends the streams above its last id, and those alone.
+    let gone = error.is_go_away() && error.is_remote();
     let status = status::from_h2(error);
-    if unprocessed {
-        Failure::Unprocessed(status)
+    if refused || gone {
+        Failure::Refused(status)
     } else {
         Failure::Failed(status)
     }
@@ -176,38 +186,44 @@ fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvSt
 }
 
 /// The task that sends a streaming call's messages; dropping it resets what it has not finished.
-pub(crate) type Upload = AbortOnDropHandle<()>;
-
-fn spawn_upload(stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) -> Upload {
-    // The caller's stream is polled on another task, where it must see what the caller sees.
-    let upload = Context::current()
-        .scope(upload(stream, buffer))
-        .in_current_span();
-    AbortOnDropHandle::new(tokio::spawn(upload))
+pub(crate) struct Upload {
+    reader: ReaderGuard,
+    _task: AbortOnDropHandle<()>,
 }
 
-async fn upload(mut stream: SendStream<Bytes>, buffer: Arc<ReplayBuffer>) {
-    let mut position = 0;
+impl Upload {
+    fn spawn(stream: SendStream<Bytes>, buffer: &Arc<ReplayBuffer>, attempt: usize) -> Self {
+        let (frames, reader) = buffer.reader(attempt);
+        // The caller's stream is polled on another task, where it must see what the caller sees.
+        let upload = Context::current()
+            .scope(upload(stream, frames))
+            .in_current_span();
+        Self {
+            reader,
+            _task: AbortOnDropHandle::new(tokio::spawn(upload)),
+        }
+    }
+}
+
+async fn upload(mut stream: SendStream<Bytes>, mut frames: Reader) {
     loop {
-        let frame = poll_fn(|cx| {
-            if stream.poll_reset(cx).is_ready() {
-                return std::task::Poll::Ready(None);
-            }
-            buffer.poll_frame(&mut position, cx).map(Some)
-        })
-        .await;
-        match frame {
-            None => return,
-            Some(None) => {
-                let _ = stream.send_data(Bytes::new(), true);
-                return;
-            }
-            Some(Some(Err(SourceFailed))) => return stream.send_reset(Reason::CANCEL),
-            Some(Some(Ok(frame))) => {
+        let read = poll_fn(|cx| match stream.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(Read::Retired),
+            Poll::Pending => frames.poll_next(cx),
+        });
+        match read.await {
+            Read::Frame(frame) => {
                 if send_frame(&mut stream, frame).await.is_err() {
                     return;
                 }
             }
+            Read::Ended => {
+                // An error means that the stream is gone already; the response says why.
+                let _ = stream.send_data(Bytes::new(), true);
+                return;
+            }
+            Read::Failed => return stream.send_reset(Reason::CANCEL),
+            Read::Retired => return,
         }
     }
 }

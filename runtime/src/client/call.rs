@@ -32,7 +32,7 @@ use crate::{
     deadline::Deadline,
     frame,
     method::{Method, MethodDescriptor},
-    policy::{AttemptPolicy, RetryPolicy},
+    policy::{AttemptPolicy, HedgingPolicy, RetryPolicy},
     reserved,
     streaming::{MessageReader, Opened, Streaming},
 };
@@ -227,7 +227,19 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
         })
     }
 
-    /// Makes this call without configured retries; transparent ones stay.
+    /// Hedges this call by `policy`, in place of the method's own: further attempts go out before the first has answered,
+    /// so the method must bear being done twice. An invalid policy fails the call with INVALID_ARGUMENT.
+    pub fn hedging_policy(self, policy: HedgingPolicy) -> Self {
+        self.map(|outgoing| {
+            let invalid =
+                |reason| Status::invalid_argument(format!("invalid hedging policy: {reason}"));
+            policy.validate().map_err(invalid)?;
+            outgoing.attempts = AttemptPolicy::Hedging(policy);
+            Ok(())
+        })
+    }
+
+    /// Makes this call without configured retries or hedges; transparent retries stay.
     pub fn no_retry(self) -> Self {
         self.map(|outgoing| {
             outgoing.attempts = AttemptPolicy::Single;

@@ -6,6 +6,8 @@
 mod attempt;
 mod bounds;
 mod call;
+mod hedge;
+mod pushback;
 mod replay;
 mod response;
 mod retry;
@@ -14,6 +16,9 @@ pub(crate) mod scripted_peer;
 mod service;
 #[cfg(test)]
 mod tests;
+mod throttle;
+
+use std::sync::Arc;
 
 use http::{HeaderMap, Response, uri::PathAndQuery};
 use tonic::Status;
@@ -23,8 +28,7 @@ pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
 pub use self::response::ResponseBody;
-pub(crate) use self::retry::{AttemptNumber, RetryLimits};
-use self::{bounds::Bounds, replay::Payload};
+use self::{bounds::Bounds, replay::Payload, throttle::TokenBucket};
 use crate::{
     channel::Channel,
     context::Context,
@@ -58,18 +62,71 @@ impl CallHead {
     }
 }
 
+/// Which attempt of its call this is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptNumber {
+    /// Counts all attempts of the call.
+    pub(crate) index: usize,
+    /// The attempts before this one, transparent ones apart: `grpc-previous-rpc-attempts`.
+    pub(crate) previous_attempts: u32,
+    /// Whether it sends again, at once, what no handler saw.
+    pub(crate) transparent: bool,
+}
+
+/// What bounds the attempts of every call of a channel, whatever the policy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryLimits {
+    pub(crate) max_attempts: u32,
+    pub(crate) max_replay_buffer_size: usize,
+}
+
+/// The limits and the token bucket that a call's attempts keep to. A call keeps those that it started with.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptRules {
+    pub(crate) limits: RetryLimits,
+    pub(crate) throttle: Option<Arc<TokenBucket>>,
+}
+
+impl AttemptRules {
+    fn record_failure(&self) {
+        if let Some(throttle) = &self.throttle {
+            throttle.record_failure();
+        }
+    }
+
+    fn record_success(&self) {
+        if let Some(throttle) = &self.throttle {
+            throttle.record_success();
+        }
+    }
+
+    fn allow_more(&self) -> bool {
+        self.throttle
+            .as_ref()
+            .is_none_or(|throttle| throttle.allows_more())
+    }
+}
+
 /// An attempt that ended before it had response headers.
 pub(crate) enum Failure {
-    /// The server did not process it: the connection went away as the stream opened, or the server refused it.
-    Unprocessed(Status),
+    /// It never left the client: the connection went away before the stream opened.
+    NeverSent(Status),
+    /// The server did not process it, and said so: by REFUSED_STREAM or by a GOAWAY.
+    Refused(Status),
     /// It is for the policy: there is no connection to be had, or the server may have acted on it.
     Failed(Status),
 }
 
 impl Failure {
+    fn status(&self) -> &Status {
+        match self {
+            Self::NeverSent(status) | Self::Refused(status) | Self::Failed(status) => status,
+        }
+    }
+
     fn into_status(self) -> Status {
         match self {
-            Self::Unprocessed(status) | Self::Failed(status) => status,
+            Self::NeverSent(status) | Self::Refused(status) | Self::Failed(status) => status,
         }
     }
 }
@@ -84,6 +141,7 @@ pub(crate) async fn start(
     let context = Context::current();
     head.deadline = Deadline::earliest(head.deadline, context.deadline());
 
+    let rules = channel.attempt_rules();
     let span = CallSpan::open(head.full_name(), channel.target(), context.trace());
     let mut bounds = Bounds::new(head.deadline, context.cancellation());
     let answer = if head.deadline.is_some_and(Deadline::is_expired) {
@@ -91,12 +149,25 @@ pub(crate) async fn start(
     } else {
         let attempt =
             |number| attempt::send(channel, &head, &payload, number, span.attempt(number));
-        let attempts = retry::run(head.attempts, channel.retry_limits(), &payload, attempt);
         // One deadline spans all attempts and the waits between them.
+        let attempts = async {
+            match head.attempts {
+                AttemptPolicy::Single => retry::run(None, &rules, &payload, attempt).await,
+                AttemptPolicy::Retry(policy) => {
+                    retry::run(Some(policy), &rules, &payload, attempt).await
+                }
+                AttemptPolicy::Hedging(policy) => {
+                    hedge::run(policy, &rules, &payload, attempt).await
+                }
+            }
+        };
         bounds.run(attempts.instrument(span.span().clone())).await
     };
     match answer {
-        Ok(answer) => Ok(ResponseBody::of(answer, payload, bounds, span)),
+        Ok(answer) => {
+            answer.commit();
+            Ok(ResponseBody::of(answer, payload, bounds, rules, span))
+        }
         Err(status) => {
             span.finish(status.code());
             Err(status)

@@ -13,6 +13,7 @@ use http_body::Frame;
 use tonic::{Code, Status};
 
 use super::{
+    AttemptRules,
     attempt::{Answer, Upload},
     bounds::Bounds,
     replay::Payload,
@@ -37,6 +38,7 @@ struct OpenCall {
     messages: Messages,
     bounds: Bounds,
     payload: Payload,
+    rules: AttemptRules,
     /// Sends what the caller still has to say; dropped with the call.
     _upload: Option<Upload>,
     call_span: CallSpan,
@@ -55,6 +57,7 @@ impl ResponseBody {
         answer: Answer,
         payload: Payload,
         bounds: Bounds,
+        rules: AttemptRules,
         call_span: CallSpan,
     ) -> Response<Self> {
         let (headers, messages) = match answer.body {
@@ -65,6 +68,7 @@ impl ResponseBody {
             messages,
             bounds,
             payload,
+            rules,
             _upload: answer.upload,
             call_span,
             attempt_span: answer.span,
@@ -117,6 +121,9 @@ impl ResponseBody {
 
     fn finish(&mut self, code: Code) {
         if let Some(call) = self.call.take() {
+            if code == Code::Ok {
+                call.rules.record_success();
+            }
             call.attempt_span.finish(code);
             call.call_span.finish(code);
         }

@@ -1,89 +1,72 @@
-//! Which attempts a call makes: transparent retries, and those that its policy asks for.
+//! Attempts one after the other: transparent retries, and those that a retry policy asks for.
 
 use std::future::Future;
 
 use tonic::Status;
 
-use super::{Failure, replay::Payload};
+use super::{AttemptNumber, AttemptRules, Failure, pushback::Pushback, replay::Payload};
 use crate::{
-    policy::{AttemptPolicy, Backoff, RetryPolicy},
+    policy::{Backoff, RetryPolicy},
     status,
 };
 
-/// Which attempt of its call this is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttemptNumber {
-    /// The attempts before this one, transparent ones apart: `grpc-previous-rpc-attempts`.
-    pub(crate) previous_attempts: u32,
-    /// Whether it sends again, at once, what no handler saw.
-    pub(crate) transparent: bool,
-}
-
-/// What bounds the retries of every call of a channel.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RetryLimits {
-    pub(crate) max_attempts: u32,
-    pub(crate) max_replay_buffer_size: usize,
-}
-
-/// Makes attempts until one has response headers, or none is left.
+/// Makes attempts until one has response headers, or none is left; without a policy, transparent ones only.
 pub(crate) async fn run<T, F>(
-    policy: AttemptPolicy,
-    limits: RetryLimits,
+    policy: Option<RetryPolicy>,
+    rules: &AttemptRules,
     payload: &Payload,
     attempt: impl Fn(AttemptNumber) -> F,
 ) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let mut retries = Retries::new(policy, limits);
+    let mut retries = Retries {
+        policy: policy.map(|policy| (policy, Backoff::new(&policy))),
+        rules,
+        previous_attempts: 0,
+        refused_before: false,
+    };
     let mut transparent = false;
-    loop {
+    for index in 0.. {
+        let previous_attempts = retries.previous_attempts;
         let number = AttemptNumber {
-            previous_attempts: retries.previous_attempts,
+            index,
+            previous_attempts,
             transparent,
         };
         match attempt(number).await {
-            Ok(answer) => {
-                payload.commit();
-                return Ok(answer);
-            }
-            Err(Failure::Unprocessed(_)) if retries.take_transparent(payload) => transparent = true,
+            Ok(answer) => return Ok(answer),
+            Err(failure) if retries.is_transparent(&failure, payload) => transparent = true,
             Err(failure) => {
                 retries.back_off(failure.into_status(), payload).await?;
                 transparent = false;
             }
         }
     }
+    Err(Status::internal("no call makes so many attempts"))
 }
 
 /// The state of one call's retries.
-struct Retries {
+struct Retries<'a> {
     policy: Option<(RetryPolicy, Backoff)>,
-    limits: RetryLimits,
+    rules: &'a AttemptRules,
     previous_attempts: u32,
-    transparent_used: bool,
+    refused_before: bool,
 }
 
-impl Retries {
-    fn new(policy: AttemptPolicy, limits: RetryLimits) -> Self {
-        let policy = match policy {
-            AttemptPolicy::Retry(policy) => Some((policy, Backoff::new(&policy))),
-            AttemptPolicy::Single | AttemptPolicy::Hedging(_) => None,
-        };
-        Self {
-            policy,
-            limits,
-            previous_attempts: 0,
-            transparent_used: false,
+impl Retries<'_> {
+    /// Whether the attempt is sent again at once, whatever the policy: what never left the client always, what the
+    /// server refused unprocessed one time, on the first attempt.
+    fn is_transparent(&mut self, failure: &Failure, payload: &Payload) -> bool {
+        match failure {
+            Failure::NeverSent(_) => payload.can_resend(),
+            Failure::Refused(_) => {
+                let first = self.previous_attempts == 0 && !self.refused_before;
+                self.refused_before = true;
+                first && payload.can_resend()
+            }
+            Failure::Failed(_) => false,
         }
-    }
-
-    /// An attempt that no handler saw is sent again at once, one time, whatever the policy.
-    fn take_transparent(&mut self, payload: &Payload) -> bool {
-        let first = self.previous_attempts == 0 && !self.transparent_used;
-        self.transparent_used = true;
-        first && payload.can_resend()
     }
 
     /// Waits for the next attempt's turn, where the policy grants one.
@@ -95,21 +78,26 @@ impl Retries {
         let Some((policy, backoff)) = &mut self.policy else {
             return Err(failed);
         };
-        if !policy.retryable_status_codes.contains(failed.code())
-            || !payload.can_replay(self.limits.max_replay_buffer_size)
-        {
+        let pushback = Pushback::of(&failed);
+        let retryable = policy.retryable_status_codes.contains(failed.code());
+        if retryable || pushback == Pushback::Stop {
+            self.rules.record_failure();
+        }
+        let granted = retryable && pushback != Pushback::Stop && self.rules.allow_more();
+        if !granted || !payload.can_replay(self.rules.limits.max_replay_buffer_size) {
             return Err(failed);
         }
         self.previous_attempts += 1;
-        if self.previous_attempts >= policy.max_attempts.min(self.limits.max_attempts) {
-            let message = format!(
-                "{} ({} attempts failed)",
-                failed.message(),
-                self.previous_attempts
-            );
-            return Err(status::with_message(&failed, message));
+        if self.previous_attempts >= policy.max_attempts.min(self.rules.limits.max_attempts) {
+            return Err(status::after_attempts(&failed, self.previous_attempts));
         }
-        let delay = backoff.next_delay(fastrand::f64());
+        let delay = match pushback {
+            Pushback::After(delay) => {
+                *backoff = Backoff::new(policy);
+                delay
+            }
+            Pushback::None | Pushback::Stop => backoff.next_delay(fastrand::f64()),
+        };
         tracing::debug!(
             target: "wireloom",
             code = status::code_name(failed.code()),

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -33,8 +34,14 @@ pub(crate) enum Act {
     TrailersOnlyAndClose(Code),
     /// Answers with headers, then the status.
     HeadersThen(Code),
+    /// Answers with nothing but the status, which has this `grpc-retry-pushback-ms`.
+    Pushback(Code, &'static str),
+    /// Answers with nothing but the status, after so many milliseconds.
+    TrailersOnlyAfter(u64, Code),
     /// Answers with one message and OK.
     Answer,
+    /// Answers with one message and OK, after so many milliseconds.
+    AnswerAfter(u64),
     /// Resets the stream with this reason.
     Reset(Reason),
     /// Never answers.
@@ -69,7 +76,17 @@ impl Peer {
 
     /// A channel to the peer.
     pub(crate) fn channel(self: &Arc<Self>) -> Channel {
-        ChannelBuilder::scripted(Arc::clone(self)).lazy().unwrap()
+        self.channel_with(|builder| builder)
+    }
+
+    /// A channel to the peer with options.
+    pub(crate) fn channel_with(
+        self: &Arc<Self>,
+        options: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+    ) -> Channel {
+        options(ChannelBuilder::scripted(Arc::clone(self)))
+            .lazy()
+            .unwrap()
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -135,28 +152,51 @@ impl Peer {
         match act {
             Act::RefuseConnection | Act::RefuseStream => {}
             Act::TrailersOnly(code) | Act::TrailersOnlyAndClose(code) => {
-                let mut response = response();
+                respond.send_response(trailers_only(code), true).unwrap();
+            }
+            Act::Pushback(code, milliseconds) => {
+                let mut response = trailers_only(code);
+                let milliseconds = HeaderValue::from_static(milliseconds);
                 response
                     .headers_mut()
-                    .insert("grpc-status", HeaderValue::from(code as i32));
+                    .insert("grpc-retry-pushback-ms", milliseconds);
                 respond.send_response(response, true).unwrap();
+            }
+            Act::TrailersOnlyAfter(milliseconds, code) => {
+                if self.sleep(milliseconds, &mut respond, index).await {
+                    respond.send_response(trailers_only(code), true).unwrap();
+                }
+            }
+            Act::AnswerAfter(milliseconds) => {
+                if self.sleep(milliseconds, &mut respond, index).await {
+                    answer(&mut respond);
+                }
             }
             Act::HeadersThen(code) => {
                 let mut stream = respond.send_response(response(), false).unwrap();
                 stream.send_trailers(trailers(code)).unwrap();
             }
-            Act::Answer => {
-                let mut stream = respond.send_response(response(), false).unwrap();
-                stream
-                    .send_data(frame::encode(&"answer".to_owned()).unwrap(), false)
-                    .unwrap();
-                stream.send_trailers(trailers(Code::Ok)).unwrap();
-            }
+            Act::Answer => answer(&mut respond),
             Act::Reset(reason) => respond.send_reset(reason),
             Act::Stall => {
-                let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
-                self.seen.lock().unwrap()[index].reset = reset.ok();
+                self.sleep(u64::MAX >> 20, &mut respond, index).await;
             }
+        }
+    }
+
+    /// Waits; false where the caller resets the stream before.
+    async fn sleep(
+        &self,
+        milliseconds: u64,
+        respond: &mut SendResponse<Bytes>,
+        index: usize,
+    ) -> bool {
+        tokio::select! {
+            reset = std::future::poll_fn(|cx| respond.poll_reset(cx)) => {
+                self.seen.lock().unwrap()[index].reset = reset.ok();
+                false
+            }
+            () = tokio::time::sleep(Duration::from_millis(milliseconds)) => true,
         }
     }
 
@@ -175,6 +215,22 @@ fn response() -> Response<()> {
         .header("content-type", "application/grpc")
         .body(())
         .unwrap()
+}
+
+fn trailers_only(code: Code) -> Response<()> {
+    let mut response = response();
+    response
+        .headers_mut()
+        .insert("grpc-status", HeaderValue::from(code as i32));
+    response
+}
+
+fn answer(respond: &mut SendResponse<Bytes>) {
+    let mut stream = respond.send_response(response(), false).unwrap();
+    stream
+        .send_data(frame::encode(&"answer".to_owned()).unwrap(), false)
+        .unwrap();
+    stream.send_trailers(trailers(Code::Ok)).unwrap();
 }
 
 fn trailers(code: Code) -> HeaderMap {

@@ -1,6 +1,6 @@
 //! The rules of a correct call, under a paused clock, against a scripted peer.
 
-use std::time::Duration;
+use std::{future::IntoFuture as _, time::Duration};
 
 use h2::Reason;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     deadline::Deadline,
     method::Method,
-    policy::{RetryPolicy, StatusCodes},
+    policy::{HedgingPolicy, RetryPolicy, StatusCodes},
 };
 
 const POLICY: RetryPolicy = RetryPolicy {
@@ -30,6 +30,18 @@ static RETRIED: Method<String, String> =
     Method::unary("/test.Test/Retried").with_retry_policy(POLICY);
 static RETRIED_STREAM: Method<String, String> =
     Method::client_streaming("/test.Test/RetriedStream").with_retry_policy(POLICY);
+
+/// What each attempt said of those before it.
+fn previous_attempts(peer: &Peer) -> Vec<Option<String>> {
+    let attempts = peer.seen().into_iter();
+    attempts
+        .map(|seen| {
+            seen.headers
+                .get("grpc-previous-rpc-attempts")
+                .map(|v| v.to_str().unwrap().to_owned())
+        })
+        .collect()
+}
 
 const UNAVAILABLE: Act = Act::TrailersOnly(Code::Unavailable);
 
@@ -148,17 +160,8 @@ async fn rule_24_grpc_timeout_is_recomputed_for_each_attempt() {
 async fn rule_25_previous_attempts_are_counted_transparent_ones_apart() {
     let peer = Peer::new([Act::RefuseStream, UNAVAILABLE, UNAVAILABLE, Act::Answer]);
     peer.channel().unary(&RETRIED, request()).await.unwrap();
-    let counts: Vec<_> = peer
-        .seen()
-        .into_iter()
-        .map(|seen| {
-            seen.headers
-                .get("grpc-previous-rpc-attempts")
-                .map(|v| v.to_str().unwrap().to_owned())
-        })
-        .collect();
     assert_eq!(
-        counts,
+        previous_attempts(&peer),
         [None, None, Some("1".to_owned()), Some("2".to_owned())]
     );
 }
@@ -183,6 +186,246 @@ async fn rule_27_turning_configured_retries_off_leaves_transparent_ones_on() {
         .unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(peer.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_29_the_next_attempt_comes_after_exactly_the_pushback() {
+    let peer = Peer::new([Act::Pushback(Code::Unavailable, "4000")]);
+    peer.channel().unary(&RETRIED, request()).await.unwrap();
+    let seen = peer.seen();
+    assert_eq!((seen[1].at - seen[0].at).as_millis(), 4000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_30_a_pushback_that_says_stop_ends_the_call() {
+    let peer = Peer::new([Act::Pushback(Code::Unavailable, "-1")]);
+    let status = peer.channel().unary(&RETRIED, request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(peer.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_31_pushback_raises_no_attempts_and_makes_no_code_retryable() {
+    let peer = Peer::new([Act::Pushback(Code::Unavailable, "1"); 5]);
+    peer.channel().unary(&RETRIED, request()).await.unwrap_err();
+    assert_eq!(peer.seen().len(), 3);
+
+    let peer = Peer::new([Act::Pushback(Code::Internal, "1")]);
+    peer.channel().unary(&RETRIED, request()).await.unwrap_err();
+    assert_eq!(peer.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_32_after_a_pushback_the_backoff_starts_again() {
+    static PATIENT: Method<String, String> =
+        Method::unary("/test.Test/Patient").with_retry_policy(RetryPolicy {
+            max_attempts: 5,
+            ..POLICY
+        });
+    let peer = Peer::new([
+        UNAVAILABLE,
+        UNAVAILABLE,
+        Act::Pushback(Code::Unavailable, "1"),
+        UNAVAILABLE,
+    ]);
+    peer.channel().unary(&PATIENT, request()).await.unwrap();
+    let seen = peer.seen();
+    let delay = (seen[4].at - seen[3].at).as_secs_f64();
+    assert!((0.799..=1.202).contains(&delay), "{delay}");
+}
+
+const HEDGING: HedgingPolicy = HedgingPolicy {
+    max_attempts: 3,
+    hedging_delay: Duration::from_millis(100),
+    non_fatal_status_codes: StatusCodes::new(&[Code::Unavailable]),
+};
+
+static HEDGED: Method<String, String> =
+    Method::unary("/test.Test/Hedged").with_hedging_policy(HEDGING);
+static HEDGED_STREAM: Method<String, String> =
+    Method::client_streaming("/test.Test/HedgedStream").with_hedging_policy(HEDGING);
+
+/// When each attempt came, in milliseconds from the first.
+fn times(peer: &Peer) -> Vec<u128> {
+    let seen = peer.seen();
+    seen.iter()
+        .map(|attempt| (attempt.at - seen[0].at).as_millis())
+        .collect()
+}
+
+/// Lets the peer see what the end of a call does to its other attempts.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_41_one_attempt_goes_at_once_then_one_every_hedging_delay() {
+    let peer = Peer::new([Act::Stall, Act::Stall, Act::AnswerAfter(1000)]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    let times = times(&peer);
+    assert_eq!(times.len(), 3);
+    assert!(
+        times[1].abs_diff(100) <= 1 && times[2].abs_diff(200) <= 2,
+        "{times:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_41_one_deadline_bounds_all_hedges() {
+    let peer = Peer::new([Act::Stall; 3]);
+    let call = peer
+        .channel()
+        .unary(&HEDGED, request())
+        .timeout(Duration::from_millis(250));
+    assert_eq!(call.await.unwrap_err().code(), Code::DeadlineExceeded);
+    settle().await;
+    assert!(
+        peer.seen()
+            .iter()
+            .all(|attempt| attempt.reset == Some(Reason::CANCEL))
+    );
+    assert_eq!(peer.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_7_without_a_delay_all_attempts_go_at_once() {
+    static EAGER: Method<String, String> =
+        Method::unary("/test.Test/Eager").with_hedging_policy(HedgingPolicy {
+            hedging_delay: Duration::ZERO,
+            ..HEDGING
+        });
+    let peer = Peer::new([Act::Stall, Act::Stall, Act::AnswerAfter(10)]);
+    peer.channel().unary(&EAGER, request()).await.unwrap();
+    let times = times(&peer);
+    assert_eq!(times.len(), 3);
+    assert!(times.iter().all(|time| *time <= 2), "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_an_answer_cancels_the_others_on_the_wire() {
+    let peer = Peer::new([Act::Stall, Act::AnswerAfter(10)]);
+    let answer = peer.channel().unary(&HEDGED, request()).await.unwrap();
+    assert_eq!(answer.into_inner(), "answer");
+    settle().await;
+    assert_eq!(peer.seen().len(), 2);
+    assert_eq!(peer.seen()[0].reset, Some(Reason::CANCEL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_fatal_code_ends_the_call_and_cancels_the_others() {
+    let peer = Peer::new([Act::Stall, Act::TrailersOnly(Code::Internal)]);
+    let status = peer.channel().unary(&HEDGED, request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    settle().await;
+    assert_eq!(peer.seen()[0].reset, Some(Reason::CANCEL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_non_fatal_code_sends_the_next_hedge_now_and_resumes_the_delay() {
+    let peer = Peer::new([
+        Act::TrailersOnlyAfter(30, Code::Unavailable),
+        Act::Stall,
+        Act::Answer,
+    ]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    let times = times(&peer);
+    assert!(
+        times[1].abs_diff(30) <= 2 && times[2].abs_diff(130) <= 4,
+        "{times:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_when_all_have_failed_the_last_status_is_the_calls() {
+    let peer = Peer::new([UNAVAILABLE; 3]);
+    let status = peer.channel().unary(&HEDGED, request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("3 attempts failed"), "{status}");
+    assert_eq!(peer.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_43_a_pushback_that_says_stop_sends_no_new_hedges() {
+    let peer = Peer::new([
+        Act::AnswerAfter(5000),
+        Act::Pushback(Code::Unavailable, "-1"),
+    ]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    assert_eq!(peer.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_43_a_pushback_sends_the_next_hedge_then() {
+    let peer = Peer::new([
+        Act::Pushback(Code::Unavailable, "700"),
+        Act::Stall,
+        Act::Answer,
+    ]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    let times = times(&peer);
+    assert!(
+        times[1].abs_diff(700) <= 2 && times[2].abs_diff(800) <= 4,
+        "{times:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_25_hedges_count_the_attempts_before_them() {
+    let peer = Peer::new([Act::Stall, Act::Stall, Act::Answer]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    assert_eq!(
+        previous_attempts(&peer),
+        [None, Some("1".to_owned()), Some("2".to_owned())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_stream_sends_every_message_on_every_attempt() {
+    let peer = Peer::new([Act::Stall, Act::Stall, Act::Answer]);
+    let (messages, queue) = tokio::sync::mpsc::channel(1);
+    let queue = stream::wrappers::ReceiverStream::new(queue);
+    let call = peer.channel().client_streaming(&HEDGED_STREAM, queue);
+    let call = tokio::spawn(call.into_future());
+    for word in ["one", "two", "three"] {
+        messages.send(word.to_owned()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(90)).await;
+    }
+    drop(messages);
+    call.await.unwrap().unwrap();
+    settle().await;
+    let bodies: Vec<_> = peer.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies.len(), 3);
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body == &bodies[0] && body.len() == 3 * 7 + 11),
+        "{bodies:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_45_an_overflow_keeps_the_attempt_that_has_sent_the_most() {
+    let peer = Peer::new([Act::AnswerAfter(1000); 3]);
+    let (messages, queue) = tokio::sync::mpsc::channel(1);
+    let queue = stream::wrappers::ReceiverStream::new(queue);
+    let channel = peer.channel_with(|builder| builder.max_replay_buffer_size(100));
+    let call = tokio::spawn(
+        channel
+            .client_streaming(&HEDGED_STREAM, queue)
+            .into_future(),
+    );
+    messages.send("small".to_owned()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    messages.send("x".repeat(200)).await.unwrap();
+    messages.send("last".to_owned()).await.unwrap();
+    drop(messages);
+    call.await.unwrap().unwrap();
+    let whole: Vec<_> = peer
+        .seen()
+        .into_iter()
+        .filter(|attempt| attempt.body.len() > 200)
+        .collect();
+    assert_eq!((whole.len(), peer.seen().len()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,188 @@
+//! Attempts beside each other: what a hedging policy asks for.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep};
+use tonic::Status;
+
+use super::{AttemptNumber, AttemptRules, Failure, pushback::Pushback, replay::Payload};
+use crate::{policy::HedgingPolicy, status};
+
+/// Makes attempts until one has response headers or a fatal status, or all have failed. What is left is dropped, which
+/// resets its streams.
+pub(crate) async fn run<T, F>(
+    policy: HedgingPolicy,
+    rules: &AttemptRules,
+    payload: &Payload,
+    attempt: impl Fn(AttemptNumber) -> F,
+) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let mut hedges = Hedges {
+        max_attempts: policy.max_attempts.min(rules.limits.max_attempts),
+        policy,
+        rules,
+        running: Vec::new(),
+        sent: 0,
+        made: 0,
+        refused_before: false,
+        next: Box::pin(tokio::time::sleep_until(Instant::now())),
+        stopped: false,
+    };
+    hedges.send_next(&attempt);
+    poll_fn(|cx| hedges.poll(cx, payload, &attempt)).await
+}
+
+struct Hedges<'a, F> {
+    policy: HedgingPolicy,
+    max_attempts: u32,
+    rules: &'a AttemptRules,
+    running: Vec<Running<F>>,
+    /// How many attempts were made, transparent ones apart.
+    sent: u32,
+    /// How many were made, transparent ones included.
+    made: usize,
+    refused_before: bool,
+    /// When the next hedge is due.
+    next: Pin<Box<Sleep>>,
+    /// No further hedge is sent: a server said so.
+    stopped: bool,
+}
+
+struct Running<F> {
+    number: AttemptNumber,
+    attempt: Pin<Box<F>>,
+}
+
+impl<T, F> Hedges<'_, F>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    /// Sends one more attempt; the delay to the one after it begins.
+    fn send_next(&mut self, attempt: &impl Fn(AttemptNumber) -> F) {
+        self.send(attempt, self.sent, false);
+        self.sent += 1;
+        self.schedule(self.policy.hedging_delay);
+    }
+
+    fn send(
+        &mut self,
+        attempt: &impl Fn(AttemptNumber) -> F,
+        previous_attempts: u32,
+        transparent: bool,
+    ) {
+        let number = AttemptNumber {
+            index: self.made,
+            previous_attempts,
+            transparent,
+        };
+        self.made += 1;
+        self.running.push(Running {
+            number,
+            attempt: Box::pin(attempt(number)),
+        });
+    }
+
+    fn schedule(&mut self, delay: Duration) {
+        let now = Instant::now();
+        // A delay beyond the clock's end is one that never ends: an hour stands for it, and is then looked at again.
+        let due = now
+            .checked_add(delay)
+            .unwrap_or(now + Duration::from_secs(3600));
+        self.next.as_mut().reset(due);
+    }
+
+    /// Whether one more attempt may be sent at all.
+    fn may_send(&self, payload: &Payload) -> bool {
+        !self.stopped
+            && self.sent < self.max_attempts
+            && self.rules.allow_more()
+            && payload.can_replay(self.rules.limits.max_replay_buffer_size)
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        payload: &Payload,
+        attempt: &impl Fn(AttemptNumber) -> F,
+    ) -> Poll<Result<T, Status>> {
+        loop {
+            if let Poll::Ready(winner) = payload.poll_overflow(cx) {
+                self.running
+                    .retain(|running| running.number.index == winner);
+            }
+            match self.poll_running(cx) {
+                Some((_, Ok(answer))) => return Poll::Ready(Ok(answer)),
+                Some((number, Err(failure))) => {
+                    if let Some(last) = self.after_failure(number, failure, payload, attempt) {
+                        return Poll::Ready(Err(last));
+                    }
+                }
+                None if self.may_send(payload) && self.next.as_mut().poll(cx).is_ready() => {
+                    self.send_next(attempt);
+                }
+                None => return Poll::Pending,
+            }
+        }
+    }
+
+    /// An attempt that has ended, which leaves the running ones.
+    fn poll_running(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Option<(AttemptNumber, Result<T, Failure>)> {
+        let mut running = self.running.iter_mut().enumerate();
+        let (index, ended) =
+            running.find_map(|(index, running)| match running.attempt.as_mut().poll(cx) {
+                Poll::Ready(ended) => Some((index, ended)),
+                Poll::Pending => None,
+            })?;
+        Some((self.running.remove(index).number, ended))
+    }
+
+    /// Sends or schedules what a failed attempt calls for; gives the call's status where it was the last.
+    fn after_failure(
+        &mut self,
+        number: AttemptNumber,
+        failure: Failure,
+        payload: &Payload,
+        attempt: &impl Fn(AttemptNumber) -> F,
+    ) -> Option<Status> {
+        let resend = match &failure {
+            Failure::NeverSent(_) => true,
+            Failure::Refused(_) => !std::mem::replace(&mut self.refused_before, true),
+            Failure::Failed(_) => false,
+        };
+        if resend && payload.can_resend() {
+            self.send(attempt, number.previous_attempts, true);
+            return None;
+        }
+        let failed = failure.into_status();
+        let pushback = Pushback::of(&failed);
+        let fatal = !self.policy.non_fatal_status_codes.contains(failed.code());
+        if !fatal || pushback == Pushback::Stop {
+            self.rules.record_failure();
+        }
+        if fatal {
+            return Some(failed);
+        }
+        match pushback {
+            Pushback::None => self.schedule(Duration::ZERO),
+            Pushback::After(delay) => self.schedule(delay),
+            Pushback::Stop => self.stopped = true,
+        }
+        if self.running.is_empty() && !self.may_send(payload) {
+            return Some(match self.sent {
+                1 => failed,
+                attempts => status::after_attempts(&failed, attempts),
+            });
+        }
+        None
+    }
+}
