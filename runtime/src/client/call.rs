@@ -2,16 +2,11 @@
 
 use std::{
     fmt,
-    future::{Future, IntoFuture, Ready, ready},
+    future::{IntoFuture, Ready, ready},
     marker::PhantomData,
-    pin::Pin,
-    sync::Arc,
-    task::{self, Context as TaskContext, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, header, uri::PathAndQuery};
 use prost::Message;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::task::AbortOnDropHandle;
@@ -22,9 +17,8 @@ use tonic::{
 use tracing::Instrument as _;
 
 use super::{
-    CallHead,
-    replay::{FrameSource, Payload, ReplayBuffer},
-    start,
+    futures::{ResponseFuture, StreamingFuture},
+    outgoing::{Bound, Outgoing, Requests},
 };
 use crate::{
     channel::Channel,
@@ -34,7 +28,7 @@ use crate::{
     method::{Method, MethodDescriptor},
     policy::{AttemptPolicy, HedgingPolicy, RetryPolicy},
     reserved,
-    streaming::{MessageReader, Opened, Streaming},
+    streaming::{MessageReader, Streaming},
 };
 
 /// A call of a method with one request and one response. Awaiting it sends it.
@@ -90,26 +84,6 @@ pub enum ManyResponses {}
 /// A call has a stream of responses, which does not wait for the first.
 #[derive(Debug)]
 pub enum Exchange {}
-
-struct Outgoing {
-    requests: Requests,
-    metadata: HeaderMap,
-    bound: Bound,
-    attempts: AttemptPolicy,
-}
-
-/// What bounds the call, beside the call being served.
-enum Bound {
-    /// The method's own timeout, from when the call is sent.
-    OfMethod,
-    By(Deadline),
-    None,
-}
-
-enum Requests {
-    One(Bytes),
-    Many(FrameSource),
-}
 
 impl<Req: Message, Res, Shape> Call<Req, Res, Shape> {
     pub(crate) fn with_message(
@@ -257,71 +231,6 @@ impl<Req, Res, Shape> fmt::Debug for Call<Req, Res, Shape> {
     }
 }
 
-impl Outgoing {
-    /// Sends the call; what comes back is read as frames.
-    async fn send(self, channel: Channel, method: &'static MethodDescriptor) -> Opened {
-        let payload = match self.requests {
-            Requests::One(frame) => Payload::Message(frame),
-            Requests::Many(frames) => {
-                let retried = !matches!(self.attempts, AttemptPolicy::Single);
-                let limit = retried.then(|| channel.retry_limits().max_replay_buffer_size);
-                Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)))
-            }
-        };
-        let deadline = match self.bound {
-            Bound::OfMethod => method.timeout().map(Deadline::after),
-            Bound::By(deadline) => Some(deadline),
-            Bound::None => None,
-        };
-        let head = CallHead {
-            path: PathAndQuery::from_static(method.path()),
-            metadata: self.metadata,
-            deadline,
-            attempts: self.attempts,
-        };
-        let (parts, body) = start(&channel, head, payload).await?.into_parts();
-        Ok((
-            response_metadata(parts.headers),
-            MessageReader::of_response(body, channel.max_receive_message_size()),
-        ))
-    }
-
-    async fn send_for_one(
-        self,
-        channel: Channel,
-        method: &'static MethodDescriptor,
-    ) -> Result<Response<Bytes>, Status> {
-        let (mut metadata, mut messages) = self.send(channel, method).await?;
-        let message = messages.next().await.transpose()?;
-        let second = messages.next().await.transpose()?;
-        let Some(message) = message else {
-            return Err(Status::internal(
-                "the server answered OK, but without a message",
-            ));
-        };
-        if second.is_some() {
-            return Err(Status::internal(
-                "the server answered with more than one message",
-            ));
-        }
-        // As tonic does: a caller of one message looks for all metadata in one place.
-        let mut headers = metadata.into_headers();
-        headers.extend(messages.take_trailers());
-        metadata = MetadataMap::from_headers(headers);
-        Ok(Response::from_parts(
-            metadata,
-            message,
-            http::Extensions::new(),
-        ))
-    }
-}
-
-/// Response headers without those of the protocol.
-fn response_metadata(mut headers: HeaderMap) -> MetadataMap {
-    headers.remove(header::CONTENT_TYPE);
-    MetadataMap::from_headers(headers)
-}
-
 impl<Req, Res: Message + Default> IntoFuture for Call<Req, Res, OneResponse> {
     type Output = Result<Response<Res>, Status>;
     type IntoFuture = ResponseFuture<Res>;
@@ -363,57 +272,5 @@ impl<Req, Res> IntoFuture for Call<Req, Res, Exchange> {
             let messages = MessageReader::opening(AbortOnDropHandle::new(sending));
             Response::new(Streaming::new(messages))
         }))
-    }
-}
-
-/// A call under way; it gives its one response.
-#[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture<Res> {
-    sending: Pin<Box<dyn Future<Output = Result<Response<Bytes>, Status>> + Send>>,
-    message: PhantomData<fn() -> Res>,
-}
-
-impl<Res: Message + Default> Future for ResponseFuture<Res> {
-    type Output = Result<Response<Res>, Status>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (metadata, message, extensions) =
-            task::ready!(self.sending.as_mut().poll(cx))?.into_parts();
-        Poll::Ready(
-            frame::decode(message)
-                .map(|message| Response::from_parts(metadata, message, extensions)),
-        )
-    }
-}
-
-impl<Res> fmt::Debug for ResponseFuture<Res> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-/// A call under way; it gives its stream of responses.
-#[must_use = "futures do nothing unless polled"]
-pub struct StreamingFuture<Res> {
-    sending: Pin<Box<dyn Future<Output = Opened> + Send>>,
-    message: PhantomData<fn() -> Res>,
-}
-
-impl<Res> Future for StreamingFuture<Res> {
-    type Output = Result<Response<Streaming<Res>>, Status>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (metadata, messages) = task::ready!(self.sending.as_mut().poll(cx))?;
-        Poll::Ready(Ok(Response::from_parts(
-            metadata,
-            Streaming::new(messages),
-            http::Extensions::new(),
-        )))
-    }
-}
-
-impl<Res> fmt::Debug for StreamingFuture<Res> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamingFuture").finish_non_exhaustive()
     }
 }

@@ -6,7 +6,9 @@
 mod attempt;
 mod bounds;
 mod call;
+mod futures;
 mod hedge;
+mod outgoing;
 mod pushback;
 mod replay;
 mod response;

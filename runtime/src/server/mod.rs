@@ -4,7 +4,9 @@
 mod body;
 mod call;
 mod connection;
+mod ending;
 mod listener;
+mod pieces;
 mod router;
 mod shutdown;
 mod stream;

@@ -2,25 +2,25 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
-    task::{Context as TaskContext, Poll, ready},
-    time::Duration,
+    task::Poll,
 };
 
-use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use bytes::Bytes;
+use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 use super::{
     Call,
-    body::{Frames, Reply, ReplyBody, RequestBody},
+    body::{Reply, ReplyBody, RequestBody},
     connection::Shared,
+    ending::{End, Ending, ending_code},
     listener::PeerAddr,
+    pieces::{Piece, Pieces},
 };
 use crate::{
     context::Context,
@@ -31,12 +31,6 @@ use crate::{
 };
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-
-/// Small messages that are ready together leave in one DATA frame of up to this size.
-const BATCH_SIZE: usize = 32 << 10;
-
-/// A caller's deadline passes at the caller first: a reset this close to it is that, and not a cancellation.
-const CLOCK_SLACK: Duration = Duration::from_millis(5);
 
 pub(super) async fn serve(
     shared: Arc<Shared>,
@@ -254,77 +248,6 @@ async fn send_data(
     stream.send_data(data, false).map_err(|_| gone())
 }
 
-/// The pieces of a streamed reply.
-enum Pieces {
-    Messages {
-        frames: Frames,
-        end: Option<Status>,
-    },
-    #[cfg(feature = "tonic")]
-    Http(tonic::body::Body),
-}
-
-pub(super) enum Piece {
-    Data(Bytes),
-    /// The end, with the metadata of the trailers.
-    End(Status, HeaderMap),
-}
-
-impl Pieces {
-    fn of_messages(frames: Frames) -> Self {
-        Self::Messages { frames, end: None }
-    }
-
-    fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Piece> {
-        match self {
-            Self::Messages { frames, end } => match end.take() {
-                Some(status) => Poll::Ready(Piece::End(status, HeaderMap::new())),
-                None => match ready!(frames.as_mut().poll_next(cx)) {
-                    Some(Ok(frame)) => Poll::Ready(Piece::Data(batch(frame, frames, end, cx))),
-                    last => Poll::Ready(Piece::End(end_of(last), HeaderMap::new())),
-                },
-            },
-            #[cfg(feature = "tonic")]
-            Self::Http(body) => super::tower::poll_piece(body, cx),
-        }
-    }
-}
-
-/// `first` and the small frames that are ready behind it, as one piece; `end` is set where the stream ended.
-fn batch(
-    first: Bytes,
-    frames: &mut Frames,
-    end: &mut Option<Status>,
-    cx: &mut TaskContext<'_>,
-) -> Bytes {
-    let mut batch = None;
-    let mut size = first.len();
-    while size < BATCH_SIZE {
-        match frames.as_mut().poll_next(cx) {
-            Poll::Pending => break,
-            Poll::Ready(Some(Ok(frame))) => {
-                size += frame.len();
-                batch
-                    .get_or_insert_with(|| BytesMut::from(first.as_ref()))
-                    .extend_from_slice(&frame);
-            }
-            Poll::Ready(last) => {
-                *end = Some(end_of(last));
-                break;
-            }
-        }
-    }
-    batch.map_or(first, BytesMut::freeze)
-}
-
-/// The status that a stream of messages ended with.
-fn end_of(last: Option<Result<Bytes, Status>>) -> Status {
-    match last {
-        Some(Err(status)) => status,
-        Some(Ok(_)) | None => Status::ok(""),
-    }
-}
-
 fn response(mut headers: HeaderMap) -> Response<()> {
     headers.insert(header::CONTENT_TYPE, GRPC);
     let mut response = Response::new(());
@@ -356,61 +279,4 @@ fn send_trailers(stream: &mut SendStream<Bytes>, mut trailers: HeaderMap, status
     status::write(status, &mut trailers);
     let _ = stream.send_trailers(trailers);
     status.code()
-}
-
-/// What ends a call before its handler does: its deadline, its caller, the server's shutdown.
-struct Ending {
-    deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
-    cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-enum End {
-    /// The caller reset the stream: there is nobody to answer.
-    Reset(Code),
-    /// The caller is told why.
-    Status(Status),
-}
-
-impl Ending {
-    fn new(deadline: Option<Deadline>, cut_off: &CancellationToken) -> Self {
-        Self {
-            deadline: deadline.map(|deadline| {
-                (
-                    deadline,
-                    Box::pin(tokio::time::sleep_until(deadline.instant())),
-                )
-            }),
-            cut_off: Box::pin(cut_off.clone().cancelled_owned()),
-        }
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        self.deadline.as_ref().map(|(deadline, _)| *deadline)
-    }
-
-    fn poll_end(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        mut poll_reset: impl FnMut(&mut TaskContext<'_>) -> Poll<Result<Reason, h2::Error>>,
-    ) -> Poll<End> {
-        if let Some((_, sleep)) = &mut self.deadline
-            && sleep.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(End::Status(status::deadline_exceeded()));
-        }
-        if self.cut_off.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(End::Status(Status::unavailable(
-                "the server is shutting down",
-            )));
-        }
-        poll_reset(cx).map(|_| End::Reset(ending_code(self.deadline())))
-    }
-}
-
-/// What a reset by the caller means.
-fn ending_code(deadline: Option<Deadline>) -> Code {
-    match deadline {
-        Some(deadline) if deadline.remaining() <= CLOCK_SLACK => Code::DeadlineExceeded,
-        _ => Code::Cancelled,
-    }
 }

@@ -17,7 +17,7 @@ use tonic::{
 use super::{
     Call, Service,
     body::{Reply, ReplyBody},
-    stream::Piece,
+    pieces::Piece,
 };
 use crate::status;
 

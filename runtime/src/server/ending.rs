@@ -1,0 +1,75 @@
+//! What ends a call before its handler does.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use h2::Reason;
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::{Code, Status};
+
+use crate::{deadline::Deadline, status};
+
+/// A caller's deadline passes at the caller first: a reset this close to it is that, and not a cancellation.
+const CLOCK_SLACK: Duration = Duration::from_millis(5);
+
+/// What ends a call before its handler does: its deadline, its caller, the server's shutdown.
+pub(super) struct Ending {
+    deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
+    cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+pub(super) enum End {
+    /// The caller reset the stream: there is nobody to answer.
+    Reset(Code),
+    /// The caller is told why.
+    Status(Status),
+}
+
+impl Ending {
+    pub(super) fn new(deadline: Option<Deadline>, cut_off: &CancellationToken) -> Self {
+        Self {
+            deadline: deadline.map(|deadline| {
+                (
+                    deadline,
+                    Box::pin(tokio::time::sleep_until(deadline.instant())),
+                )
+            }),
+            cut_off: Box::pin(cut_off.clone().cancelled_owned()),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.deadline.as_ref().map(|(deadline, _)| *deadline)
+    }
+
+    pub(super) fn poll_end(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        mut poll_reset: impl FnMut(&mut TaskContext<'_>) -> Poll<Result<Reason, h2::Error>>,
+    ) -> Poll<End> {
+        if let Some((_, sleep)) = &mut self.deadline
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(End::Status(status::deadline_exceeded()));
+        }
+        if self.cut_off.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Status(Status::unavailable(
+                "the server is shutting down",
+            )));
+        }
+        poll_reset(cx).map(|_| End::Reset(ending_code(self.deadline())))
+    }
+}
+
+/// What a reset by the caller means.
+pub(super) fn ending_code(deadline: Option<Deadline>) -> Code {
+    match deadline {
+        Some(deadline) if deadline.remaining() <= CLOCK_SLACK => Code::DeadlineExceeded,
+        _ => Code::Cancelled,
+    }
+}
