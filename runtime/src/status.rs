@@ -123,8 +123,7 @@ pub(crate) fn from_h2(error: h2::Error) -> Status {
         Some(Reason::CANCEL) => Code::Cancelled,
         Some(Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
         Some(Reason::INADEQUATE_SECURITY) => Code::PermissionDenied,
-        Some(_) => Code::Internal,
-        None => Code::Unavailable,
+        Some(_) | None => Code::Internal,
     };
     with_source(code, format!("HTTP/2 ended the call: {error}"), error)
 }

@@ -83,7 +83,7 @@ async fn exchange(
     let mut connection = channel.pick().await.map_err(Failure::Failed)?;
     let request = request(channel, head, number, span);
     let opened = open(&mut connection, request, payload, number.index);
-    let (response, upload) = opened.map_err(Failure::NeverSent)?;
+    let (response, upload) = opened?;
     let response = match response.await {
         Ok(response) => response,
         Err(error) => {
@@ -135,8 +135,10 @@ fn open(
     request: Request<()>,
     payload: &Payload,
     attempt: usize,
-) -> Result<(ResponseFuture, Option<Upload>), Status> {
-    let (response, mut stream) = connection.send_request(request).map_err(status::from_h2)?;
+) -> Result<(ResponseFuture, Option<Upload>), Failure> {
+    let (response, mut stream) = connection
+        .send_request(request)
+        .map_err(classify_unopened)?;
     let upload = match payload {
         Payload::Message(frame) => {
             // An error means that the stream is gone already; the response says why.
@@ -146,6 +148,17 @@ fn open(
         Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt)),
     };
     Ok((response, upload))
+}
+
+/// Why a stream did not open: its connection has ended, or the request cannot be sent on any.
+fn classify_unopened(error: h2::Error) -> Failure {
+    let ended = error.is_io() || error.is_go_away() || error.is_remote();
+    let status = status::from_h2(error);
+    if ended {
+        Failure::NeverSent(status)
+    } else {
+        Failure::Failed(status)
+    }
 }
 
 /// Whether the server can have acted on a stream that ended with `error`.

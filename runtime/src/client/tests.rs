@@ -491,3 +491,17 @@ async fn an_unread_request_stream_holds_at_most_what_the_window_takes() {
         .unwrap();
     assert!(peer.seen()[0].body.len() > 64 << 16);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_no_connection_can_send_fails_and_is_not_sent_again() {
+    let peer = Peer::new([]);
+    let request = http::Request::post("http://scripted/test.Test/Unary")
+        .header("connection", "close")
+        .body(tonic::body::Body::empty())
+        .unwrap();
+    let status = tower_service::Service::call(&mut peer.channel(), request)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(peer.seen().len(), 0);
+}
