@@ -198,3 +198,23 @@ async fn metadata_that_the_protocol_reserves_is_left_out() {
         0
     );
 }
+
+#[tokio::test]
+async fn what_is_no_address_is_refused_with_examples() {
+    for address in [
+        "50051",
+        "localhost",
+        "grpc://localhost:50051",
+        "/run/probe.sock",
+    ] {
+        let status = Listener::bind(address).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains("127.0.0.1:50051"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_is_an_address_to_listen_on() {
+    let listener = Listener::bind("http://127.0.0.1:0").await.unwrap();
+    assert!(listener.local_addr().is_some());
+}

@@ -6,6 +6,7 @@ mod bad_input;
 mod cancellation;
 mod deadlines;
 mod four_kinds;
+mod guide;
 mod retries;
 mod shutdown;
 mod support;

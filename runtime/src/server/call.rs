@@ -18,7 +18,8 @@ use crate::{
 
 /// What a handler may stream: messages, or the status that the call ends with.
 ///
-/// Every such stream that can be sent and owns what it yields is one.
+/// Every such stream that can be sent and owns what it yields is one. A handler names none: it answers
+/// `Result<Response<impl MessageStream<T>>, Status>`, whichever stream it makes.
 pub trait MessageStream<T>: Stream<Item = Result<T, Status>> + Send + 'static {}
 
 impl<T, S: Stream<Item = Result<T, Status>> + Send + 'static> MessageStream<T> for S {}

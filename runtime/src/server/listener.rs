@@ -51,7 +51,7 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    /// Listens on `address`: `host:port` (port 0 takes a free one) or `unix:/path/of/a.sock`.
+    /// Listens on `address`: `host:port` (port 0 takes a free one), with or without `http://`, or `unix:/path/of/a.sock`.
     ///
     /// A Unix socket's file must not exist yet, unless it is a socket that nobody listens on any more: that one is
     /// replaced. It is removed when the listener is dropped.
@@ -60,31 +60,25 @@ impl Listener {
     ///
     /// INVALID_ARGUMENT for what is no address, UNAVAILABLE where the system refuses (in use, no permission).
     pub async fn bind(address: &str) -> Result<Self, Status> {
-        let failed = |error: io::Error| {
-            let code = match error.kind() {
-                io::ErrorKind::InvalidInput => Code::InvalidArgument,
-                _ => Code::Unavailable,
-            };
-            status::with_source(
-                code,
-                format!("cannot listen on {address:?}: {error}"),
-                error,
-            )
-        };
-        match address.strip_prefix("unix:") {
+        let bound = match address.strip_prefix("unix:") {
             Some(path) => {
                 let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-                let listener = bind_unix(path).await.map_err(failed)?;
-                Ok(Self(Socket::Unix(UnixSocket {
-                    listener,
-                    path: Some(path.to_owned()),
-                })))
+                let path = path.to_owned();
+                bind_unix(&path).await.map(|listener| {
+                    Self(Socket::Unix(UnixSocket {
+                        listener,
+                        path: Some(path),
+                    }))
+                })
             }
-            None => TcpListener::bind(address)
-                .await
-                .map(Self::from)
-                .map_err(failed),
-        }
+            None => {
+                let host = address.strip_prefix("http://").unwrap_or(address);
+                TcpListener::bind(host.trim_end_matches('/'))
+                    .await
+                    .map(Self::from)
+            }
+        };
+        bound.map_err(|error| cannot_listen(address, error))
     }
 
     /// The address of a TCP listener: where port 0 was asked for, it has the port that was taken.
@@ -114,6 +108,26 @@ impl Listener {
             }
         }
     }
+}
+
+fn cannot_listen(address: &str, error: io::Error) -> Status {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let refused = matches!(
+        error.kind(),
+        AddrInUse | AddrNotAvailable | PermissionDenied
+    );
+    let (code, examples) = match refused || address.starts_with("unix:") {
+        true => (Code::Unavailable, ""),
+        false => (
+            Code::InvalidArgument,
+            " (examples: 127.0.0.1:50051, [::]:50051, unix:/run/greeter.sock)",
+        ),
+    };
+    status::with_source(
+        code,
+        format!("cannot listen on {address}: {error}{examples}"),
+        error,
+    )
 }
 
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {

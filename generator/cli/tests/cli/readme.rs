@@ -159,7 +159,12 @@ impl Reader {
             .output()
             .unwrap();
         Ended::from(output).ok();
-        let folders = [greeter().join("src"), generated];
+        let folders = [
+            greeter().join("src"),
+            checkout().join("tests/e2e"),
+            checkout().join("tests/tonic"),
+            generated,
+        ];
         let build = fs::read_to_string(greeter().join("build.rs")).unwrap();
         folders
             .iter()
