@@ -5,6 +5,7 @@
 
 mod descriptor_set;
 mod inputs;
+mod names;
 mod problem;
 mod protoc;
 mod protox;

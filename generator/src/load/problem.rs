@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
 use crate::error::Error;
 use crate::load::inputs::Inputs;
-use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT};
+use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT, names};
 use crate::source::Source;
 use crate::{suggest, text_format};
 
@@ -57,7 +57,9 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, inputs: &Inputs) ->
             error = error.at(source, end..end, "here");
         }
     }
-    let help = diagnostic.help().map(|help| help.to_string());
+    let help = diagnostic
+        .help()
+        .and_then(|help| help_of(&message, &help.to_string()));
     match advice(&message, source, inputs)
         .or(help)
         .or_else(|| last_advice(&message))
@@ -105,8 +107,34 @@ fn in_option_value(source: &Source, statement: Range<usize>, problem: &dyn Diagn
 
 /// protox's messages in this project's manner: with backticks around names.
 fn reworded(message: &str) -> String {
+    if let Some(name) = undefined(message) {
+        return format!("`{name}` is not defined");
+    }
     // Apostrophes are quotes in all of protox's messages; none has one inside a word.
     message.replace('\'', "`")
+}
+
+/// The name that is not defined, of a message that says so.
+///
+/// protox says that `a.B` resolves to `a.B` where it found a package `a`, though nothing shadows anything there.
+fn undefined(message: &str) -> Option<&str> {
+    if let Some(rest) = message.strip_prefix("name '") {
+        return rest.strip_suffix("' is not defined");
+    }
+    let (name, rest) = message.strip_prefix('\'')?.split_once("' resolves to '")?;
+    (rest.strip_suffix("', which is not defined")? == name).then_some(name)
+}
+
+/// The help that protox has for a message, where it fits, in this project's manner.
+fn help_of(message: &str, help: &str) -> Option<String> {
+    let Some(name) = undefined(message) else {
+        return Some(reworded(help));
+    };
+    let (_, rest) = help.split_once("' is defined in '")?;
+    let (file, _) = rest.split_once('\'')?;
+    Some(format!(
+        "add `import \"{file}\";`: `{name}` is defined there"
+    ))
 }
 
 /// What to do about a message of protox's.
@@ -121,13 +149,8 @@ fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<Str
     if message.starts_with("file '") && message.ends_with("not found") {
         return Some(format!("files are looked up in {}", inputs.shown()));
     }
-    let undefined = message.ends_with("is not defined") || message.contains("resolves to");
-    if undefined && name.trim_start_matches('.').starts_with("wireloom.") {
-        let imported = source.is_some_and(|source| source.text().contains(OPTIONS_NAME));
-        return Some(match imported {
-            false => format!("add `import \"{OPTIONS_NAME}\";`: it needs no include folder"),
-            true => "the options are `(wireloom.service)`, for services, and `(wireloom.method)`, for methods".to_owned(),
-        });
+    if let Some(name) = undefined(message) {
+        return names::built_in(name, source);
     }
     if message.starts_with("option field '") {
         let field = name.rsplit('.').next()?;
@@ -141,9 +164,7 @@ fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<Str
 
 /// What to do about a message of protox's that it has no help for.
 fn last_advice(message: &str) -> Option<String> {
-    let name = message
-        .strip_prefix("name '")?
-        .strip_suffix("' is not defined")?;
+    let name = undefined(message)?;
     Some(format!("declare `{name}`, or import the file that does"))
 }
 

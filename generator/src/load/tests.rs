@@ -194,6 +194,64 @@ fn a_proto_that_is_no_text_is_an_error() {
     );
 }
 
+#[test]
+fn a_well_known_type_without_its_import_says_what_to_import() {
+    // With and without another import of its package, for which protox has other messages.
+    for (imports, name, file) in [
+        ("", "google.protobuf.Timestamp", "timestamp"),
+        ("", "google.protobuf.StringValue", "wrappers"),
+        ("", ".google.protobuf.Empty", "empty"),
+        (
+            "import 'google/protobuf/duration.proto'; ",
+            "google.protobuf.Timestamp",
+            "timestamp",
+        ),
+        (
+            "import 'google/protobuf/duration.proto'; ",
+            "google.protobuf.NullValue",
+            "struct",
+        ),
+    ] {
+        let proto =
+            format!("syntax = 'proto3'; package a; {imports}message A {{\n  {name} a = 1;\n}}");
+        let folder = Folder::new(&[("a.proto", &proto)]);
+        let error = folder.error(&["a.proto"], &[]);
+        assert!(
+            error.starts_with(&format!("a.proto:2:3: `{name}` is not defined\n")),
+            "{error}"
+        );
+        assert!(
+            error.ends_with(&format!(
+                "help: add `import \"google/protobuf/{file}.proto\";`: it needs no include folder"
+            )),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_name_like_a_well_known_type_has_a_suggestion() {
+    let proto = "syntax = 'proto3'; message A { google.protobuf.TimeStamp a = 1; }";
+    let error = Folder::new(&[("a.proto", proto)]).error(&["a.proto"], &[]);
+    assert!(
+        error.ends_with("help: did you mean `google.protobuf.Timestamp`?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_type_of_a_file_that_is_not_imported_says_what_to_import() {
+    let folder = Folder::new(&[
+        ("a.proto", "syntax = 'proto3'; message N { M m = 1; }"),
+        ("m.proto", M),
+    ]);
+    let error = folder.error(&["m.proto", "a.proto"], &[]);
+    assert!(
+        error.ends_with("help: add `import \"m.proto\";`: `M` is defined there"),
+        "{error}"
+    );
+}
+
 /// A descriptor set as protoc and buf write it.
 fn descriptor_set(folder: &Folder, protos: &[&str]) -> PathBuf {
     let loaded = load(&folder.sources(protos, &["."])).unwrap();
