@@ -53,7 +53,8 @@ type ProstHook = Box<dyn FnOnce(&mut ProstConfig)>;
 /// What to generate, from what, and where to; made by [`builder`](crate::builder).
 ///
 /// Every setting but [`prost`](Self::prost) may be in a `wireloom.toml` too, which [`config`](Self::config) names; what
-/// the builder says wins over the file. Paths are relative to the working directory, which for a build script is the
+/// the builder says wins over the file. Protos of the builder stand in for those of the file, which may then have
+/// policies for what they lack. Paths are relative to the working directory, which for a build script is the
 /// folder of `Cargo.toml`.
 ///
 /// | setting | default |
@@ -218,6 +219,13 @@ impl Builder {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
+        // Imports of a proto that stands in for the file's are relative to the same folders as theirs.
+        if config.generate.includes.is_empty() {
+            config.generate.includes = includes(&config.generate.protos, &self.generate.protos);
+        }
+        let lists_protos =
+            !config.generate.protos.is_empty() || config.generate.descriptor_set.is_some();
+        config.narrowed = lists_protos && !self.generate.protos.is_empty();
         override_with(&mut config.generate, self.generate);
         Ok((config, self.prost))
     }
@@ -281,6 +289,10 @@ fn override_with(config: &mut Generate, builder: Generate) {
     value(&mut config.stubs, builder.stubs);
     value(&mut config.client, builder.client);
     value(&mut config.server, builder.server);
+    // A protoc reads protos, and the file's descriptor set would be read in place of those.
+    if builder.protoc.is_some() {
+        config.descriptor_set = None;
+    }
     value(&mut config.descriptor_set, builder.descriptor_set);
     value(&mut config.protoc, builder.protoc);
 }
@@ -291,16 +303,32 @@ fn sources(generate: &Generate) -> Sources {
         (None, Some(path)) => Compiler::Protoc(path.clone()),
         (None, None) => Compiler::Protox,
     };
-    let includes = if generate.includes.is_empty() {
-        folders_of(&generate.protos)
-    } else {
-        generate.includes.clone()
-    };
     Sources {
         protos: generate.protos.clone(),
-        includes,
+        includes: generate.includes.clone(),
         compiler,
     }
+}
+
+/// Where imports are looked up unless something says so: in the folders of the file's protos, and before them in those
+/// of the builder's protos that are elsewhere. One that does not exist may be a name in one of the others.
+fn includes(of_file: &[PathBuf], of_builder: &[PathBuf]) -> Vec<PathBuf> {
+    let known = folders_of(of_file);
+    let is_known = |proto: &Path| {
+        let is_in = |folder: &PathBuf| {
+            let (folder, proto) = (folder.canonicalize(), proto.canonicalize());
+            folder.is_ok_and(|folder| proto.is_ok_and(|proto| proto.starts_with(folder)))
+        };
+        known.iter().any(is_in)
+    };
+    let elsewhere: Vec<PathBuf> = of_builder
+        .iter()
+        .filter(|proto| proto.exists() && !is_known(proto))
+        .cloned()
+        .collect();
+    let mut folders = folders_of(&elsewhere);
+    folders.extend(known);
+    folders
 }
 
 /// The folders that protos are in; a folder of protos is itself one.

@@ -28,6 +28,8 @@ pub enum Stubs {
 pub(crate) struct Config {
     /// The table `[generate]`.
     pub(crate) generate: Generate,
+    /// Whether other protos are read than the file lists: it may then name what they lack.
+    pub(crate) narrowed: bool,
     /// The tables `[packages."name"]`.
     pub(crate) packages: Vec<Scope>,
     /// The tables `[services."package.Name"]`.
@@ -94,6 +96,7 @@ impl Config {
             generate: generate
                 .map(|table| Generate::from_table(table, folder, errors))
                 .unwrap_or_default(),
+            narrowed: false,
             packages: scopes(&mut file, "packages", errors),
             services: scopes(&mut file, "services", errors),
             methods: scopes(&mut file, "methods", errors),

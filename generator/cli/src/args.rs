@@ -42,13 +42,16 @@ pub(crate) struct NewArgs {
 /// What to read, for every command that reads protos.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct InputArgs {
-    /// The protos, or folders of them; with none, what wireloom.toml says, here or in a folder above
+    /// The protos, or folders of them [default: those of wireloom.toml]
+    ///
+    /// They take the place of the protos in wireloom.toml, whose other settings and policies hold, unless an option
+    /// says otherwise; what it says of services and methods that these protos lack is left aside.
     #[arg(value_name = "PROTO")]
     protos: Vec<PathBuf>,
-    /// A folder that imports are looked up in [default: the folders of the protos]
+    /// A folder that imports are looked up in [default: those of wireloom.toml, or the folders of the protos]
     #[arg(short = 'I', long = "include", value_name = "DIR")]
     includes: Vec<PathBuf>,
-    /// The wireloom.toml to read
+    /// The wireloom.toml to read [default: the nearest one, here or in a folder above, if any]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Read this FileDescriptorSet rather than protos
@@ -73,7 +76,7 @@ pub(crate) struct GenerateArgs {
 /// What to write.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct OutputArgs {
-    /// The folder to write to
+    /// The folder to write to [default: that of wireloom.toml]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// A folder of templates that take the place of those of the same names
@@ -122,13 +125,12 @@ pub(crate) struct ExportArgs {
 }
 
 impl InputArgs {
-    /// A builder that reads what the arguments, or else the nearest `wireloom.toml`, say.
+    /// A builder that reads what the arguments say, and what the nearest `wireloom.toml` says besides.
     pub(crate) fn into_builder(self) -> Result<Builder, miette::Report> {
         let named = !self.protos.is_empty() || self.descriptor_set.is_some();
         let config = match self.config {
             Some(path) => Some(path),
-            None if named => None,
-            None => Some(generate::find_config()?),
+            None => generate::find_config(named)?,
         };
         let mut builder = wireloom_build::builder()
             .protos(self.protos)

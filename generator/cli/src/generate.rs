@@ -49,18 +49,24 @@ fn check(builder: Builder) -> Result<Outcome, Report> {
     Ok(Outcome::Drift)
 }
 
-/// The nearest `wireloom.toml`, in the working folder or one above it, as Cargo looks for its manifest.
-pub(crate) fn find_config() -> Result<PathBuf, Report> {
+/// The nearest `wireloom.toml`, in the working folder or one above it, as Cargo looks for its manifest. Where protos are
+/// `named`, there need be none.
+pub(crate) fn find_config(named: bool) -> Result<Option<PathBuf>, Report> {
     if Path::new(CONFIG).is_file() {
-        return Ok(CONFIG.into());
+        return Ok(Some(CONFIG.into()));
     }
     let here =
         env::current_dir().map_err(|error| miette!("the working folder is unknown: {error}"))?;
-    here.ancestors().map(|folder| folder.join(CONFIG)).find(|path| path.is_file()).ok_or_else(|| {
-        miette!(
-            help = "name the protos: `wireloom generate proto/greeter.proto --out src/gen`; or name a wireloom.toml with --config",
+    let found = here
+        .ancestors()
+        .map(|folder| folder.join(CONFIG))
+        .find(|path| path.is_file());
+    match found {
+        None if !named => Err(miette!(
+            help = "name the protos: `wireloom generate proto/greeter.proto --out src/proto`; or name a wireloom.toml with --config",
             "no proto was named, and there is no {CONFIG} in {} or a folder above it",
             here.display()
-        )
-    })
+        )),
+        found => Ok(found),
+    }
 }

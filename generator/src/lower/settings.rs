@@ -25,7 +25,7 @@ struct Setting<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// Judges a configuration: its policies, and whether what it names is in the protos.
+    /// Judges a configuration: its policies, and, unless it is narrowed, whether what it names is in the protos.
     pub(super) fn new(
         config: &'a Config,
         files: &[FileDescriptor],
@@ -39,25 +39,15 @@ impl<'a> Settings<'a> {
         let methods = services.iter().flat_map(|service| service.methods());
         let method_names =
             methods.map(|method| path(method.parent_service().full_name(), method.name()));
+        if !config.narrowed {
+            refuse_unknown(&config.packages, "package", packages.collect(), errors);
+            refuse_unknown(&config.services, "service", service_names.collect(), errors);
+            refuse_unknown(&config.methods, "method", method_names.collect(), errors);
+        }
         Self {
-            packages: found(
-                &config.packages,
-                "package",
-                &packages.collect::<Vec<_>>(),
-                errors,
-            ),
-            services: found(
-                &config.services,
-                "service",
-                &service_names.collect::<Vec<_>>(),
-                errors,
-            ),
-            methods: found(
-                &config.methods,
-                "method",
-                &method_names.collect::<Vec<_>>(),
-                errors,
-            ),
+            packages: by_name(&config.packages, errors),
+            services: by_name(&config.services, errors),
+            methods: by_name(&config.methods, errors),
         }
     }
 
@@ -99,14 +89,8 @@ pub(super) fn path(service: &str, method: &str) -> String {
     format!("{service}/{method}")
 }
 
-/// The scopes by their names, each of which must be known.
-fn found<'a>(
-    scopes: &'a [Scope],
-    kind: &str,
-    known: &[String],
-    errors: &mut Vec<Error>,
-) -> BTreeMap<&'a str, Setting<'a>> {
-    let mut settings = BTreeMap::new();
+/// Refuses scopes for what is not in the protos.
+fn refuse_unknown(scopes: &[Scope], kind: &str, known: Vec<String>, errors: &mut Vec<Error>) {
     for scope in scopes {
         let name = scope.name.value.as_str();
         if !known.iter().any(|known| known == name) {
@@ -119,13 +103,20 @@ fn found<'a>(
                 .error(format!("there is no {kind} `{name}` in the protos"), "");
             errors.push(error.with_help(suggest::help(name, known, kind)));
         }
+    }
+}
+
+/// The scopes by their names, with their policies judged.
+fn by_name<'a>(scopes: &'a [Scope], errors: &mut Vec<Error>) -> BTreeMap<&'a str, Setting<'a>> {
+    let mut settings = BTreeMap::new();
+    for scope in scopes {
         let origin = |spot: &Spot| Origin::Config {
             file: spot.place.file.clone(),
             line: spot.place.line,
             key: scope.key.clone(),
         };
         let layer = policy::judge(&scope.policy, origin, errors);
-        settings.insert(name, Setting { scope, layer });
+        settings.insert(scope.name.value.as_str(), Setting { scope, layer });
     }
     settings
 }

@@ -94,6 +94,87 @@ fn arguments_win_over_the_configuration() {
     assert!(!project.path().join("gen").exists());
 }
 
+/// A project with a second proto, whose `wireloom.toml` has settings and policies for both.
+fn two_protos() -> Project {
+    let project = Project::empty();
+    project.write(
+        "proto/time/clock.proto",
+        &CLOCK.replace("package clock;", "package clock;\nimport \"zone.proto\";"),
+    );
+    project.write(
+        "proto/zone.proto",
+        "syntax = \"proto3\"; package zone; message Zone {}",
+    );
+    project.write(
+        "proto/alarm.proto",
+        &CLOCK
+            .replace("package clock;", "package alarm;")
+            .replace("service Clock", "service Alarm"),
+    );
+    project.write(
+        "wireloom.toml",
+        "[generate]\nprotos = [\"proto\"]\nout = \"gen\"\nserver = false\n\n\
+         [methods.\"clock.Clock/Now\"]\ntimeout = \"3s\"\n\n\
+         [packages.alarm]\ntimeout = \"4s\"\n",
+    );
+    project
+}
+
+#[test]
+fn a_proto_that_is_named_keeps_what_the_configuration_says_of_it() {
+    let project = two_protos();
+    project.run(&["generate", "proto/time/clock.proto"]).ok();
+    let code = project.read("gen/clock.rs");
+    assert!(code.contains("from_secs(3)"), "{code}");
+    assert!(!code.contains("ClockServer"), "{code}");
+    assert!(!project.path().join("gen/alarm.rs").exists());
+    assert!(project.path().join("gen/zone.rs").is_file());
+
+    let arguments = ["explain", "clock.Clock/Now", "proto/time/clock.proto"];
+    let explanation = project.run(&arguments).ok();
+    assert!(explanation.contains("wireloom.toml:7"), "{explanation}");
+
+    // From a folder below, by a path from there.
+    let output = wireloom(&project.path().join("proto"))
+        .args(["model", "time/clock.proto"])
+        .output()
+        .unwrap();
+    let model = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && model.contains("wireloom.toml"),
+        "{model}"
+    );
+    assert!(!model.contains("alarm"), "{model}");
+}
+
+#[test]
+fn options_win_over_the_configuration_of_a_proto_that_is_named() {
+    let project = two_protos();
+    // It hides one of the configuration's protos of the same name.
+    project.write(
+        "other/alarm.proto",
+        "syntax = \"proto3\"; package other; message Other {}",
+    );
+    project
+        .run(&["generate", "other/alarm.proto", "--out", "elsewhere"])
+        .ok();
+    assert!(project.path().join("elsewhere/other.rs").is_file());
+    assert!(!project.path().join("gen").exists());
+}
+
+#[test]
+fn names_are_checked_where_the_configuration_lists_no_protos() {
+    let project = Project::clock();
+    project.write(
+        "wireloom.toml",
+        "[services.\"clock.Clok\"]\ntimeout = \"1s\"\n",
+    );
+    let error = project
+        .run(&["generate", "clock.proto", "--out", "gen"])
+        .failed();
+    assert!(error.contains("`clock.Clock`"), "{error}");
+}
+
 #[test]
 fn tonic_stubs_are_written_on_request() {
     let project = Project::clock();
