@@ -4,6 +4,7 @@
 //! round trip through `prost_types::FileDescriptorSet` would lose them.
 
 mod descriptor_set;
+mod imports;
 mod inputs;
 mod names;
 mod problem;

@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
 use crate::error::Error;
 use crate::load::inputs::Inputs;
-use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT, names};
+use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT, imports, names};
 use crate::source::Source;
 use crate::{suggest, text_format};
 
@@ -141,10 +141,7 @@ fn help_of(message: &str, help: &str) -> Option<String> {
 fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<String> {
     let name = message.split('\'').nth(1)?;
     if message.starts_with("import '") && message.ends_with("not found") {
-        return Some(format!(
-            "imports are looked up in {}; add the folder that `{name}` is relative to",
-            inputs.shown()
-        ));
+        return Some(imports::missing(name, source, inputs));
     }
     if message.starts_with("file '") && message.ends_with("not found") {
         return Some(format!("files are looked up in {}", inputs.shown()));

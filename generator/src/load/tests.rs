@@ -252,6 +252,27 @@ fn a_type_of_a_file_that_is_not_imported_says_what_to_import() {
     );
 }
 
+#[test]
+fn an_import_that_is_relative_to_a_folder_above_names_the_folder() {
+    let folder = Folder::new(&[
+        (
+            "p/q/a.proto",
+            "syntax = 'proto3'; import 'q/m.proto'; message N { M m = 1; }",
+        ),
+        ("p/q/m.proto", M),
+    ]);
+    let error = folder.error(&["p/q/a.proto"], &[]);
+    let p = folder.path("p").display().to_string();
+    let p = p.rsplit('/').next().unwrap();
+    assert!(
+        error.ends_with(&format!(
+            "help: imports are looked up in `p/q`; there is a `q/m.proto` in `{p}`: add that folder,
+        with `-I {p}`, with `includes` in wireloom.toml, or with `.include(\"{p}\")` in build.rs"
+        )),
+        "{error}"
+    );
+}
+
 /// A descriptor set as protoc and buf write it.
 fn descriptor_set(folder: &Folder, protos: &[&str]) -> PathBuf {
     let loaded = load(&folder.sources(protos, &["."])).unwrap();
