@@ -237,7 +237,7 @@ impl Builder {
         let cargo_out = env::var_os("OUT_DIR").map(PathBuf::from);
         let out = generate.out.clone().or_else(|| cargo_out.clone()).ok_or_else(|| {
             Error::new("there is no folder to write to")
-                .with_help("name one: `--out DIR`, `out = \"src/gen\"` under `[generate]` in wireloom.toml, or `out_dir` of the builder")
+                .with_help("name one: `--out DIR`, `out = \"src/proto\"` under `[generate]` in wireloom.toml, or `out_dir` of the builder")
         })?;
         let formatter = match cargo_out {
             Some(cargo_out) if out.starts_with(&cargo_out) => Formatter::Prettyplease,

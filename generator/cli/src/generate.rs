@@ -1,7 +1,7 @@
 //! `wireloom generate`: writes Rust code, or says how what is on disk differs.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use miette::{Report, miette};
 use wireloom_build::{Builder, Drift};
@@ -11,6 +11,8 @@ use crate::args::GenerateArgs;
 use crate::output::{self, counted};
 
 const CONFIG: &str = "wireloom.toml";
+/// The file that includes all others.
+const ROOT: &str = "wireloom.rs";
 
 pub(crate) fn run(args: GenerateArgs) -> Result<Outcome, Report> {
     let builder = args.output.apply(args.input.into_builder()?);
@@ -32,7 +34,32 @@ pub(crate) fn run(args: GenerateArgs) -> Result<Outcome, Report> {
         done.written.len(),
         done.unchanged.len()
     ))?;
+    // Where an earlier run had written, some file would be as it was.
+    if done.unchanged.is_empty()
+        && let Some(root) = done.written.iter().find(|path| path.ends_with(ROOT))
+    {
+        output::line(format_args!(
+            "bring them in with: #[path = {:?}] pub mod proto;",
+            from_sources(root)
+        ))?;
+    }
     Ok(Outcome::Done)
+}
+
+/// A path as `src/lib.rs` and `src/main.rs` of its package would name it; as it is, where there is no such package.
+fn from_sources(path: &Path) -> PathBuf {
+    let in_package = path::absolute(path).ok().and_then(|absolute| {
+        let is_package =
+            |folder: &&Path| folder.join("Cargo.toml").is_file() && folder.join("src").is_dir();
+        let package = absolute.ancestors().find(is_package)?;
+        absolute.strip_prefix(package).map(Path::to_owned).ok()
+    });
+    let from_package = in_package.as_deref().unwrap_or(path);
+    match from_package.strip_prefix("src") {
+        Ok(below) => below.to_owned(),
+        Err(_) if in_package.is_some() => Path::new("..").join(from_package),
+        Err(_) => path.to_owned(),
+    }
 }
 
 fn check(builder: Builder) -> Result<Outcome, Report> {

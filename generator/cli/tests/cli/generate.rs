@@ -10,7 +10,8 @@ fn what_was_written_is_said_and_nothing_is_written_twice() {
     let said = project.run(&["generate"]).ok();
     assert_eq!(
         said,
-        "wrote gen/clock.rs\nwrote gen/wireloom.rs\nwrote 2, unchanged 0\n"
+        "wrote gen/clock.rs\nwrote gen/wireloom.rs\nwrote 2, unchanged 0\n\
+         bring them in with: #[path = \"gen/wireloom.rs\"] pub mod proto;\n"
     );
 
     let written = fs::metadata(project.path().join("gen/clock.rs"))
@@ -30,10 +31,28 @@ fn protos_on_the_command_line_need_no_configuration() {
     let project = Project::empty();
     project.write("proto/clock.proto", CLOCK);
     project
-        .run(&["generate", "proto/clock.proto", "--out", "src/gen"])
+        .run(&["generate", "proto/clock.proto", "--out", "src/proto"])
         .ok();
-    let code = project.read("src/gen/clock.rs");
+    let code = project.read("src/proto/clock.rs");
     assert!(code.contains("pub struct ClockClient") && code.contains("pub struct ClockServer"));
+}
+
+#[test]
+fn the_line_that_brings_the_code_in_is_for_the_sources_of_the_package() {
+    let project = Project::clock();
+    let line = |out: &str| {
+        let said = project.run(&["generate", "--out", out]).ok();
+        said.lines().last().unwrap().to_owned()
+    };
+    let expected = "bring them in with: #[path = \"proto/wireloom.rs\"] pub mod proto;";
+    assert_eq!(line("src/proto"), expected);
+
+    project.write("src/Cargo.toml", "");
+    project.write("src/src/lib.rs", "");
+    assert_eq!(line("src/src/proto"), expected);
+    let absolute = project.path().join("src/src/api/proto");
+    assert!(line(absolute.to_str().unwrap()).contains("\"api/proto/wireloom.rs\""));
+    assert!(line("src/beside").contains("\"../beside/wireloom.rs\""));
 }
 
 #[test]
