@@ -21,6 +21,11 @@ const RESERVED: [&str; 12] = [
     "te",
 ];
 
+/// Whether `name` is not the user's to set.
+pub(crate) fn contains(name: &str) -> bool {
+    RESERVED.contains(&name) || name == header::HOST || name == header::CONTENT_LENGTH
+}
+
 /// Metadata without what is not the user's to set: a handler that passes on what came in does no harm.
 pub(crate) fn strip(mut metadata: HeaderMap) -> HeaderMap {
     if !metadata.is_empty() {

@@ -6,7 +6,10 @@
 //! [OpenTelemetry's conventions for RPC spans]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 //! [gRFC A72]: https://github.com/grpc/proposal/blob/master/A72-open-telemetry-tracing.md
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tonic::Code;
 use tracing::{Span, field};
@@ -14,9 +17,9 @@ use tracing::{Span, field};
 use crate::{client::AttemptNumber, status::code_name, trace::TraceContext};
 
 /// The span of a call, on the client.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct CallSpan {
-    span: Span,
+    span: Recorded,
     trace: TraceContext,
 }
 
@@ -44,11 +47,14 @@ impl CallSpan {
             parent_span_id = parent.map(|parent| field::display(parent.span_id())),
         );
         let trace = trace.recorded_by(&span);
-        Self { span, trace }
+        Self {
+            span: Recorded::new(span),
+            trace,
+        }
     }
 
     pub(crate) fn span(&self) -> &Span {
-        &self.span
+        &self.span.span
     }
 
     /// Opens the span of one attempt.
@@ -56,7 +62,7 @@ impl CallSpan {
         let trace = self.trace.child();
         let span = tracing::info_span!(
             target: "wireloom",
-            parent: &self.span,
+            parent: &self.span.span,
             "attempt",
             otel.kind = "internal",
             otel.status_code = field::Empty,
@@ -67,25 +73,27 @@ impl CallSpan {
             trace_id = %trace.trace_id(),
             span_id = %trace.span_id(),
         );
-        AttemptSpan { span, trace }
+        AttemptSpan {
+            span: Recorded::new(span),
+            trace,
+        }
     }
 
     pub(crate) fn finish(&self, code: Code) {
-        let failed = code != Code::Ok;
-        finish(&self.span, code, failed);
+        self.span.finish(code, code != Code::Ok);
     }
 }
 
 /// The span of one attempt; its id is the parent of the server's span.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct AttemptSpan {
-    span: Span,
+    span: Recorded,
     trace: TraceContext,
 }
 
 impl AttemptSpan {
     pub(crate) fn span(&self) -> &Span {
-        &self.span
+        &self.span.span
     }
 
     pub(crate) fn trace(&self) -> &TraceContext {
@@ -93,14 +101,14 @@ impl AttemptSpan {
     }
 
     pub(crate) fn finish(&self, code: Code) {
-        finish(&self.span, code, code != Code::Ok);
+        self.span.finish(code, code != Code::Ok);
     }
 }
 
 /// The span of a call, on the server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ServerSpan {
-    span: Span,
+    span: Recorded,
     trace: TraceContext,
 }
 
@@ -123,11 +131,14 @@ impl ServerSpan {
             parent_span_id = caller.map(|caller| field::display(caller.span_id())),
         );
         let trace = trace.recorded_by(&span);
-        Self { span, trace }
+        Self {
+            span: Recorded::new(span),
+            trace,
+        }
     }
 
     pub(crate) fn span(&self) -> &Span {
-        &self.span
+        &self.span.span
     }
 
     pub(crate) fn trace(&self) -> &TraceContext {
@@ -135,7 +146,7 @@ impl ServerSpan {
     }
 
     pub(crate) fn finish(&self, code: Code) {
-        finish(&self.span, code, is_server_error(code));
+        self.span.finish(code, is_server_error(code));
     }
 }
 
@@ -152,13 +163,36 @@ fn is_server_error(code: Code) -> bool {
     )
 }
 
-fn finish(span: &Span, code: Code, failed: bool) {
-    if span.is_disabled() {
-        return;
+/// A span whose call's code is recorded once; one that is dropped before was cancelled.
+#[derive(Debug)]
+struct Recorded {
+    span: Span,
+    finished: AtomicBool,
+}
+
+impl Recorded {
+    fn new(span: Span) -> Self {
+        Self {
+            span,
+            finished: AtomicBool::new(false),
+        }
     }
-    span.record("rpc.response.status_code", code_name(code));
-    if failed {
-        span.record("otel.status_code", "ERROR");
-        span.record("error.type", code_name(code));
+
+    fn finish(&self, code: Code, failed: bool) {
+        if self.span.is_disabled() || self.finished.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.span
+            .record("rpc.response.status_code", code_name(code));
+        if failed {
+            self.span.record("otel.status_code", "ERROR");
+            self.span.record("error.type", code_name(code));
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled, false);
     }
 }

@@ -152,6 +152,19 @@ pub(crate) fn after_attempts(last: &Status, attempts: u32) -> Status {
     )
 }
 
+/// Another status like `status`.
+pub(crate) fn copy(status: &Status) -> Status {
+    with_message(status, status.message().to_owned())
+}
+
+/// What a handler's error becomes on the wire: one with the code OK would be an answer without a message.
+pub(crate) fn of_handler(error: Status) -> Status {
+    match error.code() {
+        Code::Ok => Status::internal("the handler failed with a status whose code is OK"),
+        _ => error,
+    }
+}
+
 /// `status` with `message` in place of its own.
 pub(crate) fn with_message(status: &Status, message: String) -> Status {
     let details = Bytes::copy_from_slice(status.details());

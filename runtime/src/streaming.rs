@@ -19,6 +19,7 @@ use crate::{
     client::ResponseBody,
     frame::{self, FrameReader},
     server::RequestBody,
+    status,
 };
 
 /// A stream of messages that come in: responses on the client, requests on the server.
@@ -67,8 +68,11 @@ impl<T: Message + Default> Streaming<T> {
     ///
     /// The status of a call that has ended without response headers.
     pub async fn metadata(&mut self) -> Result<&MetadataMap, Status> {
-        poll_fn(|cx| self.messages.poll_opened(cx)).await?;
-        Ok(&self.messages.metadata)
+        poll_fn(|cx| self.messages.poll_opened(cx)).await;
+        match &self.messages.source {
+            Source::Failed(status) => Err(status::copy(status)),
+            _ => Ok(&self.messages.metadata),
+        }
     }
 
     fn poll_message(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> {
@@ -108,6 +112,8 @@ pub(crate) type Opened = Result<(MetadataMap, MessageReader), Status>;
 
 enum Source {
     Opening(AbortOnDropHandle<Opened>),
+    /// It could not be started; the status is the first item.
+    Failed(Status),
     Response(ResponseBody),
     Request(RequestBody),
     Ended,
@@ -144,6 +150,12 @@ impl MessageReader {
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
+        // Messages that are there already are not delivered after the deadline, either.
+        if let Source::Response(body) = &mut self.source
+            && let Poll::Ready(status) = body.poll_bounds(cx)
+        {
+            return Poll::Ready(Some(Err(self.fail(status))));
+        }
         loop {
             match self.frames.next() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
@@ -151,10 +163,17 @@ impl MessageReader {
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
             let data = match &mut self.source {
-                Source::Opening(_) => match ready!(self.poll_opened(cx)) {
-                    Ok(()) => continue,
-                    Err(status) => return Poll::Ready(Some(Err(status))),
-                },
+                Source::Opening(_) => {
+                    ready!(self.poll_opened(cx));
+                    continue;
+                }
+                Source::Failed(_) => {
+                    let failed = std::mem::replace(&mut self.source, Source::Ended);
+                    let Source::Failed(status) = failed else {
+                        continue;
+                    };
+                    return Poll::Ready(Some(Err(status)));
+                }
                 Source::Response(body) => ready!(body.poll_data(cx)),
                 Source::Request(body) => ready!(body.poll_data(cx)),
                 Source::Ended => return Poll::Ready(None),
@@ -171,24 +190,24 @@ impl MessageReader {
     }
 
     /// Waits for the response headers of a call that is being started.
-    fn poll_opened(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
+    fn poll_opened(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Source::Opening(opening) = &mut self.source else {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(());
         };
         let opened = match ready!(Pin::new(opening).poll(cx)) {
             Ok(opened) => opened,
             Err(error) => Err(Status::internal(format!("the call's task ended: {error}"))),
         };
-        Poll::Ready(match opened {
+        match opened {
             Ok((metadata, messages)) => {
                 *self = Self {
                     metadata,
                     ..messages
-                };
-                Ok(())
+                }
             }
-            Err(status) => Err(self.fail(status)),
-        })
+            Err(status) => self.source = Source::Failed(status),
+        }
+        Poll::Ready(())
     }
 
     /// The end of the messages: an error where the call did not end well.
@@ -212,7 +231,7 @@ impl MessageReader {
     pub(crate) fn fail(&mut self, status: Status) -> Status {
         match std::mem::replace(&mut self.source, Source::Ended) {
             Source::Response(mut body) => body.fail(status),
-            Source::Opening(_) | Source::Request(_) | Source::Ended => status,
+            Source::Opening(_) | Source::Failed(_) | Source::Request(_) | Source::Ended => status,
         }
     }
 

@@ -157,6 +157,8 @@ async fn invalid_metadata_fails_the_call_and_is_named() {
         ("no spaces", "x"),
         ("tenant", "line\nbreak"),
         ("data-bin", "x"),
+        ("grpc-status", "0"),
+        ("connection", "close"),
     ] {
         let status = client
             .unary(task("a"))

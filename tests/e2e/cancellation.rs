@@ -2,7 +2,9 @@ use std::future::IntoFuture as _;
 
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
 
-use crate::support::{Event, Setup, Task, TestServer, serve, task};
+use wireloom::Code;
+
+use crate::support::{Event, PANIC, Setup, Task, TestServer, serve, task};
 
 fn hanging(name: &str) -> Task {
     Task {
@@ -85,4 +87,38 @@ async fn a_call_that_ends_well_fires_no_token() {
     client.unary(task("next")).await.unwrap();
     assert_eq!(server.event().await, Event::Started("well".into()));
     assert_eq!(server.event().await, Event::Started("next".into()));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_callers_stream_ends_the_call() {
+    let (mut server, client) = serve().await;
+    let panics = stream::iter(["a", "b"]).map(|name| match name {
+        "a" => task(name),
+        _ => panic!("as a test wants it"),
+    });
+    let status = client.client_stream(panics).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(status.message().contains("panicked"), "{status}");
+    assert_eq!(server.event().await, Event::Started("client stream".into()));
+    assert_eq!(server.event().await, Event::Dropped("client stream".into()));
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_ends_its_call_alone() {
+    let (mut server, client) = serve().await;
+    let status = client.unary(task(PANIC)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(server.event().await, Event::Started(PANIC.into()));
+    assert_eq!(server.event().await, Event::Dropped(PANIC.into()));
+    assert_eq!(server.event().await, Event::TokenFired(PANIC.into()));
+    client.unary(task("next")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_serves_nobody_any_more() {
+    let (mut server, client) = serve().await;
+    let call = tokio::spawn(client.unary(hanging("a")).into_future());
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    drop(server);
+    assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
 }

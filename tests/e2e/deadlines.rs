@@ -156,3 +156,34 @@ async fn a_timeout_in_the_metadata_is_the_calls_timeout() {
         Code::DeadlineExceeded
     );
 }
+
+#[tokio::test]
+async fn rule_49_a_deadline_bounds_a_stream_that_always_has_a_message() {
+    let (_server, client) = serve().await;
+    let endless = Task {
+        count: u32::MAX,
+        ..task("a")
+    };
+    let mut responses = client
+        .server_stream(endless)
+        .timeout(SHORT)
+        .await
+        .unwrap()
+        .into_inner();
+    let ended = loop {
+        match responses.message().await {
+            Ok(Some(_)) => tokio::task::yield_now().await,
+            ended => break ended,
+        }
+    };
+    assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn rule_50_expiry_ends_a_call_whose_caller_only_sends() {
+    let (mut server, client) = serve().await;
+    let endless = stream::once(task("a")).chain(stream::pending());
+    let _unread = client.bidi(endless).timeout(SHORT).await.unwrap();
+    assert_eq!(server.event().await, Event::Started("bidi".into()));
+    assert_eq!(server.event().await, Event::Dropped("bidi".into()));
+}

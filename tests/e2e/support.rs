@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use wireloom::metadata::{KeyAndValueRef, MetadataMap};
 use wireloom::server::{Listener, Shutdown};
 use wireloom::{Code, Context, MessageStream, Request, Response, Server, Status, Streaming};
@@ -28,7 +28,7 @@ pub struct TestServer {
     pub target: String,
     pub events: mpsc::UnboundedReceiver<Event>,
     stop: Option<oneshot::Sender<()>>,
-    served: JoinHandle<Result<Shutdown, Status>>,
+    served: AbortOnDropHandle<Result<Shutdown, Status>>,
 }
 
 /// How a test's server differs from the usual.
@@ -63,9 +63,10 @@ impl TestServer {
         let server = Server::builder()
             .shutdown_timeout(setup.shutdown_timeout)
             .add_service(ProbeServer::new(handler));
-        let served = tokio::spawn(server.serve_with_shutdown(listener, async {
-            let _ = stopped.await;
-        }));
+        let served =
+            AbortOnDropHandle::new(tokio::spawn(server.serve_with_shutdown(listener, async {
+                let _ = stopped.await;
+            })));
         Self {
             target,
             events,
@@ -178,6 +179,7 @@ impl Handler {
 
     async fn outcome(&self, task: Task, previous_attempts: u32) -> Result<Outcome, Status> {
         self.check(&task)?;
+        assert_ne!(task.name, PANIC);
         if task.hang && task.hops == 0 {
             std::future::pending::<()>().await;
         }
@@ -196,6 +198,9 @@ impl Handler {
         }
     }
 }
+
+/// The name of a task that panics.
+pub const PANIC: &str = "panic";
 
 /// The details of every status that a task asks for.
 pub const DETAILS: &[u8] = b"\x08\x07";

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{
+    Ping,
+    client::{Builder, ResponseFuture, SendRequest},
+};
 use http::Request;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -11,6 +14,7 @@ use tokio::{
     sync::watch,
     task::{self, AbortHandle},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
 
@@ -116,9 +120,7 @@ impl Slot {
         };
         match &*settled {
             State::Ready { connection, driver } => Ok((connection.clone(), driver.id())),
-            State::Failed(failure) => {
-                Err(status::with_message(failure, failure.message().to_owned()))
-            }
+            State::Failed(failure) => Err(status::copy(failure)),
             State::Idle | State::Connecting => unreachable!("the loop ends with neither"),
         }
     }
@@ -221,17 +223,29 @@ async fn handshake<T>(io: T) -> Result<(Connection, AbortHandle), Status>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (sender, connection) = Builder::new()
+    let (sender, mut connection) = Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(io)
         .await
-        .map_err(status::from_h2)?;
-    let driver = tokio::spawn(async move {
+        .map_err(no_http2)?;
+    let mut pings = connection
+        .ping_pong()
+        .expect("the first to ask for it gets it");
+    let driver = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(target: "wireloom", %error, "connection ended");
         }
-    });
-    Ok((Connection(sender), driver.abort_handle()))
+    }));
+    // The handshake does not wait for the peer to say anything; its first answer shows that it speaks HTTP/2.
+    pings.ping(Ping::opaque()).await.map_err(no_http2)?;
+    let driver = driver.detach().abort_handle();
+    Ok((Connection(sender), driver))
+}
+
+fn no_http2(error: h2::Error) -> Status {
+    let message =
+        format!("what answers there does not speak HTTP/2, as a gRPC server does: {error}");
+    status::with_source(Code::Unavailable, message, error)
 }

@@ -2,7 +2,7 @@
 
 mod builder;
 mod connection;
-mod target;
+pub(crate) mod target;
 
 use std::{fmt, sync::Arc};
 

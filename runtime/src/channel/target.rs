@@ -45,7 +45,7 @@ impl FromStr for Target {
 
     fn from_str(target: &str) -> Result<Self, Status> {
         if let Some(path) = target.strip_prefix("unix:") {
-            return unix(target, path);
+            return unix(target, path).map(Self::Unix);
         }
         let host = match target.split_once("://") {
             Some(("http", rest)) => rest.strip_suffix('/').unwrap_or(rest),
@@ -81,7 +81,8 @@ impl FromStr for Target {
     }
 }
 
-fn unix(target: &str, path: &str) -> Result<Target, Status> {
+/// The socket that `target` names, which is `unix:` and `path`.
+pub(crate) fn unix(target: &str, path: &str) -> Result<PathBuf, Status> {
     // unix:path, unix:/path and unix:///path; unix://path would be an authority, which the scheme does not have.
     let path = match path.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,
@@ -91,7 +92,7 @@ fn unix(target: &str, path: &str) -> Result<Target, Status> {
     if path.is_empty() {
         return Err(invalid(target, "the path of the socket is missing"));
     }
-    Ok(Target::Unix(PathBuf::from(path)))
+    Ok(PathBuf::from(path))
 }
 
 fn invalid(target: &str, reason: &str) -> Status {

@@ -13,12 +13,13 @@ use tracing::Instrument as _;
 
 use super::{
     AttemptNumber, CallHead, Failure,
+    bounds::Bounds,
     replay::{Payload, Read, Reader, ReaderGuard, ReplayBuffer},
 };
 use crate::{
     channel::{Channel, Connection},
     context::Context,
-    deadline::{self, GRPC_TIMEOUT},
+    deadline::{self, Deadline, GRPC_TIMEOUT},
     spans::AttemptSpan,
     status,
 };
@@ -82,7 +83,13 @@ async fn exchange(
 ) -> Result<Exchanged, Failure> {
     let mut connection = channel.pick().await.map_err(Failure::Failed)?;
     let request = request(channel, head, number, span);
-    let opened = open(&mut connection, request, payload, number.index);
+    let opened = open(
+        &mut connection,
+        request,
+        payload,
+        number.index,
+        head.deadline,
+    );
     let (response, upload) = opened?;
     let response = match response.await {
         Ok(response) => response,
@@ -135,6 +142,7 @@ fn open(
     request: Request<()>,
     payload: &Payload,
     attempt: usize,
+    deadline: Option<Deadline>,
 ) -> Result<(ResponseFuture, Option<Upload>), Failure> {
     let (response, mut stream) = connection
         .send_request(request)
@@ -145,7 +153,7 @@ fn open(
             let _ = stream.send_data(frame.clone(), true);
             None
         }
-        Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt)),
+        Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt, deadline)),
     };
     Ok((response, upload))
 }
@@ -205,11 +213,22 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    fn spawn(stream: SendStream<Bytes>, buffer: &Arc<ReplayBuffer>, attempt: usize) -> Self {
+    fn spawn(
+        stream: SendStream<Bytes>,
+        buffer: &Arc<ReplayBuffer>,
+        attempt: usize,
+        deadline: Option<Deadline>,
+    ) -> Self {
         let (frames, reader) = buffer.reader(attempt);
         // The caller's stream is polled on another task, where it must see what the caller sees.
-        let upload = Context::current()
-            .scope(upload(stream, frames))
+        let context = Context::current();
+        let bounds = Bounds::new(deadline, context.cancellation());
+        let stream = Sending {
+            stream,
+            buffer: Arc::clone(buffer),
+        };
+        let upload = context
+            .scope(upload(stream, frames, bounds))
             .in_current_span();
         Self {
             reader,
@@ -218,7 +237,34 @@ impl Upload {
     }
 }
 
-async fn upload(mut stream: SendStream<Bytes>, mut frames: Reader) {
+/// A stream that is being sent to; a panic of the caller's own stream resets it, and is the call's status.
+struct Sending {
+    stream: SendStream<Bytes>,
+    buffer: Arc<ReplayBuffer>,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.buffer
+                .fail(Status::internal("the caller's stream of requests panicked"));
+            self.stream.send_reset(Reason::CANCEL);
+        }
+    }
+}
+
+/// Sends what the caller's stream yields; resets the stream at the call's end even where nobody polls for a response.
+async fn upload(mut sending: Sending, frames: Reader, mut bounds: Bounds) {
+    let sent = async {
+        send_all(&mut sending.stream, frames).await;
+        // All is sent, or nobody takes it any more: the call's bounds still hold.
+        std::future::pending::<Result<(), Status>>().await
+    };
+    let _ = bounds.run(sent).await;
+    sending.stream.send_reset(Reason::CANCEL);
+}
+
+async fn send_all(stream: &mut SendStream<Bytes>, mut frames: Reader) {
     loop {
         let read = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(Read::Retired),
@@ -226,7 +272,7 @@ async fn upload(mut stream: SendStream<Bytes>, mut frames: Reader) {
         });
         match read.await {
             Read::Frame(frame) => {
-                if send_frame(&mut stream, frame).await.is_err() {
+                if send_frame(stream, frame).await.is_err() {
                     return;
                 }
             }

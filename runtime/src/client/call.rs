@@ -178,6 +178,9 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
                 ))
             };
             let name: AsciiMetadataKey = key.parse().map_err(|error| invalid("key", &error))?;
+            if reserved::contains(name.as_str()) {
+                return Err(invalid("key", &"it is the protocol's own"));
+            }
             let value: AsciiMetadataValue = value
                 .as_ref()
                 .parse()

@@ -139,6 +139,14 @@ impl ReplayBuffer {
         )
     }
 
+    /// Ends the caller's stream with an error found outside it.
+    pub(crate) fn fail(&self, status: Status) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.error = Some(status);
+        state.wake_readers();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic of the caller's stream leaves the state consistent: it is polled last.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

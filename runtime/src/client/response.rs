@@ -92,6 +92,15 @@ impl ResponseBody {
         Poll::Ready(data.map(|data| data.map_err(|status| self.fail(status))))
     }
 
+    /// Ready once a bound of the call has been passed, with the status that it ended with.
+    pub(crate) fn poll_bounds(&mut self, cx: &mut TaskContext<'_>) -> Poll<Status> {
+        let Some(call) = &mut self.call else {
+            return Poll::Pending;
+        };
+        let status = ready!(call.bounds.poll_end(cx));
+        Poll::Ready(self.fail(status))
+    }
+
     /// The metadata of the trailers; to be polled once the messages have ended.
     ///
     /// # Errors
@@ -132,6 +141,10 @@ impl ResponseBody {
 
 impl OpenCall {
     fn poll_data(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        // Asked first: a stream that always has data would never be asked otherwise.
+        if let Poll::Ready(ended) = self.bounds.poll_end(cx) {
+            return Poll::Ready(Some(Err(ended)));
+        }
         let Messages::Data(stream) = &mut self.messages else {
             return Poll::Ready(None);
         };
@@ -155,7 +168,7 @@ impl OpenCall {
                 }
                 None
             }
-            Poll::Pending => Some(Err(ready!(self.bounds.poll_end(cx)))),
+            Poll::Pending => return Poll::Pending,
         })
     }
 

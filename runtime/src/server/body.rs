@@ -90,7 +90,7 @@ impl Reply {
     pub(super) fn status(status: Status) -> Self {
         Self {
             headers: HeaderMap::new(),
-            body: ReplyBody::TrailersOnly(status),
+            body: ReplyBody::TrailersOnly(status::of_handler(status)),
         }
     }
 }

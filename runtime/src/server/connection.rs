@@ -21,6 +21,9 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// How long accepting rests after the system refused it, such as for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
+/// How long a peer may take to begin to speak HTTP/2.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// What all connections of a server share.
 pub(super) struct Shared {
     pub(super) router: Arc<Router>,
@@ -66,13 +69,20 @@ impl Connections {
     }
 
     /// Lets calls end within `timeout`, and cuts off the rest.
-    pub(super) async fn shut_down(self, timeout: Duration) -> Shutdown {
+    pub(super) async fn shut_down(&self, timeout: Duration) -> Shutdown {
         self.tasks.close();
         let calls = &self.shared.calls;
         self.shared
             .phases
             .run(timeout, self.tasks.wait(), || calls.len())
             .await
+    }
+}
+
+/// A server that is dropped rather than shut down leaves nobody served.
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.shared.phases.end();
     }
 }
 
@@ -110,7 +120,10 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(shared.options.max_concurrent_streams);
     let mut connection = tokio::select! {
-        connection = builder.handshake(io) => connection?,
+        connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake(io)) => match connection {
+            Ok(connection) => connection?,
+            Err(_) => return Ok(()),
+        },
         // A peer that has not said a word yet has no call to lose.
         () = &mut draining => return Ok(()),
     };

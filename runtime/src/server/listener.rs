@@ -1,13 +1,13 @@
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tonic::{Code, Status};
 
-use crate::status;
+use crate::{channel::target, status};
 
 /// A socket that a [`Server`](super::Server) takes connections from.
 ///
@@ -62,8 +62,7 @@ impl Listener {
     pub async fn bind(address: &str) -> Result<Self, Status> {
         let bound = match address.strip_prefix("unix:") {
             Some(path) => {
-                let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-                let path = path.to_owned();
+                let path = target::unix(address, path)?;
                 bind_unix(&path).await.map(|listener| {
                     Self(Socket::Unix(UnixSocket {
                         listener,
@@ -170,7 +169,15 @@ impl fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.0 {
             Socket::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => write!(f, "http://{address}"),
+                Ok(mut address) => {
+                    // All addresses of the machine are no address to connect to.
+                    match address.ip() {
+                        ip if !ip.is_unspecified() => {}
+                        IpAddr::V4(_) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+                        IpAddr::V6(_) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+                    }
+                    write!(f, "http://{address}")
+                }
                 Err(error) => write!(f, "unknown address ({error})"),
             },
             Socket::Unix(UnixSocket { listener, .. }) => match listener.local_addr() {

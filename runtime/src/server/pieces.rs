@@ -7,9 +7,10 @@ use http::HeaderMap;
 use tonic::Status;
 
 use super::body::Frames;
+use crate::status;
 
 /// Small messages that are ready together leave in one DATA frame of up to this size.
-const BATCH_SIZE: usize = 32 << 10;
+pub(super) const BATCH_SIZE: usize = 32 << 10;
 
 /// The pieces of a streamed reply.
 pub(super) enum Pieces {
@@ -77,7 +78,7 @@ fn batch(
 /// The status that a stream of messages ended with.
 fn end_of(last: Option<Result<Bytes, Status>>) -> Status {
     match last {
-        Some(Err(status)) => status,
+        Some(Err(status)) => status::of_handler(status),
         Some(Ok(_)) | None => Status::ok(""),
     }
 }

@@ -33,6 +33,12 @@ impl Phases {
         self.closed.clone()
     }
 
+    /// Ends all calls and connections now.
+    pub(super) fn end(&self) {
+        self.cut_off.cancel();
+        self.closed.cancel();
+    }
+
     /// Goes through the phases until `drained`, which waits for all connections, is ready.
     pub(super) async fn run(
         &self,

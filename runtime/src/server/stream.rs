@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -9,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -20,7 +21,7 @@ use super::{
     connection::Shared,
     ending::{End, Ending, ending_code},
     listener::PeerAddr,
-    pieces::{Piece, Pieces},
+    pieces::{BATCH_SIZE, Piece, Pieces},
 };
 use crate::{
     context::Context,
@@ -31,6 +32,9 @@ use crate::{
 };
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 pub(super) async fn serve(
     shared: Arc<Shared>,
@@ -99,6 +103,14 @@ async fn serve_call(
             );
         }
     };
+    if let Some(encoding) = head.headers.get(GRPC_ENCODING)
+        && encoding != IDENTITY
+    {
+        let message =
+            format!("the request is compressed with {encoding:?}, which is not supported");
+        let accepted = HeaderMap::from_iter([(GRPC_ACCEPT_ENCODING, IDENTITY)]);
+        return answer_status(respond, accepted, &Status::unimplemented(message));
+    }
     head.extensions.insert(peer);
     if let Some(deadline) = deadline {
         head.extensions.insert(deadline);
@@ -140,8 +152,8 @@ async fn answer(
 ) -> Ended {
     let prepared = {
         let mut prepared = pin!(prepare(shared, call));
-        poll_fn(|cx| match prepared.as_mut().poll(cx) {
-            Poll::Ready(prepared) => Poll::Ready(Ok(prepared)),
+        poll_fn(|cx| match caught(|| prepared.as_mut().poll(cx)) {
+            Poll::Ready(prepared) => Poll::Ready(prepared),
             Poll::Pending => ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err),
         })
         .await
@@ -189,6 +201,15 @@ async fn prepare(shared: &Shared, call: Call) -> Prepared {
     }
 }
 
+/// Polls what a handler wrote: its panic ends this call, and no other.
+fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, End>> {
+    // What a panic leaves half done is dropped with the call.
+    match catch_unwind(AssertUnwindSafe(poll)) {
+        Ok(polled) => polled.map(Ok),
+        Err(_) => Poll::Ready(Err(End::Status(Status::internal("the handler panicked")))),
+    }
+}
+
 async fn send_pieces(
     stream: &mut SendStream<Bytes>,
     first: Option<Bytes>,
@@ -200,15 +221,22 @@ async fn send_pieces(
         let piece = match next.take() {
             Some(first) => Ok(Piece::Data(first)),
             None => {
-                poll_fn(|cx| match pieces.poll_next(cx) {
-                    Poll::Ready(piece) => Poll::Ready(Ok(piece)),
-                    Poll::Pending => ending.poll_end(cx, |cx| stream.poll_reset(cx)).map(Err),
+                // Its end is asked for first: a stream that always has a message would never be asked otherwise.
+                poll_fn(|cx| match ending.poll_end(cx, |cx| stream.poll_reset(cx)) {
+                    Poll::Ready(end) => Poll::Ready(Err(end)),
+                    Poll::Pending => caught(|| pieces.poll_next(cx)),
                 })
                 .await
             }
         };
         let sent = match piece {
-            Ok(Piece::Data(data)) => send_data(stream, data, ending).await,
+            Ok(Piece::Data(data)) => {
+                // A full batch says that the handler's stream does not wait: others on this thread get their turn.
+                if data.len() >= BATCH_SIZE {
+                    tokio::task::yield_now().await;
+                }
+                send_data(stream, data, ending).await
+            }
             Ok(Piece::End(status, metadata)) => {
                 return Ended::Answered(send_trailers(stream, metadata, &status));
             }
