@@ -169,7 +169,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If a proto, `wireloom.toml` or a template is wrong or cannot be read, or the output folder cannot be written.
+    /// If a proto, `wireloom.toml` or a template is wrong or cannot be read, the output folder cannot be written, or a
+    /// file there that Wireloom did not write has the name of one to write.
     pub fn generate(self) -> Result<Report, Error> {
         let (mut report, read) = pipeline(self.into_run()?, emit::write)?;
         // In a build script, Cargo reads what is printed.
@@ -188,9 +189,7 @@ impl Builder {
     ///
     /// As for [`generate`](Self::generate), but that files are not written.
     pub fn check(self) -> Result<Drift, Error> {
-        let (drift, _) = pipeline(self.into_run()?, |folder, files| {
-            Ok(emit::compare(folder, files))
-        })?;
+        let (drift, _) = pipeline(self.into_run()?, emit::compare)?;
         Ok(drift)
     }
 

@@ -120,6 +120,37 @@ fn a_folder_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
+fn a_file_that_somebody_else_wrote_is_an_error() {
+    let project = Project::new();
+    project.builder().generate().expect("the protos are right");
+    let before = project.read("gen/common.rs");
+    project.write("common.proto", &COMMON.replace("value", "other"));
+    project.write("gen/clock.rs", "// by hand\n");
+
+    let errors = [
+        project.builder().generate().map(drop),
+        project.builder().check().map(drop),
+    ];
+    for error in errors.map(|result| result.expect_err("clock.rs is in the way")) {
+        let report = format!("{error:?}");
+        let path = project.path("gen/clock.rs").display().to_string();
+        assert!(
+            report.starts_with(&format!("`{path}` is in the way")),
+            "{report}"
+        );
+        assert!(
+            report.contains("--out") && report.contains("remove the file"),
+            "{report}"
+        );
+    }
+    assert_eq!(project.read("gen/clock.rs"), "// by hand\n");
+    assert_eq!(project.read("gen/common.rs"), before);
+
+    fs::remove_file(project.path("gen/clock.rs")).expect("it is there");
+    project.builder().generate().expect("nothing is in the way");
+}
+
+#[test]
 fn check_sees_what_generate_would_change() {
     let project = Project::new();
     let drift = project.builder().check().expect("the protos are right");
