@@ -36,7 +36,8 @@ pub(crate) fn run(args: &NewArgs) -> Result<(), Report> {
         write(&path, text)?;
     }
     let manifest = folder.join("Cargo.toml");
-    if is_astray(&manifest) {
+    let astray = is_astray(&manifest);
+    if astray {
         leave_workspace(&manifest)?;
     }
 
@@ -46,6 +47,12 @@ pub(crate) fn run(args: &NewArgs) -> Result<(), Report> {
         folder.display()
     ))?;
     output::line(dependencies)?;
+    if astray {
+        output::line(
+            "it is a workspace of its own, since the one in a folder above does not list it; to join that one, add it \
+             to its `members` and take `[workspace]` out of its own Cargo.toml",
+        )?;
+    }
     output::line(format_args!("next: cd {} && cargo run", folder.display()))
 }
 
@@ -86,6 +93,7 @@ fn is_astray(manifest: &Path) -> bool {
 fn leave_workspace(manifest: &Path) -> Result<(), Report> {
     let text = fs::read_to_string(manifest)
         .map_err(|error| miette!("{} cannot be read: {error}", manifest.display()))?;
-    let table = "\n# A folder above is a workspace that does not list this project.\n[workspace]\n";
+    let table = "\n# A folder above is a workspace that does not list this project. To join it, add the project to its `members`\n\
+                 # and take this table out:\n[workspace]\n";
     write(manifest, &(text + table))
 }

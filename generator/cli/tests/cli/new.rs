@@ -106,12 +106,17 @@ fn it_joins_a_workspace_that_lists_it_and_no_other() {
         "Cargo.toml",
         "[workspace]\nmembers = [\"services/*\"]\nresolver = \"3\"\n",
     );
-    project
+    let said = project
         .run(&["new", "greeter", "--path", "services/greeter"])
         .ok();
-    project
+    assert!(!said.contains("workspace"), "{said}");
+    let said = project
         .run(&["new", "greeter", "--path", "elsewhere/greeter"])
         .ok();
+    assert!(
+        said.contains("\nit is a workspace of its own") && said.contains("`members`"),
+        "{said}"
+    );
     assert!(
         !project
             .read("services/greeter/Cargo.toml")
