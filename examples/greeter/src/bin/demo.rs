@@ -1,6 +1,7 @@
 //! Server and client in one process: `cargo run`.
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use wireloom::Server;
@@ -11,7 +12,17 @@ use greeter::proto::helloworld::{GreeterClient, GreeterServer};
 use greeter::service::HelloGreeter;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let listener = Listener::bind("127.0.0.1:0").await?;
     let target = listener.target().to_string();
     println!("serving on {target}");

@@ -1,6 +1,7 @@
 //! The server: `cargo run --bin server`, or `cargo run --bin server -- unix:/tmp/greeter.sock`.
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,17 @@ use greeter::proto::helloworld::GreeterServer;
 use greeter::service::HelloGreeter;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     // A line for each call as it ends, with its trace id.
     tracing_subscriber::fmt()
         .with_span_events(FmtSpan::CLOSE)

@@ -162,6 +162,22 @@ fn a_new_project_builds_runs_and_passes_its_tests() {
     for expected in expected {
         assert!(said.contains(expected), "{expected:?} is not in:\n{said}");
     }
+    for arguments in [
+        ["client", "nowhere"],
+        ["server", "unix:/no/such/folder/a.sock"],
+    ] {
+        let [program, address] = arguments;
+        let ended = cargo(
+            &project,
+            &["run", "--quiet", "--bin", program, "--", address],
+        );
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let error = ended.stderr.strip_prefix("error: ");
+        assert!(
+            error.is_some_and(|error| error.lines().count() == 1),
+            "{ended:?}"
+        );
+    }
     cargo(&project, &["test", "--quiet"]).ok();
 }
 
