@@ -151,6 +151,32 @@ fn a_file_that_somebody_else_wrote_is_an_error() {
 }
 
 #[test]
+fn a_folder_where_a_file_goes_leaves_the_earlier_output() {
+    let project = Project::new();
+    project.builder().generate().expect("the protos are right");
+    let before = project.read("gen/clock.rs");
+    project.write("clock.proto", &CLOCK.replace("seconds", "nanos"));
+    fs::remove_file(project.path("gen/wireloom.rs")).expect("it is there");
+    project.write("gen/wireloom.rs/file", "");
+
+    let errors = [
+        project.builder().generate().map(drop),
+        project.builder().check().map(drop),
+    ];
+    for error in errors.map(|result| result.expect_err("wireloom.rs is a folder")) {
+        assert!(
+            error
+                .to_string()
+                .ends_with("wireloom.rs` is in the way: it is a folder"),
+            "{error}"
+        );
+    }
+    assert_eq!(project.read("gen/clock.rs"), before);
+    let files = fs::read_dir(project.path("gen")).expect("it is there");
+    assert_eq!(files.count(), 3, "no temporary file is left");
+}
+
+#[test]
 fn check_sees_what_generate_would_change() {
     let project = Project::new();
     let drift = project.builder().check().expect("the protos are right");
