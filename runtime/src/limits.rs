@@ -1,4 +1,15 @@
-//! Defaults that both sides share.
+//! What both sides share: the content type, and the defaults of limits.
+
+use http::HeaderValue;
 
 /// The largest message that is received, as in every gRPC implementation: 4 MiB.
 pub(crate) const MAX_RECEIVE_MESSAGE_SIZE: usize = 4 << 20;
+
+/// Per stream: what a sender may have under way before the reader has to read. Two megabytes keep 1 Gbit/s busy at a
+/// round trip of 16 ms.
+pub(crate) const STREAM_WINDOW: u32 = 2 << 20;
+/// Per connection: room for a few streams that nobody reads beside those that are read.
+pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// What says that a request or a response is gRPC's.
+pub(crate) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");

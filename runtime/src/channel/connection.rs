@@ -19,13 +19,10 @@ use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 use super::target::Target;
-use crate::status;
-
-/// Per stream: what a sender may have under way before the reader has to read. Two megabytes keep 1 Gbit/s busy at a
-/// round trip of 16 ms.
-const STREAM_WINDOW: u32 = 2 << 20;
-/// Per connection: room for a few streams that nobody reads beside those that are read.
-const CONNECTION_WINDOW: u32 = 16 << 20;
+use crate::{
+    limits::{CONNECTION_WINDOW, STREAM_WINDOW},
+    status,
+};
 
 /// A handle to an HTTP/2 connection that has room for a stream.
 #[derive(Clone, Debug)]

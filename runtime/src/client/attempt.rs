@@ -20,12 +20,12 @@ use crate::{
     channel::{Channel, Connection},
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
+    limits::CONTENT_TYPE,
     spans::AttemptSpan,
     status,
 };
 
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// An attempt that the server has answered: with headers, or with nothing but trailers that say OK.
@@ -117,7 +117,7 @@ fn request(
     let headers = request.headers_mut();
     *headers = head.metadata.clone();
     headers.insert(header::TE, TRAILERS);
-    headers.insert(header::CONTENT_TYPE, GRPC);
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     headers
         .entry(header::USER_AGENT)
         .or_insert_with(|| channel.user_agent().clone());
@@ -197,7 +197,7 @@ fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvSt
         .get(header::CONTENT_TYPE)
         .map(HeaderValue::as_bytes)
         .unwrap_or_default();
-    if !content_type.starts_with(GRPC.as_bytes()) {
+    if !content_type.starts_with(CONTENT_TYPE.as_bytes()) {
         return Err(Status::unknown(format!(
             "the server answered with content-type {:?}, which is not gRPC",
             String::from_utf8_lossy(content_type)

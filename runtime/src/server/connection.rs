@@ -13,10 +13,7 @@ use super::{
     shutdown::Phases,
     stream,
 };
-
-/// As on the client: see `channel::connection`.
-const STREAM_WINDOW: u32 = 2 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+use crate::limits::{CONNECTION_WINDOW, STREAM_WINDOW};
 
 /// How long accepting rests after the system refused it, such as for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);

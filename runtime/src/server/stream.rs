@@ -26,12 +26,12 @@ use super::{
 use crate::{
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
+    limits::CONTENT_TYPE,
     spans::ServerSpan,
     status,
     trace::TraceContext,
 };
 
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
@@ -74,7 +74,7 @@ fn check_is_grpc(request: &Request<RecvStream>) -> Result<(), Response<()>> {
         .get(header::CONTENT_TYPE)
         .map(HeaderValue::as_bytes)
         .unwrap_or_default();
-    match content_type.strip_prefix(GRPC.as_bytes()) {
+    match content_type.strip_prefix(CONTENT_TYPE.as_bytes()) {
         Some([] | [b'+' | b';', ..]) => Ok(()),
         _ => refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE),
     }
@@ -277,7 +277,7 @@ async fn send_data(
 }
 
 fn response(mut headers: HeaderMap) -> Response<()> {
-    headers.insert(header::CONTENT_TYPE, GRPC);
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     let mut response = Response::new(());
     *response.headers_mut() = headers;
     response
