@@ -25,6 +25,7 @@ mod method;
 mod policy;
 mod reserved;
 pub mod server;
+mod service_config;
 mod spans;
 mod status;
 mod streaming;
@@ -50,8 +51,11 @@ pub use self::client::{
 pub use self::context::{Context, spawn};
 pub use self::deadline::Deadline;
 pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
-pub use self::policy::{AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy, StatusCodes};
+pub use self::policy::{
+    AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy, RetryThrottling, StatusCodes,
+};
 pub use self::server::{MessageStream, Server};
+pub use self::service_config::{InvalidServiceConfig, MethodConfig, ServiceConfig};
 pub use self::streaming::Streaming;
 pub use self::trace::{SpanId, TraceContext, TraceId};
 

@@ -3,11 +3,13 @@
 mod hedging;
 mod retry;
 mod status_codes;
+mod throttling;
 
 pub use self::hedging::HedgingPolicy;
 pub(crate) use self::retry::Backoff;
 pub use self::retry::RetryPolicy;
 pub use self::status_codes::StatusCodes;
+pub use self::throttling::RetryThrottling;
 
 /// What a method does after an attempt failed, or before it answers: at most one of the two ([gRFC A6]).
 ///
