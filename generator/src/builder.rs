@@ -281,6 +281,9 @@ fn override_with(config: &mut Generate, builder: Generate) {
             *old = new;
         }
     }
+    if !builder.protos.is_empty() {
+        config.listed.clear();
+    }
     list(&mut config.protos, builder.protos);
     list(&mut config.includes, builder.includes);
     value(&mut config.out, builder.out);
@@ -304,6 +307,7 @@ fn sources(generate: &Generate) -> Sources {
     };
     Sources {
         protos: generate.protos.clone(),
+        listed: generate.listed.clone(),
         includes: generate.includes.clone(),
         compiler,
     }

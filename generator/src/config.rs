@@ -5,6 +5,7 @@
 
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,8 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Generate {
     pub(crate) protos: Vec<PathBuf>,
+    /// The protos as the file writes them, by their paths.
+    pub(crate) listed: BTreeMap<PathBuf, Written<String>>,
     pub(crate) includes: Vec<PathBuf>,
     pub(crate) out: Option<PathBuf>,
     pub(crate) templates: Option<PathBuf>,
@@ -123,11 +126,11 @@ impl Generate {
                     true => folder.join(protoc.value),
                     false => PathBuf::from(protoc.value),
                 });
-        let mut paths = |key| -> Vec<PathBuf> {
+        let mut paths = |key| -> Vec<(PathBuf, Written<String>)> {
             table
                 .strings(key, errors)
                 .into_iter()
-                .map(|path| folder.join(path.value))
+                .map(|path| (folder.join(&path.value), path))
                 .collect()
         };
         let (protos, includes) = (paths("protos"), paths("includes"));
@@ -153,9 +156,12 @@ impl Generate {
             errors.push(error.with_help("a descriptor set is read as it is: take one of them out"));
         }
         table.finish(errors);
+        let only_paths =
+            |paths: &[(PathBuf, _)]| paths.iter().map(|(path, _)| path.clone()).collect();
         Self {
-            protos,
-            includes,
+            protos: only_paths(&protos),
+            includes: only_paths(&includes),
+            listed: protos.into_iter().collect(),
             out,
             templates,
             stubs,

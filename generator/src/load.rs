@@ -18,6 +18,7 @@ use prost_reflect::{DescriptorPool, FileDescriptor};
 
 use crate::error::Error;
 use crate::source::{Columns, Source};
+use crate::syntax::Written;
 
 /// The name that protos import the options by.
 pub(crate) const OPTIONS_NAME: &str = "wireloom/options.proto";
@@ -33,6 +34,8 @@ const NO_EDITIONS: &str =
 pub(crate) struct Sources {
     /// The files, or folders of files, to generate code for; with a descriptor set, none means all of it.
     pub(crate) protos: Vec<PathBuf>,
+    /// Those of them that `wireloom.toml` lists, as it writes them.
+    pub(crate) listed: BTreeMap<PathBuf, Written<String>>,
     /// The folders that imports are looked up in, in this order; none means the folders of the protos.
     pub(crate) includes: Vec<PathBuf>,
     /// What reads the files.

@@ -5,6 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
 use crate::load::Sources;
+use crate::suggest;
+use crate::syntax::Written;
+
+/// How far above a path that is missing a proto like it is looked for, in folders.
+const FOLDERS_ABOVE: usize = 3;
+/// How far below the folder that is there.
+const FOLDERS_BELOW: usize = 3;
 
 /// The protos to load, found on disk.
 #[derive(Debug, Default)]
@@ -33,8 +40,12 @@ pub(super) fn find(sources: &Sources) -> Result<Inputs, Error> {
     for path in &sources.protos {
         if path.is_dir() {
             inputs.add_folder(path)?;
-        } else {
+        } else if path.exists() {
             inputs.add_file(path)?;
+        } else if let Some(name) = inputs.name_in_includes(path) {
+            inputs.add_name(name);
+        } else {
+            return Err(inputs.missing(path, sources.listed.get(path)));
         }
     }
     if inputs.names.is_empty() {
@@ -109,16 +120,20 @@ impl Inputs {
     /// Adds a proto by the name that it has in the include folders.
     fn add_file(&mut self, path: &Path) -> Result<(), Error> {
         let name = self.name_of(path)?;
-        if !self.names.contains(&name) {
-            self.names.push(name);
-        }
+        self.add_name(name);
         Ok(())
     }
 
+    fn add_name(&mut self, name: String) {
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
     fn name_of(&self, path: &Path) -> Result<String, Error> {
-        let Ok(absolute) = path.canonicalize() else {
-            return self.name_in_includes(path);
-        };
+        let absolute = path.canonicalize().map_err(|error| {
+            Error::new(format!("cannot read `{}`", path.display())).with_cause(error)
+        })?;
         for include in &self.includes {
             let Ok(folder) = include.canonicalize() else {
                 continue;
@@ -156,18 +171,32 @@ impl Inputs {
     }
 
     /// The name of a path that is not there as it is, but may be in an include folder.
-    fn name_in_includes(&self, path: &Path) -> Result<String, Error> {
-        let name = slashed(path).filter(|name| {
+    fn name_in_includes(&self, path: &Path) -> Option<String> {
+        slashed(path).filter(|name| {
             self.includes
                 .iter()
                 .any(|include| include.join(name).is_file())
-        });
-        name.ok_or_else(|| {
-            Error::new(format!("there is no file `{}`", path.display())).with_help(format!(
-                "a proto is a path from the working directory, or a name in the include folders, which are {}",
-                self.shown()
-            ))
         })
+    }
+
+    /// The error for a path that is nowhere, which `wireloom.toml` may list.
+    fn missing(&self, path: &Path, listed: Option<&Written<String>>) -> Error {
+        let message = format!("there is no file `{}`", path.display());
+        let (error, root, from) = match listed {
+            Some(Written { spot, .. }) => (
+                spot.error(message, ""),
+                Path::new(&spot.place.file).parent(),
+                "the folder of this file",
+            ),
+            None => (Error::new(message), None, "the working directory"),
+        };
+        let suggestion = proto_like(path, root.unwrap_or(Path::new("")))
+            .map(|known| format!("did you mean `{known}`?\n"))
+            .unwrap_or_default();
+        error.with_help(format!(
+            "{suggestion}a proto is a path relative to {from}, or a name in the include folders, which are {}",
+            self.shown()
+        ))
     }
 
     /// The include folders, for a message.
@@ -178,7 +207,58 @@ impl Inputs {
             .map(|folder| folder.display().to_string())
             .collect();
         let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-        crate::suggest::list(&folders)
+        suggest::list(&folders)
+    }
+}
+
+/// The proto near a path that is not there and is most like it, relative to `root`.
+fn proto_like(path: &Path, root: &Path) -> Option<String> {
+    let folder = path
+        .ancestors()
+        .skip(1)
+        .take(FOLDERS_ABOVE)
+        .map(|folder| match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        })
+        .find(|folder| folder.is_dir())?;
+    let mut found = Vec::new();
+    protos_below(folder, FOLDERS_BELOW, &mut found);
+    let shown = |path: &Path| {
+        let path = path.strip_prefix(".").unwrap_or(path);
+        let path = path.strip_prefix(root).unwrap_or(path);
+        path.display().to_string().replace('\\', "/")
+    };
+    // The folders of two paths are alike for being near: only the names count.
+    let name = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned());
+    let names: Vec<String> = found.iter().filter_map(|path| name(path)).collect();
+    let nearest = suggest::nearest(&name(path)?, names.iter().map(String::as_str))?;
+    let found = found
+        .iter()
+        .find(|path| name(path).as_deref() == Some(nearest))?;
+    Some(shown(found))
+}
+
+/// Collects the protos in a folder and in those below it, to a depth.
+fn protos_below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let hidden = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_none_or(|name| name.starts_with('.') || name == "target");
+        if path.is_dir() && depth > 0 && !hidden {
+            protos_below(&path, depth - 1, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
+            found.push(path);
+        }
     }
 }
 

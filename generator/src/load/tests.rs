@@ -30,7 +30,7 @@ impl Folder {
         Sources {
             protos: protos.iter().map(|name| self.path(name)).collect(),
             includes: includes.iter().map(|name| self.path(name)).collect(),
-            compiler: Compiler::Protox,
+            ..Sources::default()
         }
     }
 
@@ -250,6 +250,28 @@ fn a_type_of_a_file_that_is_not_imported_says_what_to_import() {
         error.ends_with("help: add `import \"m.proto\";`: `M` is defined there"),
         "{error}"
     );
+}
+
+#[test]
+fn a_proto_that_is_missing_has_a_suggestion() {
+    let folder = Folder::new(&[
+        ("proto/greeter.proto", ""),
+        ("proto/v1/clock.proto", ""),
+        ("proto/x.txt", ""),
+    ]);
+    for (missing, suggestion) in [
+        ("proto/greter.proto", Some("proto/greeter.proto")),
+        ("proto/clock.proto", Some("proto/v1/clock.proto")),
+        ("protos/greeter.proto", Some("proto/greeter.proto")),
+        ("proto/x.proto", None),
+    ] {
+        let error = folder.error(&[missing], &["proto"]);
+        let did_you_mean = suggestion.map(|known| format!("help: did you mean `{known}`?\n"));
+        match did_you_mean {
+            Some(help) => assert!(error.contains(&help), "{error}"),
+            None => assert!(!error.contains("did you mean"), "{error}"),
+        }
+    }
 }
 
 #[test]
