@@ -8,6 +8,7 @@ use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
 use crate::error::Error;
 use crate::load::inputs::Inputs;
+use crate::load::names::Types;
 use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT, imports, names};
 use crate::source::Source;
 use crate::{suggest, text_format};
@@ -19,14 +20,20 @@ pub(super) fn report(
     inputs: &Inputs,
 ) -> Error {
     let source = error.file().and_then(|name| texts.get(name));
-    let first = one(error, source, inputs);
-    let related = error.related().into_iter().flatten();
-    let errors = std::iter::once(first).chain(related.map(|error| one(error, source, inputs)));
+    let types = || names::types(error.file()?, texts);
+    let first: &dyn Diagnostic = error;
+    let all = std::iter::once(first).chain(error.related().into_iter().flatten());
+    let errors = all.map(|error| one(error, source, inputs, &types));
     Error::all(errors).expect("there is at least the first error")
 }
 
 /// Makes an error of one diagnostic about a source.
-fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, inputs: &Inputs) -> Error {
+fn one(
+    diagnostic: &dyn Diagnostic,
+    source: Option<&Source>,
+    inputs: &Inputs,
+    types: &dyn Fn() -> Option<Types>,
+) -> Error {
     let spans: Vec<(Range<usize>, String)> = diagnostic
         .labels()
         .into_iter()
@@ -62,6 +69,13 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, inputs: &Inputs) ->
         .and_then(|help| help_of(&message, &help.to_string()));
     match advice(&message, source, inputs)
         .or(help)
+        .or_else(|| {
+            let name = undefined(&message)?;
+            // The place of an option is its statement, that of a type its name.
+            let (span, _) = spans.first()?;
+            let is_type = source?.text().get(span.clone())? == name;
+            is_type.then(|| types()?.like(name)).flatten()
+        })
         .or_else(|| last_advice(&message))
     {
         Some(help) => error.with_help(help),

@@ -240,6 +240,40 @@ fn a_name_like_a_well_known_type_has_a_suggestion() {
 }
 
 #[test]
+fn a_type_that_is_not_defined_has_a_suggestion() {
+    let imported = "syntax = 'proto3'; package b; import public 'c.proto'; message Person { enum Kind { NONE = 0; } }";
+    let public = "syntax = 'proto3'; package c; message Address {}";
+    for (name, suggestion) in [
+        ("Usr", "did you mean `User`?"),
+        ("strin", "did you mean `string`?"),
+        ("Person", "did you mean `b.Person`?"),
+        ("b.Persn", "did you mean `b.Person`?"),
+        ("Persn", "did you mean `b.Person`?"),
+        ("Kind", "did you mean `b.Person.Kind`?"),
+        ("Adress", "did you mean `c.Address`?"),
+        (
+            "Timestamp",
+            "did you mean `google.protobuf.Timestamp`? add `import \"google/protobuf/timestamp.proto\";`: it needs no include folder",
+        ),
+        (
+            "Frobnicator",
+            "declare `Frobnicator`, or import the file that does",
+        ),
+    ] {
+        let proto = format!(
+            "syntax = 'proto3'; package a; import 'b.proto';\nmessage User {{ {name} a = 1; map<string, string> m = 2; }}"
+        );
+        let folder = Folder::new(&[
+            ("a.proto", &proto),
+            ("b.proto", imported),
+            ("c.proto", public),
+        ]);
+        let error = folder.error(&["a.proto"], &[]);
+        assert!(error.ends_with(&format!("help: {suggestion}")), "{error}");
+    }
+}
+
+#[test]
 fn a_type_of_a_file_that_is_not_imported_says_what_to_import() {
     let folder = Folder::new(&[
         ("a.proto", "syntax = 'proto3'; message N { M m = 1; }"),
