@@ -25,7 +25,7 @@
 //!
 //! A file per protobuf package, named after it (`helloworld.v1.rs`; `_.rs` for files without a package), with its
 //! messages as prost-build makes them and the stubs of its services; and `wireloom.rs`, the tree of modules that includes
-//! them all.
+//! them all. (A package that is called `wireloom` itself is in `wireloom_.rs`.)
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -29,10 +29,11 @@ const ALLOW: &str = "#[allow(\
     clippy::wrong_self_convention, \
     clippy::nursery, clippy::pedantic, clippy::restriction)]";
 
-/// The file of a module, named as prost does.
+/// The file of a module, named as prost does, but for the one package whose file would be the root.
 pub(crate) fn file_name(path: &[String]) -> String {
     match path {
         [] => "_.rs".to_owned(),
+        [only] if only == "wireloom" => "wireloom_.rs".to_owned(),
         path => format!("{}.rs", path.join(".")),
     }
 }
@@ -41,7 +42,8 @@ pub(crate) fn file_name(path: &[String]) -> String {
 ///
 /// # Errors
 ///
-/// If two items of one module have the same name, which can only be a message's module and a package's that meet.
+/// If two items of one module have the same name, which can only be a message's module and a package's that meet; or
+/// two modules have one file.
 pub(crate) fn files(modules: Modules) -> Result<Files, Error> {
     let mut parsed = Vec::new();
     for (path, text) in modules {
@@ -70,13 +72,23 @@ pub(crate) fn files(modules: Modules) -> Result<Files, Error> {
         if file.path.is_empty() {
             inserted.extend(file.items.iter().map(allow));
         }
-        files.insert(
-            file_name(&file.path),
-            format!("{HEADER}\n{}", insert(&file.text, inserted)),
-        );
+        let text = format!("{HEADER}\n{}", insert(&file.text, inserted));
+        add(&mut files, file_name(&file.path), text)?;
     }
-    files.insert(ROOT.to_owned(), format!("{HEADER}\n{includes}"));
+    add(&mut files, ROOT.to_owned(), format!("{HEADER}\n{includes}"))?;
     Ok(files)
+}
+
+/// Adds a file, unless one of its name is there: either's code would be lost.
+fn add(files: &mut Files, name: String, text: String) -> Result<(), Error> {
+    if files.contains_key(&name) {
+        return Err(Error::new(format!(
+            "two packages would be written to one file, `{name}`"
+        ))
+        .with_help("rename one of them"));
+    }
+    files.insert(name, text);
+    Ok(())
 }
 
 /// The text of a module.
@@ -312,6 +324,18 @@ mod tests {
             words,
             r#"pub mod a { pub struct B {} include!("x.a.rs"); pub mod c { include!("x.a.c.rs"); } }"#
         );
+    }
+
+    #[test]
+    fn a_package_called_wireloom_is_not_the_root() {
+        let root = root_of(&[(&["wireloom"], ""), (&["a", "wireloom"], "")]);
+        assert_eq!(
+            root,
+            r#"pub mod a { pub mod wireloom { include!("a.wireloom.rs"); } } pub mod wireloom { include!("wireloom_.rs"); }"#
+        );
+        let clash = files(modules(&[(&["wireloom"], ""), (&["wireloom_"], "")]));
+        let expected = "two packages would be written to one file, `wireloom_.rs`";
+        assert_eq!(clash.unwrap_err().to_string(), expected);
     }
 
     #[test]
