@@ -111,6 +111,24 @@ fn an_error_leaves_the_earlier_output() {
 }
 
 #[test]
+fn a_proto_that_is_not_utf_8_is_an_error_at_its_first_bad_byte() {
+    let project = Project::new();
+    let text = [COMMON.as_bytes(), b"// \xc3\xa9t\xe9, in Latin-1\n"].concat();
+    let path = project.path("common.proto");
+    fs::write(&path, text).expect("it is writable");
+    let error = project.builder().generate().expect_err("0xe9 is no UTF-8");
+    let place = format!("{}:5:6", path.display());
+    assert_eq!(
+        error.to_string(),
+        format!("{place}: byte 0xe9 is not UTF-8")
+    );
+    assert!(
+        format!("{error:?}").contains("save the file in that encoding"),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_an_error() {
     let project = Project::new();
     project.write("gen", "a file, and no folder");

@@ -1,8 +1,9 @@
 //! Protos to descriptors with protox: no `protoc` needed.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
@@ -128,8 +129,7 @@ impl FileResolver for FolderResolver {
                     continue;
                 }
                 Err(error) => {
-                    let unreadable = Error::new(format!("cannot read `{}`", path.display()));
-                    self.files.lock().unreadable = Some(unreadable.with_cause(error));
+                    self.files.lock().unreadable = Some(unreadable(&path, error));
                     return Err(protox::Error::file_not_found(name));
                 }
             };
@@ -138,4 +138,21 @@ impl FileResolver for FolderResolver {
         }
         Err(protox::Error::file_not_found(name))
     }
+}
+
+/// Why a file that is there cannot be read.
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    if error.kind() == ErrorKind::InvalidData
+        && let Ok(bytes) = fs::read(path)
+        && let Err(invalid) = std::str::from_utf8(&bytes)
+    {
+        // Up to there, the text is the file's, byte for byte.
+        let at = invalid.valid_up_to();
+        let source = Source::new(path.display().to_string(), String::from_utf8_lossy(&bytes));
+        let stand_in = char::REPLACEMENT_CHARACTER.len_utf8();
+        return Error::new(format!("byte 0x{:02x} is not UTF-8", bytes[at]))
+            .at(&source, at..at + stand_in, "here")
+            .with_help("protos are UTF-8: save the file in that encoding");
+    }
+    Error::new(format!("cannot read `{}`", path.display())).with_cause(error)
 }

@@ -189,7 +189,7 @@ fn a_proto_that_is_no_text_is_an_error() {
     fs::write(folder.path("a.proto"), [0xFF, 0xFE]).unwrap();
     let error = folder.error(&["a.proto"], &[]);
     assert!(
-        error.starts_with("cannot read `a.proto`\n  because: "),
+        error.starts_with("a.proto:1:1: byte 0xff is not UTF-8\n"),
         "{error}"
     );
 }
