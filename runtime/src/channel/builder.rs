@@ -5,10 +5,11 @@ use tonic::Status;
 
 use super::{
     Channel, Inner,
+    active_config::ConfigSlot,
     connection::{Connector, Slot},
     target::Target,
 };
-use crate::{client::RetryLimits, limits::MAX_RECEIVE_MESSAGE_SIZE};
+use crate::{client::RetryLimits, limits::MAX_RECEIVE_MESSAGE_SIZE, service_config::ServiceConfig};
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
@@ -21,6 +22,7 @@ pub struct ChannelBuilder {
     authority: Option<String>,
     user_agent: Option<String>,
     connect_timeout: Duration,
+    service_config: ServiceConfig,
     retry_limits: RetryLimits,
     max_receive_message_size: usize,
 }
@@ -41,6 +43,7 @@ impl ChannelBuilder {
             authority: None,
             user_agent: None,
             connect_timeout: Duration::from_secs(20),
+            service_config: ServiceConfig::default(),
             retry_limits: RetryLimits {
                 max_attempts: DEFAULT_MAX_ATTEMPTS,
                 max_replay_buffer_size: 256 << 10,
@@ -67,6 +70,16 @@ impl ChannelBuilder {
     /// Put before Wireloom's own product in the `user-agent`.
     pub fn user_agent(mut self, product: impl Into<String>) -> Self {
         self.user_agent = Some(product.into());
+        self
+    }
+
+    /// Timeouts, retries, hedging and throttling per method, as a [gRPC service config]. Its timeout is one more bound of
+    /// each call, its retry or hedging policy stands in for the method's own; what is set on a call wins over the policy.
+    /// The default says nothing. [`Channel::set_service_config`] replaces it later.
+    ///
+    /// [gRPC service config]: https://github.com/grpc/grpc/blob/master/doc/service_config.md
+    pub fn service_config(mut self, config: ServiceConfig) -> Self {
+        self.service_config = config;
         self
     }
 
@@ -126,6 +139,7 @@ impl ChannelBuilder {
             target,
             authority,
             slot,
+            config: ConfigSlot::new(self.service_config),
             user_agent,
             retry_limits: self.retry_limits,
             max_receive_message_size: self.max_receive_message_size,

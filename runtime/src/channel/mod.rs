@@ -1,5 +1,6 @@
 //! The channel: where a client's calls go, and how they get there.
 
+mod active_config;
 mod builder;
 mod connection;
 pub(crate) mod target;
@@ -13,15 +14,16 @@ use http::{
 use prost::Message;
 use tonic::{IntoRequest, IntoStreamingRequest, Status};
 
+pub(crate) use self::active_config::ActiveConfig;
 pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
-use self::{connection::Slot, target::Target};
+use self::{active_config::ConfigSlot, connection::Slot, target::Target};
 use crate::{
     client::{
-        AttemptRules, BidiStreamingCall, Call, ClientStreamingCall, RetryLimits,
-        ServerStreamingCall, UnaryCall,
+        BidiStreamingCall, Call, ClientStreamingCall, RetryLimits, ServerStreamingCall, UnaryCall,
     },
     method::Method,
+    service_config::ServiceConfig,
 };
 
 /// A handle to a service somewhere: clones share one HTTP/2 connection, which is made when first needed and again
@@ -47,6 +49,7 @@ struct Inner {
     target: Target,
     authority: Authority,
     slot: Slot,
+    config: ConfigSlot,
     user_agent: HeaderValue,
     retry_limits: RetryLimits,
     max_receive_message_size: usize,
@@ -128,6 +131,16 @@ impl Channel {
         Call::with_messages(self.clone(), method, requests.into_streaming_request())
     }
 
+    /// Replaces the service config, of all clones: calls that start from now on follow it, those in flight keep theirs.
+    pub fn set_service_config(&self, config: ServiceConfig) {
+        self.inner.config.replace(config);
+    }
+
+    /// The service config of a call that starts now.
+    pub(crate) fn active_config(&self) -> Arc<ActiveConfig> {
+        self.inner.config.current()
+    }
+
     /// A connection with room for a stream.
     pub(crate) async fn pick(&self) -> Result<Connection, Status> {
         self.inner.slot.pick().await
@@ -148,14 +161,6 @@ impl Channel {
 
     pub(crate) fn retry_limits(&self) -> RetryLimits {
         self.inner.retry_limits
-    }
-
-    /// What the attempts of a call that starts now keep to.
-    pub(crate) fn attempt_rules(&self) -> AttemptRules {
-        AttemptRules {
-            limits: self.inner.retry_limits,
-            throttle: None,
-        }
     }
 
     pub(crate) fn max_receive_message_size(&self) -> usize {

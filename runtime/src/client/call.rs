@@ -129,7 +129,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
             requests,
             metadata: reserved::strip(metadata.into_headers()),
             bound: Bound::OfMethod,
-            attempts: method.attempts(),
+            attempts: None,
         });
         Self {
             channel,
@@ -199,7 +199,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
             let invalid =
                 |reason| Status::invalid_argument(format!("invalid retry policy: {reason}"));
             policy.validate().map_err(invalid)?;
-            outgoing.attempts = AttemptPolicy::Retry(policy);
+            outgoing.attempts = Some(AttemptPolicy::Retry(policy));
             Ok(())
         })
     }
@@ -211,7 +211,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
             let invalid =
                 |reason| Status::invalid_argument(format!("invalid hedging policy: {reason}"));
             policy.validate().map_err(invalid)?;
-            outgoing.attempts = AttemptPolicy::Hedging(policy);
+            outgoing.attempts = Some(AttemptPolicy::Hedging(policy));
             Ok(())
         })
     }
@@ -219,7 +219,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     /// Makes this call without configured retries or hedges; transparent retries stay.
     pub fn no_retry(self) -> Self {
         self.map(|outgoing| {
-            outgoing.attempts = AttemptPolicy::Single;
+            outgoing.attempts = Some(AttemptPolicy::Single);
             Ok(())
         })
     }

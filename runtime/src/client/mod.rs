@@ -6,6 +6,8 @@
 mod attempt;
 mod bounds;
 mod call;
+#[cfg(test)]
+mod config_tests;
 mod futures;
 mod hedge;
 mod outgoing;
@@ -30,7 +32,8 @@ pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
 pub use self::response::ResponseBody;
-use self::{bounds::Bounds, replay::Payload, throttle::TokenBucket};
+pub(crate) use self::throttle::TokenBucket;
+use self::{bounds::Bounds, replay::Payload};
 use crate::{
     channel::Channel,
     context::Context,
@@ -46,6 +49,8 @@ pub(crate) struct CallHead {
     pub(crate) metadata: HeaderMap,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) attempts: AttemptPolicy,
+    /// The bucket of the service config that the call started with.
+    pub(crate) throttle: Option<Arc<TokenBucket>>,
 }
 
 impl CallHead {
@@ -84,9 +89,9 @@ pub(crate) struct RetryLimits {
 
 /// The limits and the token bucket that a call's attempts keep to. A call keeps those that it started with.
 #[derive(Clone, Debug)]
-pub(crate) struct AttemptRules {
-    pub(crate) limits: RetryLimits,
-    pub(crate) throttle: Option<Arc<TokenBucket>>,
+struct AttemptRules {
+    limits: RetryLimits,
+    throttle: Option<Arc<TokenBucket>>,
 }
 
 impl AttemptRules {
@@ -143,7 +148,10 @@ pub(crate) async fn start(
     let context = Context::current();
     head.deadline = Deadline::earliest(head.deadline, context.deadline());
 
-    let rules = channel.attempt_rules();
+    let rules = AttemptRules {
+        limits: channel.retry_limits(),
+        throttle: head.throttle.clone(),
+    };
     let span = CallSpan::open(head.full_name(), channel.target(), context.trace());
     let mut bounds = Bounds::new(head.deadline, context.cancellation());
     let answer = if head.deadline.is_some_and(Deadline::is_expired) {

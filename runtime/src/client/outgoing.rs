@@ -24,7 +24,8 @@ pub(super) struct Outgoing {
     pub(super) requests: Requests,
     pub(super) metadata: HeaderMap,
     pub(super) bound: Bound,
-    pub(super) attempts: AttemptPolicy,
+    /// What the call itself says of retries and hedges.
+    pub(super) attempts: Option<AttemptPolicy>,
 }
 
 /// What bounds the call, beside the call being served.
@@ -43,24 +44,33 @@ pub(super) enum Requests {
 impl Outgoing {
     /// Sends the call; what comes back is read as frames.
     pub(super) async fn send(self, channel: Channel, method: &'static MethodDescriptor) -> Opened {
+        let active = channel.active_config();
+        let config = active.config.method(method.path());
+        let configured = config
+            .map(|config| config.attempts)
+            .filter(|attempts| *attempts != AttemptPolicy::Single);
+        let attempts = self.attempts.or(configured).unwrap_or(method.attempts());
         let payload = match self.requests {
             Requests::One(frame) => Payload::Message(frame),
             Requests::Many(frames) => {
-                let retried = !matches!(self.attempts, AttemptPolicy::Single);
+                let retried = !matches!(attempts, AttemptPolicy::Single);
                 let limit = retried.then(|| channel.retry_limits().max_replay_buffer_size);
                 Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)))
             }
         };
-        let deadline = match self.bound {
-            Bound::OfMethod => method.timeout().map(Deadline::after),
+        let configured = config.and_then(|config| config.timeout);
+        let asked = match self.bound {
+            Bound::OfMethod => configured.or(method.timeout()).map(Deadline::after),
             Bound::By(deadline) => Some(deadline),
             Bound::None => None,
         };
+        let deadline = Deadline::earliest(asked, configured.map(Deadline::after));
         let head = CallHead {
             path: PathAndQuery::from_static(method.path()),
             metadata: self.metadata,
             deadline,
-            attempts: self.attempts,
+            attempts,
+            throttle: active.throttle.clone(),
         };
         let (parts, body) = start(&channel, head, payload).await?.into_parts();
         Ok((

@@ -18,12 +18,12 @@ use super::{
     replay::{Payload, ReplayBuffer},
     start,
 };
-use crate::{channel::Channel, policy::AttemptPolicy};
+use crate::{channel::Channel, deadline::Deadline, policy::AttemptPolicy};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Clients that tonic generated run on a channel, with its deadlines and traces; a `grpc-timeout` that they set is the
-/// call's timeout.
+/// Clients that tonic generated run on a channel, with its service config, deadlines and traces; a `grpc-timeout` that they
+/// set is the call's timeout.
 impl<B> tower_service::Service<Request<B>> for Channel
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -43,20 +43,26 @@ where
         let mut metadata = parts.headers;
         metadata.remove(header::CONTENT_TYPE);
         metadata.remove("grpc-previous-rpc-attempts");
+        let path = parts.uri.path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let active = channel.active_config();
+        let config = active.config.method(path.path());
+        let attempts = config.map_or(AttemptPolicy::Single, |config| config.attempts);
+        let deadline = config
+            .and_then(|config| config.timeout)
+            .map(Deadline::after);
+        let retried = attempts != AttemptPolicy::Single;
+        let limit = retried.then(|| channel.retry_limits().max_replay_buffer_size);
+        let frames = Box::pin(DataOf(Box::pin(body)));
+        let payload = Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)));
+        let throttle = active.throttle.clone();
         let head = CallHead {
-            path: parts
-                .uri
-                .path_and_query()
-                .cloned()
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+            path,
             metadata,
-            deadline: None,
-            attempts: AttemptPolicy::Single,
+            deadline,
+            attempts,
+            throttle,
         };
-        let payload = Payload::Frames(Arc::new(ReplayBuffer::new(
-            Box::pin(DataOf(Box::pin(body))),
-            None,
-        )));
         Box::pin(async move { start(&channel, head, payload).await })
     }
 }

@@ -17,10 +17,6 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     /// A full bucket of `max` thousandths, to which each successful call adds `ratio` thousandths.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a service config makes it, which is to come")
-    )]
     pub(crate) fn new(max: u32, ratio: u32) -> Self {
         Self {
             tokens: AtomicU32::new(max),
