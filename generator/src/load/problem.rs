@@ -13,6 +13,10 @@ use crate::load::{NO_EDITIONS, OPTIONS_NAME, OPTIONS_TEXT, imports, names};
 use crate::source::Source;
 use crate::{suggest, text_format};
 
+/// What to do about fields without labels in a file without a syntax.
+const NO_SYNTAX: &str =
+    "this file has no syntax line, so it is proto2: add `syntax = \"proto3\";` first";
+
 /// Makes one error of all that protox says, the texts being those of the files by their names.
 pub(super) fn report(
     error: &protox::Error,
@@ -23,7 +27,14 @@ pub(super) fn report(
     let types = || names::types(error.file()?, texts);
     let first: &dyn Diagnostic = error;
     let all = std::iter::once(first).chain(error.related().into_iter().flatten());
-    let errors = all.map(|error| one(error, source, inputs, &types));
+    let mut unlabelled = false;
+    let errors = all
+        .filter(|error| {
+            // Without a syntax line, all fields of a proto3 file lack labels, for one reason.
+            let again = lacks_label(&error.to_string()) && source.is_some_and(has_no_syntax);
+            !(again && std::mem::replace(&mut unlabelled, true))
+        })
+        .map(|error| one(error, source, inputs, &types));
     Error::all(errors).expect("there is at least the first error")
 }
 
@@ -151,8 +162,23 @@ fn help_of(message: &str, help: &str) -> Option<String> {
     ))
 }
 
+/// Whether a message is that a field of proto2 lacks its label.
+fn lacks_label(message: &str) -> bool {
+    message.starts_with("fields must have a label with proto2 syntax")
+}
+
+/// Whether a file does not say which syntax it is in: that would be its first statement.
+fn has_no_syntax(source: &Source) -> bool {
+    let text = source.text();
+    let first = text_format::tokens(text).into_iter().next();
+    first.is_none_or(|first| &text[first] != "syntax")
+}
+
 /// What to do about a message of protox's.
 fn advice(message: &str, source: Option<&Source>, inputs: &Inputs) -> Option<String> {
+    if lacks_label(message) && source.is_some_and(has_no_syntax) {
+        return Some(NO_SYNTAX.to_owned());
+    }
     let name = message.split('\'').nth(1)?;
     if message.starts_with("import '") && message.ends_with("not found") {
         return Some(imports::missing(name, source, inputs));

@@ -274,6 +274,14 @@ fn a_type_that_is_not_defined_has_a_suggestion() {
 }
 
 #[test]
+fn fields_without_labels_in_proto2_are_reported_each() {
+    let proto = "/* syntax */ syntax = 'proto2'; message A { string b = 1; string c = 2; }";
+    let error = Folder::new(&[("a.proto", proto)]).error(&["a.proto"], &[]);
+    assert_eq!(error.matches("must have a label").count(), 2, "{error}");
+    assert!(!error.contains("syntax line"), "{error}");
+}
+
+#[test]
 fn a_type_of_a_file_that_is_not_imported_says_what_to_import() {
     let folder = Folder::new(&[
         ("a.proto", "syntax = 'proto3'; message N { M m = 1; }"),
