@@ -59,6 +59,8 @@ pub(crate) fn messages(
 
     let mut config = Config::new();
     config
+        // Off by a setting: another package of the build may switch the feature on, and it drops comments.
+        .format(false)
         .prost_path("::wireloom::prost")
         .prost_types_path("::wireloom::prost_types");
     customize(&mut config);
