@@ -19,6 +19,7 @@ mod client;
 pub mod codegen;
 mod context;
 mod deadline;
+mod flow;
 mod frame;
 mod limits;
 mod method;

@@ -19,6 +19,7 @@ use super::{
     replay::Payload,
 };
 use crate::{
+    flow,
     spans::{AttemptSpan, CallSpan},
     status,
 };
@@ -148,12 +149,8 @@ impl OpenCall {
         let Messages::Data(stream) = &mut self.messages else {
             return Poll::Ready(None);
         };
-        Poll::Ready(match stream.poll_data(cx) {
-            Poll::Ready(Some(Ok(data))) => {
-                // An error means that the stream is gone, which the next poll reports.
-                let _ = stream.flow_control().release_capacity(data.len());
-                Some(Ok(data))
-            }
+        Poll::Ready(match flow::poll_data(stream, cx) {
+            Poll::Ready(Some(Ok(data))) => Some(Ok(data)),
             Poll::Ready(Some(Err(error))) => {
                 let status = self
                     .payload

@@ -13,7 +13,7 @@ use http_body::Frame;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use crate::status;
+use crate::{flow, status};
 
 /// The body of a request: message frames.
 pub struct RequestBody(RecvStream);
@@ -27,16 +27,7 @@ impl RequestBody {
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
-        self.0.poll_data(cx).map(|data| {
-            data.map(|data| match data {
-                Ok(data) => {
-                    // An error means that the stream is gone, which the next poll reports.
-                    let _ = self.0.flow_control().release_capacity(data.len());
-                    Ok(data)
-                }
-                Err(error) => Err(status::from_h2(error)),
-            })
-        })
+        flow::poll_data(&mut self.0, cx).map(|data| data.map(|data| data.map_err(status::from_h2)))
     }
 }
 
