@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
-use crate::policy::{AttemptPolicy, HedgingPolicy, RetryPolicy};
+use crate::policy::{AttemptPolicy, HedgingPolicy, RetryPolicy, RetryThrottling};
 
 /// Which sides of a method stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub struct MethodDescriptor {
     idempotency: Idempotency,
     timeout: Option<Duration>,
     attempts: AttemptPolicy,
+    wait_for_ready: bool,
+    max_request_message_size: Option<usize>,
+    max_response_message_size: Option<usize>,
+    retry_throttling: Option<RetryThrottling>,
 }
 
 impl MethodDescriptor {
@@ -68,6 +72,26 @@ impl MethodDescriptor {
     /// Retries or hedging.
     pub const fn attempts(&self) -> AttemptPolicy {
         self.attempts
+    }
+
+    /// Whether calls wait for a connection while none can be made, rather than fail.
+    pub const fn wait_for_ready(&self) -> bool {
+        self.wait_for_ready
+    }
+
+    /// The largest message that may be sent, in bytes; `None` is no limit of the method's own.
+    pub const fn max_request_message_size(&self) -> Option<usize> {
+        self.max_request_message_size
+    }
+
+    /// The largest message that may be received, in bytes; `None` is no limit of the method's own.
+    pub const fn max_response_message_size(&self) -> Option<usize> {
+        self.max_response_message_size
+    }
+
+    /// When calls to the method's server stop retrying and hedging; `None` is never.
+    pub const fn retry_throttling(&self) -> Option<RetryThrottling> {
+        self.retry_throttling
     }
 }
 
@@ -116,6 +140,10 @@ impl<Req, Res> Method<Req, Res> {
             idempotency: Idempotency::Unknown,
             timeout: None,
             attempts: AttemptPolicy::Single,
+            wait_for_ready: false,
+            max_request_message_size: None,
+            max_response_message_size: None,
+            retry_throttling: None,
         };
         Self {
             descriptor,
@@ -162,6 +190,35 @@ impl<Req, Res> Method<Req, Res> {
             panic!("{}", invalid.reason());
         }
         self.descriptor.attempts = AttemptPolicy::Hedging(policy);
+        self
+    }
+
+    /// Lets calls wait for a connection while none can be made, rather than fail.
+    #[must_use]
+    pub const fn with_wait_for_ready(mut self, wait: bool) -> Self {
+        self.descriptor.wait_for_ready = wait;
+        self
+    }
+
+    /// Limits what a call may send, in bytes per message as encoded and compressed.
+    #[must_use]
+    pub const fn with_max_request_message_size(mut self, bytes: usize) -> Self {
+        self.descriptor.max_request_message_size = Some(bytes);
+        self
+    }
+
+    /// Limits what a call may receive, in bytes per message, in place of the channel's limit.
+    #[must_use]
+    pub const fn with_max_response_message_size(mut self, bytes: usize) -> Self {
+        self.descriptor.max_response_message_size = Some(bytes);
+        self
+    }
+
+    /// Stops retries and hedges while many attempts fail. A server has one count of tokens: on a channel without
+    /// throttling in its service config, that of the first such method that is called.
+    #[must_use]
+    pub const fn with_retry_throttling(mut self, throttling: RetryThrottling) -> Self {
+        self.descriptor.retry_throttling = Some(throttling);
         self
     }
 

@@ -49,6 +49,18 @@ impl RetryThrottling {
         Err(InvalidPolicy(reason))
     }
 
+    /// As [`from_thousandths`](Self::from_thousandths), for what is known to be valid.
+    ///
+    /// # Panics
+    ///
+    /// When it is invalid; in a `static`, that is an error of the compiler.
+    pub const fn of_thousandths(max_tokens: u32, token_ratio: u32) -> Self {
+        match Self::from_thousandths(max_tokens, token_ratio) {
+            Ok(throttling) => throttling,
+            Err(invalid) => panic!("{}", invalid.reason()),
+        }
+    }
+
     /// What the bucket holds at first, and at most, in thousandths of a token.
     pub const fn max_tokens_thousandths(self) -> u32 {
         self.max_tokens
