@@ -6,6 +6,12 @@ use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use tonic::Status;
 
+use crate::compression::Compression;
+
+/// The settings that limit messages, as errors name them.
+pub(crate) const MAX_RECEIVE: &str = "max_receive_message_size";
+pub(crate) const MAX_SEND: &str = "max_send_message_size";
+
 /// One byte of flags, four of length.
 pub(crate) const HEADER_LEN: usize = 5;
 
@@ -37,20 +43,83 @@ pub(crate) fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> 
         .map_err(|error| Status::internal(format!("the message could not be decoded: {error}")))
 }
 
+/// The frame of a message with its message compressed.
+pub(crate) fn compress(mut frame: Bytes, compression: Compression) -> Result<Bytes, Status> {
+    if compression == Compression::Identity {
+        return Ok(frame);
+    }
+    frame.advance(HEADER_LEN);
+    let message = compression.compress(frame)?;
+    let mut out = BytesMut::with_capacity(HEADER_LEN + message.len());
+    let prefix = u32::try_from(message.len())
+        .map_err(|_| Status::resource_exhausted("the compressed message has over 4 GiB"))?;
+    out.put_u8(1);
+    out.put_u32(prefix);
+    out.extend_from_slice(&message);
+    Ok(out.freeze())
+}
+
+/// The status of a message over the limit that a setting sets.
+pub(crate) fn too_large(what: &str, setting: &str, max_size: usize) -> Status {
+    Status::resource_exhausted(format!("{what}; {setting} is {max_size}"))
+}
+
+/// Follows the frames in DATA that passes by, in whatever pieces.
+#[derive(Debug, Default)]
+pub(crate) struct FrameScanner {
+    header: [u8; HEADER_LEN],
+    header_len: usize,
+    /// What is to come of the current message.
+    left: usize,
+}
+
+impl FrameScanner {
+    /// Calls `on_message` with the size of each message that begins in `data`.
+    pub(crate) fn scan(&mut self, mut data: &[u8], mut on_message: impl FnMut(usize)) {
+        while !data.is_empty() {
+            if self.left > 0 {
+                let passed = self.left.min(data.len());
+                self.left -= passed;
+                data = &data[passed..];
+                continue;
+            }
+            let taken = (HEADER_LEN - self.header_len).min(data.len());
+            self.header[self.header_len..self.header_len + taken].copy_from_slice(&data[..taken]);
+            self.header_len += taken;
+            data = &data[taken..];
+            if self.header_len == HEADER_LEN {
+                let [_, len @ ..] = self.header;
+                self.left = u32::from_be_bytes(len) as usize;
+                self.header_len = 0;
+                on_message(self.left);
+            }
+        }
+    }
+}
+
+/// What a frame begins with.
+struct Prefix {
+    compressed: bool,
+    len: usize,
+}
+
 /// Takes frames out of DATA as it arrives, in whatever pieces.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     chunks: VecDeque<Bytes>,
     buffered: usize,
     max_message_size: usize,
+    compression: Compression,
 }
 
 impl FrameReader {
-    pub(crate) fn new(max_message_size: usize) -> Self {
+    /// A reader of messages of at most `max_message_size` bytes, of which those that say so are compressed.
+    pub(crate) fn new(max_message_size: usize, compression: Compression) -> Self {
         Self {
             chunks: VecDeque::new(),
             buffered: 0,
             max_message_size,
+            compression,
         }
     }
 
@@ -70,21 +139,26 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// INTERNAL for a malformed or compressed frame, RESOURCE_EXHAUSTED for one over the limit.
+    /// INTERNAL for a malformed frame, RESOURCE_EXHAUSTED for a message over the limit.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some(len) = self.peek_len()? else {
+        let Some(Prefix { compressed, len }) = self.peek_prefix()? else {
             return Ok(None);
         };
         if self.buffered < HEADER_LEN + len {
             return Ok(None);
         }
-        let mut frame = self.take(HEADER_LEN + len);
-        frame.advance(HEADER_LEN);
-        Ok(Some(frame))
+        let mut message = self.take(HEADER_LEN + len);
+        message.advance(HEADER_LEN);
+        if compressed {
+            message = self
+                .compression
+                .decompress(&message, self.max_message_size)?;
+        }
+        Ok(Some(message))
     }
 
-    /// The length that the next frame's header states, once the header is there.
-    fn peek_len(&self) -> Result<Option<usize>, Status> {
+    /// What the next frame begins with, once that is there.
+    fn peek_prefix(&self) -> Result<Option<Prefix>, Status> {
         if self.buffered < HEADER_LEN {
             return Ok(None);
         }
@@ -95,27 +169,29 @@ impl FrameReader {
             .zip(bytes)
             .for_each(|(to, from)| *to = *from);
         let [flags, len @ ..] = header;
-        match flags {
-            0 => {}
-            1 => {
+        let compressed = match flags {
+            0 => false,
+            1 if self.compression == Compression::Identity => {
                 return Err(Status::internal(
-                    "received a compressed message, but no compression was negotiated",
+                    "received a compressed message, but grpc-encoding names no compression that this build has",
                 ));
             }
+            1 => true,
             flags => {
                 return Err(Status::internal(format!(
                     "received a frame with unknown flags {flags:#04x}"
                 )));
             }
-        }
+        };
         let len = u32::from_be_bytes(len) as usize;
         if len > self.max_message_size {
-            return Err(Status::resource_exhausted(format!(
-                "received a message of {len} bytes; max_receive_message_size is {}",
-                self.max_message_size
-            )));
+            return Err(too_large(
+                &format!("received a message of {len} bytes"),
+                MAX_RECEIVE,
+                self.max_message_size,
+            ));
         }
-        Ok(Some(len))
+        Ok(Some(Prefix { compressed, len }))
     }
 
     /// The next `len` buffered bytes; without a copy where one chunk holds them all.
@@ -159,7 +235,7 @@ mod tests {
             encode_into(&message.to_string(), &mut wire).unwrap();
         }
         for size in 1..=wire.len() {
-            let mut reader = FrameReader::new(LIMIT);
+            let mut reader = FrameReader::new(LIMIT, Compression::Identity);
             let mut messages: Vec<String> = Vec::new();
             for chunk in wire.chunks(size) {
                 reader.push(Bytes::copy_from_slice(chunk));
@@ -174,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_message_over_the_limit_names_the_setting() {
-        let mut reader = FrameReader::new(2);
+        let mut reader = FrameReader::new(2, Compression::Identity);
         reader.push(encode(&"long".to_string()).unwrap());
         let status = reader.next().unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
@@ -184,8 +260,50 @@ mod tests {
     #[test]
     fn compressed_and_unknown_flags_are_refused() {
         for flags in [1, 2, 0xff] {
-            let mut reader = FrameReader::new(LIMIT);
+            let mut reader = FrameReader::new(LIMIT, Compression::Identity);
             reader.push(Bytes::from(vec![flags, 0, 0, 0, 0]));
+            assert_eq!(reader.next().unwrap_err().code(), tonic::Code::Internal);
+        }
+    }
+
+    #[test]
+    fn a_scanner_sees_each_message_s_size_however_the_data_is_cut() {
+        let mut wire = BytesMut::new();
+        for message in ["one", "", "three"] {
+            encode_into(&message.to_string(), &mut wire).unwrap();
+        }
+        for size in 1..=wire.len() {
+            let (mut scanner, mut sizes) = (FrameScanner::default(), Vec::new());
+            for chunk in wire.chunks(size) {
+                scanner.scan(chunk, |size| sizes.push(size));
+            }
+            assert_eq!(sizes, [5, 0, 7]);
+        }
+    }
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn a_message_that_decompresses_to_more_than_the_limit_is_refused() {
+        let frame = compress(encode(&"x".repeat(LIMIT)).unwrap(), Compression::Gzip).unwrap();
+        let mut reader = FrameReader::new(LIMIT, Compression::Gzip);
+        assert!(frame.len() < LIMIT);
+        reader.push(frame);
+        let status = reader.next().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(status.message().contains(MAX_RECEIVE), "{status}");
+    }
+
+    #[cfg(all(feature = "gzip", feature = "zstd"))]
+    #[test]
+    fn compressed_messages_come_out_as_they_were() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let frame = encode(&"some text".to_string()).unwrap();
+            let mut reader = FrameReader::new(LIMIT, compression);
+            reader.push(compress(frame, compression).unwrap());
+            let message = reader.next().unwrap().unwrap();
+            assert_eq!(decode::<String>(message).unwrap(), "some text");
+
+            reader.push(Bytes::from_static(&[1, 0, 0, 0, 2, 7, 7]));
             assert_eq!(reader.next().unwrap_err().code(), tonic::Code::Internal);
         }
     }

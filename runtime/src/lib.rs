@@ -17,10 +17,12 @@ mod channel;
 mod client;
 #[doc(hidden)]
 pub mod codegen;
+mod compression;
 mod context;
 mod deadline;
 mod flow;
 mod frame;
+mod interceptor;
 mod limits;
 mod method;
 mod policy;
@@ -47,10 +49,13 @@ pub use tonic_prost;
 
 pub use self::channel::{Channel, ChannelBuilder};
 pub use self::client::{
-    BidiStreamingCall, Call, ClientStreamingCall, ResponseBody, ServerStreamingCall, UnaryCall,
+    BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ResponseBody, ServerStreamingCall,
+    UnaryCall,
 };
+pub use self::compression::Compression;
 pub use self::context::{Context, spawn};
 pub use self::deadline::Deadline;
+pub use self::interceptor::{CallObserver, InterceptedCall, Interceptor, Next};
 pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
 pub use self::policy::{
     AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy, RetryThrottling, StatusCodes,

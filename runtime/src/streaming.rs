@@ -17,6 +17,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use crate::{
     client::ResponseBody,
+    compression::Compression,
     frame::{self, FrameReader},
     server::RequestBody,
     status,
@@ -120,23 +121,34 @@ enum Source {
 }
 
 impl MessageReader {
-    pub(crate) fn of_response(body: ResponseBody, max_message_size: usize) -> Self {
-        Self::new(Source::Response(body), max_message_size)
+    pub(crate) fn of_response(
+        body: ResponseBody,
+        max_message_size: usize,
+        compression: Compression,
+    ) -> Self {
+        let frames = FrameReader::new(max_message_size, compression);
+        Self::new(Source::Response(body), frames)
     }
 
     /// The messages of a call that is being started.
     pub(crate) fn opening(opening: AbortOnDropHandle<Opened>) -> Self {
-        Self::new(Source::Opening(opening), 0)
+        let frames = FrameReader::new(0, Compression::Identity);
+        Self::new(Source::Opening(opening), frames)
     }
 
-    pub(crate) fn of_request(body: RequestBody, max_message_size: usize) -> Self {
-        Self::new(Source::Request(body), max_message_size)
+    pub(crate) fn of_request(
+        body: RequestBody,
+        max_message_size: usize,
+        compression: Compression,
+    ) -> Self {
+        let frames = FrameReader::new(max_message_size, compression);
+        Self::new(Source::Request(body), frames)
     }
 
-    fn new(source: Source, max_message_size: usize) -> Self {
+    fn new(source: Source, frames: FrameReader) -> Self {
         Self {
             source,
-            frames: FrameReader::new(max_message_size),
+            frames,
             metadata: MetadataMap::new(),
             trailers: HeaderMap::new(),
         }

@@ -1,23 +1,64 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use crate::{client::TokenBucket, service_config::ServiceConfig};
+use tokio::sync::watch;
+use tonic::Status;
+
+use crate::{
+    client::TokenBucket,
+    policy::RetryThrottling,
+    service_config::{InvalidServiceConfig, ServiceConfig},
+    status,
+};
 
 /// A channel's service config, replaced while calls are in flight: a call keeps the one that it started with.
 #[derive(Debug)]
-pub(super) struct ConfigSlot(RwLock<Arc<ActiveConfig>>);
+pub(super) struct ConfigSlot(watch::Sender<Arc<ActiveConfig>>);
 
 impl ConfigSlot {
-    pub(super) fn new(config: ServiceConfig) -> Self {
-        Self(RwLock::new(Arc::new(ActiveConfig::new(config))))
+    /// A slot with the channel's default config, if it has one.
+    pub(super) fn new(default: Option<ServiceConfig>) -> Self {
+        let given = default.is_some();
+        let config = ActiveConfig {
+            given,
+            ..ActiveConfig::new(default.unwrap_or_default())
+        };
+        Self(watch::Sender::new(Arc::new(config)))
     }
 
     pub(super) fn current(&self) -> Arc<ActiveConfig> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
     }
 
-    pub(super) fn replace(&self, config: ServiceConfig) {
-        let config = Arc::new(ActiveConfig::new(config));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+    /// Takes a config, or what was wrong with one: then the one before stays, and where there is none, calls fail
+    /// ([gRFC A21]).
+    ///
+    /// [gRFC A21]: https://github.com/grpc/proposal/blob/master/A21-service-config-error-handling.md
+    pub(super) fn update(&self, update: Result<ServiceConfig, InvalidServiceConfig>) {
+        self.0.send_if_modified(|current| {
+            *current = Arc::new(match update {
+                Ok(config) => ActiveConfig::new(config),
+                Err(_) if current.given => return false,
+                Err(invalid) => ActiveConfig {
+                    given: false,
+                    failure: Some(Status::unavailable(invalid.to_string())),
+                    ..ActiveConfig::new(ServiceConfig::default())
+                },
+            });
+            true
+        });
+    }
+
+    /// Whether calls can be made by the current config; one that waits for a connection waits for a valid config, too.
+    pub(super) async fn check(&self, wait_for_ready: bool) -> Result<(), Status> {
+        match &self.0.borrow().failure {
+            None => return Ok(()),
+            Some(failure) if !wait_for_ready => return Err(status::copy(failure)),
+            Some(_) => {}
+        }
+        let mut config = self.0.subscribe();
+        let valid = config.wait_for(|config| config.failure.is_none()).await;
+        valid.map(drop).expect("the slot holds the sender");
+        Ok(())
     }
 }
 
@@ -27,17 +68,26 @@ pub(crate) struct ActiveConfig {
     pub(crate) config: ServiceConfig,
     /// Fresh for each config, full at its start.
     pub(crate) throttle: Option<Arc<TokenBucket>>,
+    /// Whether somebody gave the config, so that it is worth keeping when an update is invalid.
+    given: bool,
+    /// Why no call can be made: there is no config but an invalid one.
+    pub(super) failure: Option<Status>,
 }
 
 impl ActiveConfig {
     fn new(config: ServiceConfig) -> Self {
-        let throttle = config.retry_throttling().map(|throttling| {
-            let tokens = throttling.max_tokens_thousandths();
-            Arc::new(TokenBucket::new(
-                tokens,
-                throttling.token_ratio_thousandths(),
-            ))
-        });
-        Self { config, throttle }
+        Self {
+            throttle: config.retry_throttling().map(bucket),
+            config,
+            given: true,
+            failure: None,
+        }
     }
+}
+
+pub(super) fn bucket(throttling: RetryThrottling) -> Arc<TokenBucket> {
+    Arc::new(TokenBucket::new(
+        throttling.max_tokens_thousandths(),
+        throttling.token_ratio_thousandths(),
+    ))
 }

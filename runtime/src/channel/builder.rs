@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderValue, uri::Authority};
 use tonic::Status;
@@ -9,7 +12,11 @@ use super::{
     connection::{Connector, Slot},
     target::Target,
 };
-use crate::{client::RetryLimits, limits::MAX_RECEIVE_MESSAGE_SIZE, service_config::ServiceConfig};
+use crate::{
+    client::{CallOptions, ReplayBudget, RetryLimits},
+    interceptor::{Interceptor, Interceptors},
+    service_config::ServiceConfig,
+};
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
@@ -22,9 +29,12 @@ pub struct ChannelBuilder {
     authority: Option<String>,
     user_agent: Option<String>,
     connect_timeout: Duration,
-    service_config: ServiceConfig,
+    service_config: Option<ServiceConfig>,
     retry_limits: RetryLimits,
-    max_receive_message_size: usize,
+    max_channel_replay_buffer_size: usize,
+    call_options: Option<CallOptions>,
+    max_receive_message_size: Option<usize>,
+    interceptors: Interceptors,
 }
 
 impl ChannelBuilder {
@@ -43,12 +53,15 @@ impl ChannelBuilder {
             authority: None,
             user_agent: None,
             connect_timeout: Duration::from_secs(20),
-            service_config: ServiceConfig::default(),
+            service_config: None,
             retry_limits: RetryLimits {
                 max_attempts: DEFAULT_MAX_ATTEMPTS,
                 max_replay_buffer_size: 256 << 10,
             },
-            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
+            max_channel_replay_buffer_size: 16 << 20,
+            call_options: None,
+            max_receive_message_size: None,
+            interceptors: Interceptors::default(),
         }
     }
 
@@ -79,7 +92,7 @@ impl ChannelBuilder {
     ///
     /// [gRPC service config]: https://github.com/grpc/grpc/blob/master/doc/service_config.md
     pub fn service_config(mut self, config: ServiceConfig) -> Self {
-        self.service_config = config;
+        self.service_config = Some(config);
         self
     }
 
@@ -102,9 +115,29 @@ impl ChannelBuilder {
         self
     }
 
-    /// The largest message that a call accepts, in bytes. The default is 4 MiB.
+    /// The most bytes of messages that all calls of the channel together keep for further attempts; a call that finds no
+    /// room goes on, but is not retried. The default is 16 MiB.
+    pub fn max_channel_replay_buffer_size(mut self, bytes: usize) -> Self {
+        self.max_channel_replay_buffer_size = bytes;
+        self
+    }
+
+    /// What calls are made with, where they do not say themselves: see [`CallOptions`]. Replaces what was given before.
+    pub fn call_options(mut self, options: CallOptions) -> Self {
+        self.call_options = Some(options);
+        self
+    }
+
+    /// Runs `interceptor` around every call. The one that is added first is the outermost; see [`Interceptor`].
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.add(interceptor);
+        self
+    }
+
+    /// The largest message that a call accepts, in bytes: [`CallOptions::max_receive_message_size`] for all calls. The
+    /// default is 4 MiB.
     pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
-        self.max_receive_message_size = bytes;
+        self.max_receive_message_size = Some(bytes);
         self
     }
 
@@ -112,8 +145,9 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for what is no target, no authority, or no product.
-    pub fn lazy(self) -> Result<Channel, Status> {
+    /// INVALID_ARGUMENT for what is no target, no authority, no product, or no valid option of calls.
+    pub fn lazy(mut self) -> Result<Channel, Status> {
+        let call_options = self.take_call_options()?;
         let target = self.target?;
         let authority = match &self.authority {
             Some(authority) => authority.parse::<Authority>().map_err(|error| {
@@ -142,11 +176,26 @@ impl ChannelBuilder {
             config: ConfigSlot::new(self.service_config),
             user_agent,
             retry_limits: self.retry_limits,
-            max_receive_message_size: self.max_receive_message_size,
+            replay_budget: Arc::new(ReplayBudget::new(self.max_channel_replay_buffer_size)),
+            throttle_of_methods: OnceLock::new(),
+            call_options,
+            interceptors: self.interceptors,
         };
         Ok(Channel {
             inner: Arc::new(inner),
         })
+    }
+
+    fn take_call_options(&mut self) -> Result<Option<CallOptions>, Status> {
+        let mut options = self.call_options.take();
+        if let Some(bytes) = self.max_receive_message_size {
+            let given = options.unwrap_or_default();
+            options = Some(given.over(&CallOptions::new().max_receive_message_size(bytes)));
+        }
+        if let Some(options) = &mut options {
+            options.check_valid()?;
+        }
+        Ok(options)
     }
 
     /// Makes the channel and its connection.
@@ -156,7 +205,7 @@ impl ChannelBuilder {
     /// As [`lazy`](Self::lazy), and UNAVAILABLE where nothing answers.
     pub async fn connect(self) -> Result<Channel, Status> {
         let channel = self.lazy()?;
-        channel.pick().await?;
+        channel.pick(false).await?;
         Ok(channel)
     }
 }

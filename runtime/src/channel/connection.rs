@@ -1,6 +1,9 @@
 //! One HTTP/2 connection, and the slot that holds a channel's current one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use h2::{
@@ -13,6 +16,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
     sync::watch,
     task::{self, AbortHandle},
+    time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
@@ -21,6 +25,7 @@ use tracing::Instrument as _;
 use super::target::Target;
 use crate::{
     limits::{CONNECTION_WINDOW, STREAM_WINDOW},
+    policy::{Backoff, RetryPolicy, StatusCodes},
     status,
 };
 
@@ -52,6 +57,7 @@ pub(crate) struct Connector {
 pub(crate) struct Slot {
     connector: Connector,
     state: Arc<watch::Sender<State>>,
+    backoff: Arc<Mutex<Backoff>>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,8 +69,26 @@ enum State {
         driver: AbortHandle,
     },
     /// The attempt that callers waited for failed; the next caller makes another.
-    Failed(Arc<Status>),
+    Failed(Failed),
 }
+
+#[derive(Clone, Debug)]
+struct Failed {
+    status: Arc<Status>,
+    /// When callers that wait for a connection make another.
+    retry_at: Instant,
+}
+
+/// The waits between attempts, by gRPC's [connection backoff].
+///
+/// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
+const BACKOFF: RetryPolicy = RetryPolicy {
+    max_attempts: u32::MAX,
+    initial_backoff: Duration::from_secs(1),
+    max_backoff: Duration::from_secs(120),
+    backoff_multiplier: 1.6,
+    retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
+};
 
 /// A connection that closes as soon as it is made, this often in a row, is a failure.
 const MAX_PICKS: usize = 4;
@@ -74,15 +98,25 @@ impl Slot {
         Self {
             connector,
             state: Arc::new(watch::Sender::new(State::Idle)),
+            backoff: Arc::new(Mutex::new(Backoff::new(&BACKOFF))),
         }
     }
 
-    /// A connection with room for a stream.
+    /// A connection with room for a stream; `wait_for_ready` waits until one can be made.
     ///
     /// # Errors
     ///
     /// UNAVAILABLE, with the reason, where none can be made.
-    pub(crate) async fn pick(&self) -> Result<Connection, Status> {
+    pub(crate) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+        loop {
+            match self.pick_now().await {
+                Err(_) if wait_for_ready => self.wait_to_retry().await,
+                picked => return picked,
+            }
+        }
+    }
+
+    async fn pick_now(&self) -> Result<Connection, Status> {
         let mut closed = Status::unavailable("the connection closed");
         for _ in 0..MAX_PICKS {
             let (Connection(sender), driver) = self.current().await?;
@@ -117,8 +151,23 @@ impl Slot {
         };
         match &*settled {
             State::Ready { connection, driver } => Ok((connection.clone(), driver.id())),
-            State::Failed(failure) => Err(status::copy(failure)),
+            State::Failed(failed) => Err(status::copy(&failed.status)),
             State::Idle | State::Connecting => unreachable!("the loop ends with neither"),
+        }
+    }
+
+    /// Waits until a connection is to be tried again, or somebody has one.
+    async fn wait_to_retry(&self) {
+        let mut state = self.state.subscribe();
+        let retry_at = match &*state.borrow_and_update() {
+            State::Failed(failed) => failed.retry_at,
+            // A connection that closes as soon as it is made is as good as none.
+            _ => Instant::now() + BACKOFF.initial_backoff,
+        };
+        let ready = state.wait_for(|state| matches!(state, State::Ready { .. }));
+        tokio::select! {
+            _ = ready => {}
+            () = tokio::time::sleep_until(retry_at) => {}
         }
     }
 
@@ -137,7 +186,12 @@ impl Slot {
         if begins {
             // On a task of its own: the caller that came first may go away while others wait.
             tokio::spawn(
-                connect_into(self.connector.clone(), Arc::clone(&self.state)).in_current_span(),
+                connect_into(
+                    self.connector.clone(),
+                    Arc::clone(&self.state),
+                    Arc::clone(&self.backoff),
+                )
+                .in_current_span(),
             );
         }
     }
@@ -154,7 +208,11 @@ impl Slot {
     }
 }
 
-async fn connect_into(connector: Connector, slot: Arc<watch::Sender<State>>) {
+async fn connect_into(
+    connector: Connector,
+    slot: Arc<watch::Sender<State>>,
+    backoff: Arc<Mutex<Backoff>>,
+) {
     let mut outcome = Outcome {
         slot,
         state: Some(State::Idle),
@@ -167,15 +225,22 @@ async fn connect_into(connector: Connector, slot: Arc<watch::Sender<State>>) {
             connector.timeout
         ))),
     };
+    let mut backoff = backoff.lock().unwrap_or_else(PoisonError::into_inner);
     outcome.state = Some(match connected {
-        Ok((connection, driver)) => State::Ready { connection, driver },
+        Ok((connection, driver)) => {
+            *backoff = Backoff::new(&BACKOFF);
+            State::Ready { connection, driver }
+        }
         Err(failure) => {
             let message = format!(
                 "could not connect to {}: {}",
                 connector.target,
                 failure.message()
             );
-            State::Failed(Arc::new(status::with_message(&failure, message)))
+            State::Failed(Failed {
+                status: Arc::new(status::with_message(&failure, message)),
+                retry_at: Instant::now() + backoff.next_delay(fastrand::f64()),
+            })
         }
     });
 }

@@ -5,7 +5,10 @@ mod builder;
 mod connection;
 pub(crate) mod target;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use http::{
     HeaderValue,
@@ -20,10 +23,13 @@ pub(crate) use self::connection::Connection;
 use self::{active_config::ConfigSlot, connection::Slot, target::Target};
 use crate::{
     client::{
-        BidiStreamingCall, Call, ClientStreamingCall, RetryLimits, ServerStreamingCall, UnaryCall,
+        BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ReplayBudget, RetryLimits,
+        ServerStreamingCall, TokenBucket, UnaryCall,
     },
+    interceptor::Interceptors,
     method::Method,
-    service_config::ServiceConfig,
+    policy::RetryThrottling,
+    service_config::{InvalidServiceConfig, ServiceConfig},
 };
 
 /// A handle to a service somewhere: clones share one HTTP/2 connection, which is made when first needed and again
@@ -52,7 +58,11 @@ struct Inner {
     config: ConfigSlot,
     user_agent: HeaderValue,
     retry_limits: RetryLimits,
-    max_receive_message_size: usize,
+    replay_budget: Arc<ReplayBudget>,
+    /// The bucket of methods that state a throttling, where no service config does.
+    throttle_of_methods: OnceLock<Arc<TokenBucket>>,
+    call_options: Option<CallOptions>,
+    interceptors: Interceptors,
 }
 
 impl Channel {
@@ -133,7 +143,23 @@ impl Channel {
 
     /// Replaces the service config, of all clones: calls that start from now on follow it, those in flight keep theirs.
     pub fn set_service_config(&self, config: ServiceConfig) {
-        self.inner.config.replace(config);
+        self.inner.config.update(Ok(config));
+    }
+
+    /// Takes what came of reading a service config from where it is kept, as [gRFC A21] has it: a valid one replaces the
+    /// current one; an invalid one changes nothing, unless there is no current one, neither from an earlier update nor
+    /// from [`ChannelBuilder::service_config`]: then calls fail with UNAVAILABLE, or wait if they
+    /// [wait for ready](CallOptions::wait_for_ready), until a valid one comes.
+    ///
+    /// ```
+    /// # fn example(channel: &wireloom::Channel, json: &str) {
+    /// channel.update_service_config(wireloom::ServiceConfig::from_json(json));
+    /// # }
+    /// ```
+    ///
+    /// [gRFC A21]: https://github.com/grpc/proposal/blob/master/A21-service-config-error-handling.md
+    pub fn update_service_config(&self, update: Result<ServiceConfig, InvalidServiceConfig>) {
+        self.inner.config.update(update);
     }
 
     /// The service config of a call that starts now.
@@ -142,8 +168,9 @@ impl Channel {
     }
 
     /// A connection with room for a stream.
-    pub(crate) async fn pick(&self) -> Result<Connection, Status> {
-        self.inner.slot.pick().await
+    pub(crate) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+        self.inner.config.check(wait_for_ready).await?;
+        self.inner.slot.pick(wait_for_ready).await
     }
 
     pub(crate) fn uri(&self, path: &PathAndQuery) -> Uri {
@@ -163,8 +190,28 @@ impl Channel {
         self.inner.retry_limits
     }
 
-    pub(crate) fn max_receive_message_size(&self) -> usize {
-        self.inner.max_receive_message_size
+    pub(crate) fn replay_budget(&self) -> &Arc<ReplayBudget> {
+        &self.inner.replay_budget
+    }
+
+    /// How many bytes calls keep for further attempts.
+    #[cfg(test)]
+    pub(crate) fn replay_buffered_bytes(&self) -> usize {
+        self.inner.replay_budget.used()
+    }
+
+    /// The bucket of a method that states `throttling`: one for the server, that of the first such method.
+    pub(crate) fn throttle_of_methods(&self, throttling: RetryThrottling) -> Arc<TokenBucket> {
+        let bucket = || active_config::bucket(throttling);
+        Arc::clone(self.inner.throttle_of_methods.get_or_init(bucket))
+    }
+
+    pub(crate) fn call_options(&self) -> Option<&CallOptions> {
+        self.inner.call_options.as_ref()
+    }
+
+    pub(crate) fn interceptors(&self) -> &Interceptors {
+        &self.inner.interceptors
     }
 }
 

@@ -81,7 +81,10 @@ async fn exchange(
     number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Result<Exchanged, Failure> {
-    let mut connection = channel.pick().await.map_err(Failure::Failed)?;
+    let mut connection = channel
+        .pick(head.wait_for_ready)
+        .await
+        .map_err(Failure::Failed)?;
     let request = request(channel, head, number, span);
     let opened = open(
         &mut connection,
@@ -148,7 +151,7 @@ fn open(
         .send_request(request)
         .map_err(classify_unopened)?;
     let upload = match payload {
-        Payload::Message(frame) => {
+        Payload::Message { frame, .. } => {
             // An error means that the stream is gone already; the response says why.
             let _ = stream.send_data(frame.clone(), true);
             None
@@ -165,7 +168,7 @@ fn classify_unopened(error: h2::Error) -> Failure {
     if ended {
         Failure::NeverSent(status)
     } else {
-        Failure::Failed(status)
+        Failure::Dropped(status)
     }
 }
 

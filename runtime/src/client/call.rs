@@ -10,23 +10,23 @@ use std::{
 use prost::Message;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{
-    Request, Response, Status,
-    metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
-};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 use tracing::Instrument as _;
 
 use super::{
     futures::{ResponseFuture, StreamingFuture},
-    outgoing::{Bound, Outgoing, Requests},
+    options::CallOptions,
+    outgoing::Outgoing,
+    passage::Requests,
 };
 use crate::{
     channel::Channel,
+    compression::Compression,
     context::Context,
     deadline::Deadline,
     frame,
     method::{Method, MethodDescriptor},
-    policy::{AttemptPolicy, HedgingPolicy, RetryPolicy},
+    policy::{HedgingPolicy, RetryPolicy},
     reserved,
     streaming::{MessageReader, Streaming},
 };
@@ -127,9 +127,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     ) -> Self {
         let outgoing = requests.map(|(requests, metadata)| Outgoing {
             requests,
-            metadata: reserved::strip(metadata.into_headers()),
-            bound: Bound::OfMethod,
-            attempts: None,
+            options: CallOptions::of_metadata(reserved::strip(metadata.into_headers())),
         });
         Self {
             channel,
@@ -139,10 +137,11 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
         }
     }
 
-    fn map(mut self, set: impl FnOnce(&mut Outgoing) -> Result<(), Status>) -> Self {
-        self.outgoing = self
-            .outgoing
-            .and_then(|mut outgoing| set(&mut outgoing).map(|()| outgoing));
+    fn set(mut self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
+        self.outgoing = self.outgoing.map(|outgoing| Outgoing {
+            options: set(outgoing.options),
+            ..outgoing
+        });
         self
     }
 
@@ -154,74 +153,67 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
 
     /// Bounds the whole call by an instant; see [`timeout`](Self::timeout).
     pub fn deadline(self, deadline: Deadline) -> Self {
-        self.map(|outgoing| {
-            outgoing.bound = Bound::By(deadline);
-            Ok(())
-        })
+        self.set(|options| options.deadline(deadline))
     }
 
     /// Lifts the method's own timeout: the call may take for ever, unless the call being served has a deadline.
     pub fn no_timeout(self) -> Self {
-        self.map(|outgoing| {
-            outgoing.bound = Bound::None;
-            Ok(())
-        })
+        self.set(CallOptions::no_timeout)
     }
 
     /// Adds ASCII metadata, after what the request itself carries. A key or value that HTTP/2 cannot carry, or a key
     /// that gRPC reserves, fails the call with INVALID_ARGUMENT.
     pub fn metadata(self, key: &str, value: impl AsRef<str>) -> Self {
-        self.map(|outgoing| {
-            let invalid = |what: &str, reason: &dyn fmt::Display| {
-                Status::invalid_argument(format!(
-                    "invalid metadata {what} for key {key:?}: {reason}"
-                ))
-            };
-            let name: AsciiMetadataKey = key.parse().map_err(|error| invalid("key", &error))?;
-            if reserved::contains(name.as_str()) {
-                return Err(invalid("key", &"it is the protocol's own"));
-            }
-            let value: AsciiMetadataValue = value
-                .as_ref()
-                .parse()
-                .map_err(|error| invalid("value", &error))?;
-            let mut metadata = MetadataMap::from_headers(std::mem::take(&mut outgoing.metadata));
-            metadata.append(name, value);
-            outgoing.metadata = metadata.into_headers();
-            Ok(())
-        })
+        self.set(|options| options.metadata(key, value))
+    }
+
+    /// Adds binary metadata; the key ends in `-bin`. See [`metadata`](Self::metadata).
+    pub fn binary_metadata(self, key: &str, value: impl AsRef<[u8]>) -> Self {
+        self.set(|options| options.binary_metadata(key, value))
     }
 
     /// Retries this call by `policy`, in place of the method's own. An invalid one fails the call with
     /// INVALID_ARGUMENT.
     pub fn retry_policy(self, policy: RetryPolicy) -> Self {
-        self.map(|outgoing| {
-            let invalid =
-                |reason| Status::invalid_argument(format!("invalid retry policy: {reason}"));
-            policy.validate().map_err(invalid)?;
-            outgoing.attempts = Some(AttemptPolicy::Retry(policy));
-            Ok(())
-        })
+        self.set(|options| options.retry_policy(policy))
     }
 
     /// Hedges this call by `policy`, in place of the method's own: further attempts go out before the first has answered,
     /// so the method must bear being done twice. An invalid policy fails the call with INVALID_ARGUMENT.
     pub fn hedging_policy(self, policy: HedgingPolicy) -> Self {
-        self.map(|outgoing| {
-            let invalid =
-                |reason| Status::invalid_argument(format!("invalid hedging policy: {reason}"));
-            policy.validate().map_err(invalid)?;
-            outgoing.attempts = Some(AttemptPolicy::Hedging(policy));
-            Ok(())
-        })
+        self.set(|options| options.hedging_policy(policy))
     }
 
     /// Makes this call without configured retries or hedges; transparent retries stay.
     pub fn no_retry(self) -> Self {
-        self.map(|outgoing| {
-            outgoing.attempts = Some(AttemptPolicy::Single);
-            Ok(())
-        })
+        self.set(CallOptions::no_retry)
+    }
+
+    /// Whether the call waits for a connection while none can be made, until its deadline, rather than fail with
+    /// UNAVAILABLE. See [`CallOptions::wait_for_ready`].
+    pub fn wait_for_ready(self, wait: bool) -> Self {
+        self.set(|options| options.wait_for_ready(wait))
+    }
+
+    /// Compresses what the call sends. See [`CallOptions::compression`].
+    pub fn compression(self, compression: Compression) -> Self {
+        self.set(|options| options.compression(compression))
+    }
+
+    /// The largest message that the call may send, in bytes. See [`CallOptions::max_send_message_size`].
+    pub fn max_send_message_size(self, bytes: usize) -> Self {
+        self.set(|options| options.max_send_message_size(bytes))
+    }
+
+    /// The largest message that the call accepts, in bytes. See [`CallOptions::max_receive_message_size`].
+    pub fn max_receive_message_size(self, bytes: usize) -> Self {
+        self.set(|options| options.max_receive_message_size(bytes))
+    }
+
+    /// Sends `key` as `idempotency-key`, the same on all attempts, so that a server may know a call that it has seen
+    /// before; the call is retried as an idempotent one. See [`CallOptions::idempotency_key`].
+    pub fn idempotency_key(self, key: impl AsRef<str>) -> Self {
+        self.set(|options| options.idempotency_key(key))
     }
 }
 

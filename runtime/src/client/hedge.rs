@@ -103,7 +103,7 @@ where
         !self.stopped
             && self.sent < self.max_attempts
             && self.rules.allow_more()
-            && payload.can_replay(self.rules.limits.max_replay_buffer_size)
+            && payload.can_replay()
     }
 
     fn poll(
@@ -157,15 +157,16 @@ where
         let resend = match &failure {
             Failure::NeverSent(_) => true,
             Failure::Refused(_) => !std::mem::replace(&mut self.refused_before, true),
-            Failure::Failed(_) => false,
+            Failure::Dropped(_) | Failure::Failed(_) => false,
         };
+        let dropped = matches!(failure, Failure::Dropped(_));
         if resend && payload.can_resend() {
             self.send(attempt, number.previous_attempts, true);
             return None;
         }
         let failed = failure.into_status();
         let pushback = Pushback::of(&failed);
-        let fatal = !self.policy.non_fatal_status_codes.contains(failed.code());
+        let fatal = dropped || !self.policy.non_fatal_status_codes.contains(failed.code());
         if !fatal || pushback == Pushback::Stop {
             self.rules.record_failure();
         }

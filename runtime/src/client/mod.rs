@@ -10,7 +10,11 @@ mod call;
 mod config_tests;
 mod futures;
 mod hedge;
+mod idempotency;
+mod options;
 mod outgoing;
+mod passage;
+mod plan;
 mod pushback;
 mod replay;
 mod response;
@@ -24,21 +28,31 @@ mod throttle;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, uri::PathAndQuery};
-use tonic::Status;
+use http::{Extensions, HeaderMap, Response, uri::PathAndQuery};
+use tonic::{Status, metadata::MetadataMap};
 use tracing::Instrument as _;
 
 pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
+pub use self::options::CallOptions;
+pub(crate) use self::replay::ReplayBudget;
 pub use self::response::ResponseBody;
 pub(crate) use self::throttle::TokenBucket;
-use self::{bounds::Bounds, replay::Payload};
+use self::{
+    attempt::Answer,
+    bounds::Bounds,
+    passage::{Passage, Requests},
+    plan::Plan,
+    replay::ReplayBuffer,
+};
 use crate::{
     channel::Channel,
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
+    interceptor::{InterceptedCall, Observers},
     policy::AttemptPolicy,
+    reserved,
     spans::CallSpan,
     status,
 };
@@ -49,6 +63,7 @@ pub(crate) struct CallHead {
     pub(crate) metadata: HeaderMap,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) attempts: AttemptPolicy,
+    pub(crate) wait_for_ready: bool,
     /// The bucket of the service config that the call started with.
     pub(crate) throttle: Option<Arc<TokenBucket>>,
 }
@@ -120,6 +135,8 @@ pub(crate) enum Failure {
     NeverSent(Status),
     /// The server did not process it, and said so: by REFUSED_STREAM or by a GOAWAY.
     Refused(Status),
+    /// It can be sent on no connection, so no further attempt is made.
+    Dropped(Status),
     /// It is for the policy: there is no connection to be had, or the server may have acted on it.
     Failed(Status),
 }
@@ -127,13 +144,19 @@ pub(crate) enum Failure {
 impl Failure {
     fn status(&self) -> &Status {
         match self {
-            Self::NeverSent(status) | Self::Refused(status) | Self::Failed(status) => status,
+            Self::NeverSent(status)
+            | Self::Refused(status)
+            | Self::Dropped(status)
+            | Self::Failed(status) => status,
         }
     }
 
     fn into_status(self) -> Status {
         match self {
-            Self::NeverSent(status) | Self::Refused(status) | Self::Failed(status) => status,
+            Self::NeverSent(status)
+            | Self::Refused(status)
+            | Self::Dropped(status)
+            | Self::Failed(status) => status,
         }
     }
 }
@@ -141,46 +164,155 @@ impl Failure {
 /// Makes a call: its response is there as soon as it has headers.
 pub(crate) async fn start(
     channel: &Channel,
-    mut head: CallHead,
-    payload: Payload,
+    mut plan: Plan,
+    requests: Requests,
 ) -> Result<Response<ResponseBody>, Status> {
-    head.take_timeout_from_metadata()?;
+    plan.head.take_timeout_from_metadata()?;
     let context = Context::current();
-    head.deadline = Deadline::earliest(head.deadline, context.deadline());
+    let deadline = Deadline::earliest(plan.head.deadline, context.deadline());
+    plan.head.deadline = deadline;
 
     let rules = AttemptRules {
         limits: channel.retry_limits(),
-        throttle: head.throttle.clone(),
+        throttle: plan.head.throttle.clone(),
     };
-    let span = CallSpan::open(head.full_name(), channel.target(), context.trace());
-    let mut bounds = Bounds::new(head.deadline, context.cancellation());
-    let answer = if head.deadline.is_some_and(Deadline::is_expired) {
+    // Typed calls are held to their limit where messages are read; tonic's client knows its own alone.
+    let max_message_size = match requests {
+        Requests::Data(_) => plan.max_receive_message_size,
+        Requests::One(_) | Requests::Many(_) => None,
+    };
+    let span = CallSpan::open(plan.head.full_name(), channel.target(), context.trace());
+    let mut bounds = Bounds::new(deadline, context.cancellation());
+    let observers = (!channel.interceptors().is_empty()).then(Arc::<Observers>::default);
+    let answered = if deadline.is_some_and(Deadline::is_expired) {
         Err(status::deadline_exceeded())
     } else {
-        let attempt =
-            |number| attempt::send(channel, &head, &payload, number, span.attempt(number));
-        // One deadline spans all attempts and the waits between them.
-        let attempts = async {
-            match head.attempts {
-                AttemptPolicy::Single => retry::run(None, &rules, &payload, attempt).await,
-                AttemptPolicy::Retry(policy) => {
-                    retry::run(Some(policy), &rules, &payload, attempt).await
-                }
-                AttemptPolicy::Hedging(policy) => {
-                    hedge::run(policy, &rules, &payload, attempt).await
-                }
-            }
+        let call = Starting {
+            channel,
+            plan,
+            requests,
+            rules: &rules,
+            span: &span,
         };
-        bounds.run(attempts.instrument(span.span().clone())).await
+        // One deadline spans interceptors, all attempts, and the waits between them.
+        let answered = call.intercepted(observers.as_ref());
+        bounds.run(answered.instrument(span.span().clone())).await
     };
-    match answer {
-        Ok(answer) => {
-            answer.commit();
-            Ok(ResponseBody::of(answer, payload, bounds, rules, span))
-        }
+    match answered {
+        Ok(answered) => Ok(ResponseBody::of(
+            answered,
+            response::Passing {
+                bounds,
+                rules,
+                observers,
+                max_message_size,
+                call_span: span,
+            },
+        )),
         Err(status) => {
+            if let Some(observers) = observers {
+                observers.ended(&status);
+            }
             span.finish(status.code());
             Err(status)
         }
     }
+}
+
+/// A call on its way to its first response headers.
+struct Starting<'a> {
+    channel: &'a Channel,
+    plan: Plan,
+    requests: Requests,
+    rules: &'a AttemptRules,
+    span: &'a CallSpan,
+}
+
+/// A call that is committed to the attempt that answered.
+pub(crate) struct Answered {
+    answer: Answer,
+    /// What the call still sends, where that is a stream.
+    sent: Option<Arc<ReplayBuffer>>,
+}
+
+impl Starting<'_> {
+    /// Makes the call through the channel's interceptors; without any there is nothing that observes it.
+    async fn intercepted(mut self, observers: Option<&Arc<Observers>>) -> Result<Answered, Status> {
+        let Some(observers) = observers else {
+            return self.attempts(None).await;
+        };
+        let interceptors = self.channel.interceptors();
+        let metadata = std::mem::take(&mut self.plan.head.metadata);
+        let call = InterceptedCall::new(
+            self.plan.head.path.path(),
+            MetadataMap::from_headers(metadata),
+            Extensions::new(),
+            self.plan.head.deadline,
+            Arc::clone(observers),
+        );
+        let mut answered = None;
+        let slot = &mut answered;
+        let last = |call: InterceptedCall| async move {
+            let (metadata, _) = call.into_parts();
+            self.plan.head.metadata = match self.requests {
+                // tonic's client says itself how its messages are compressed.
+                Requests::Data(_) => metadata.into_headers(),
+                Requests::One(_) | Requests::Many(_) => reserved::strip(metadata.into_headers()),
+            };
+            let mut answered = self.attempts(Some(observers)).await?;
+            let headers = std::mem::take(&mut answered.answer.headers);
+            *slot = Some(answered);
+            Ok(response_of(headers))
+        };
+        let response = interceptors.run(call, last).await?;
+        let mut answered = answered.ok_or_else(|| {
+            Status::internal("an interceptor answered without having run the call")
+        })?;
+        answered.answer.headers = response.into_parts().0.into_headers();
+        Ok(answered)
+    }
+
+    /// Makes attempts until one has response headers.
+    async fn attempts(self, observers: Option<&Arc<Observers>>) -> Result<Answered, Status> {
+        let Self {
+            channel,
+            plan,
+            requests,
+            rules,
+            span,
+        } = self;
+        let mut head = plan.head;
+        if !matches!(requests, Requests::Data(_)) {
+            plan.compression.write_headers(&mut head.metadata);
+        }
+        let retried = head.attempts != AttemptPolicy::Single;
+        let passage = Passage {
+            compression: plan.compression,
+            max_message_size: plan.max_send_message_size,
+            observers: observers.cloned(),
+        };
+        let payload = passage.pass(
+            requests,
+            retried.then(|| (rules.limits, channel.replay_budget())),
+        )?;
+        let attempt =
+            |number| attempt::send(channel, &head, &payload, number, span.attempt(number));
+        let answer = match head.attempts {
+            AttemptPolicy::Single => retry::run(None, rules, &payload, attempt).await,
+            AttemptPolicy::Retry(policy) => {
+                retry::run(Some(policy), rules, &payload, attempt).await
+            }
+            AttemptPolicy::Hedging(policy) => hedge::run(policy, rules, &payload, attempt).await,
+        }?;
+        answer.commit();
+        Ok(Answered {
+            answer,
+            sent: payload.into_committed(),
+        })
+    }
+}
+
+fn response_of(headers: HeaderMap) -> tonic::Response<()> {
+    let metadata = MetadataMap::from_headers(headers);
+    tonic::Response::from_parts(metadata, (), Extensions::new())
 }

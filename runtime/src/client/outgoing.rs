@@ -1,82 +1,40 @@
 //! From a call's value to the client's stack, and from its response's body to messages.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, header, uri::PathAndQuery};
+use http::header;
 use tonic::{Response, Status, metadata::MetadataMap};
 
-use super::{
-    CallHead,
-    replay::{FrameSource, Payload, ReplayBuffer},
-    start,
-};
+use super::{options::CallOptions, passage::Requests, plan::Plan, start};
 use crate::{
     channel::Channel,
-    deadline::Deadline,
+    compression::{Compression, GRPC_ACCEPT_ENCODING, GRPC_ENCODING},
+    limits::MAX_RECEIVE_MESSAGE_SIZE,
     method::MethodDescriptor,
-    policy::AttemptPolicy,
     streaming::{MessageReader, Opened},
 };
 
 /// What a call sends, and what was set on it.
 pub(super) struct Outgoing {
     pub(super) requests: Requests,
-    pub(super) metadata: HeaderMap,
-    pub(super) bound: Bound,
-    /// What the call itself says of retries and hedges.
-    pub(super) attempts: Option<AttemptPolicy>,
-}
-
-/// What bounds the call, beside the call being served.
-pub(super) enum Bound {
-    /// The method's own timeout, from when the call is sent.
-    OfMethod,
-    By(Deadline),
-    None,
-}
-
-pub(super) enum Requests {
-    One(Bytes),
-    Many(FrameSource),
+    pub(super) options: CallOptions,
 }
 
 impl Outgoing {
     /// Sends the call; what comes back is read as frames.
     pub(super) async fn send(self, channel: Channel, method: &'static MethodDescriptor) -> Opened {
-        let active = channel.active_config();
-        let config = active.config.method(method.path());
-        let configured = config
-            .map(|config| config.attempts)
-            .filter(|attempts| *attempts != AttemptPolicy::Single);
-        let attempts = self.attempts.or(configured).unwrap_or(method.attempts());
-        let payload = match self.requests {
-            Requests::One(frame) => Payload::Message(frame),
-            Requests::Many(frames) => {
-                let retried = !matches!(attempts, AttemptPolicy::Single);
-                let limit = retried.then(|| channel.retry_limits().max_replay_buffer_size);
-                Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)))
-            }
-        };
-        let configured = config.and_then(|config| config.timeout);
-        let asked = match self.bound {
-            Bound::OfMethod => configured.or(method.timeout()).map(Deadline::after),
-            Bound::By(deadline) => Some(deadline),
-            Bound::None => None,
-        };
-        let deadline = Deadline::earliest(asked, configured.map(Deadline::after));
-        let head = CallHead {
-            path: PathAndQuery::from_static(method.path()),
-            metadata: self.metadata,
-            deadline,
-            attempts,
-            throttle: active.throttle.clone(),
-        };
-        let (parts, body) = start(&channel, head, payload).await?.into_parts();
-        Ok((
-            response_metadata(parts.headers),
-            MessageReader::of_response(body, channel.max_receive_message_size()),
-        ))
+        let plan = Plan::of_method(&channel, method, self.options)?;
+        let max_message_size = plan
+            .max_receive_message_size
+            .unwrap_or(MAX_RECEIVE_MESSAGE_SIZE);
+        let response = start(&channel, plan, self.requests).await?;
+        let (mut parts, body) = response.into_parts();
+        // A compression that this build lacks is none: a message that says it is compressed ends the call.
+        let compression = Compression::of(&parts.headers).unwrap_or_default();
+        let messages = MessageReader::of_response(body, max_message_size, compression);
+        for name in [header::CONTENT_TYPE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING] {
+            parts.headers.remove(name);
+        }
+        Ok((MetadataMap::from_headers(parts.headers), messages))
     }
 
     pub(super) async fn send_for_one(
@@ -107,10 +65,4 @@ impl Outgoing {
             http::Extensions::new(),
         ))
     }
-}
-
-/// Response headers without those of the protocol.
-fn response_metadata(mut headers: HeaderMap) -> MetadataMap {
-    headers.remove(header::CONTENT_TYPE);
-    MetadataMap::from_headers(headers)
 }

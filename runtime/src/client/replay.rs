@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context as TaskContext, Poll, Waker},
 };
 
@@ -14,20 +17,88 @@ use tonic::Status;
 /// Encoded frames as the caller's stream yields them.
 pub(crate) type FrameSource = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
+/// What all calls of a channel keep for further attempts, in bytes, and may keep.
+#[derive(Debug)]
+pub(crate) struct ReplayBudget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl ReplayBudget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    /// Takes `bytes`, where as many are left.
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
+        self.take(bytes).then(|| Reservation {
+            budget: Arc::clone(self),
+            bytes,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let fits = taken
+            .checked_add(bytes)
+            .is_some_and(|used| used <= self.limit);
+        if !fits {
+            self.give(bytes);
+        }
+        fits
+    }
+
+    fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of a [`ReplayBudget`], given back when dropped.
+pub(crate) struct Reservation {
+    budget: Arc<ReplayBudget>,
+    bytes: usize,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give(self.bytes);
+    }
+}
+
 /// What a call sends, encoded once.
 pub(crate) enum Payload {
     /// One message, there from the start: replaying it is a shared handle.
-    Message(Bytes),
+    Message {
+        frame: Bytes,
+        /// What it takes of the budget, where configured attempts may send it again.
+        kept: Option<Reservation>,
+    },
     /// Messages to come.
     Frames(Arc<ReplayBuffer>),
 }
 
 impl Payload {
-    /// Whether a configured retry or hedge could send all that was sent so far; it may keep `limit` bytes for that.
-    pub(crate) fn can_replay(&self, limit: usize) -> bool {
+    /// Whether a configured retry or hedge could send all that was sent so far.
+    pub(crate) fn can_replay(&self) -> bool {
         match self {
-            Self::Message(frame) => frame.len() <= limit,
+            Self::Message { kept, .. } => kept.is_some(),
             Self::Frames(buffer) => buffer.lock().keep,
+        }
+    }
+
+    /// What is still of use once the call is committed to an attempt.
+    pub(crate) fn into_committed(self) -> Option<Arc<ReplayBuffer>> {
+        match self {
+            Self::Message { .. } => None,
+            Self::Frames(buffer) => Some(buffer),
         }
     }
 
@@ -35,7 +106,7 @@ impl Payload {
     /// nothing of it is lost yet.
     pub(crate) fn can_resend(&self) -> bool {
         match self {
-            Self::Message(_) => true,
+            Self::Message { .. } => true,
             Self::Frames(buffer) => {
                 let state = buffer.lock();
                 state.keep || !state.taken
@@ -46,8 +117,8 @@ impl Payload {
     /// The error that the caller's own stream ended with, which is why the attempt was reset.
     pub(crate) fn take_error(&self) -> Option<Status> {
         match self {
-            Self::Message(_) => None,
-            Self::Frames(buffer) => buffer.lock().error.take(),
+            Self::Message { .. } => None,
+            Self::Frames(buffer) => buffer.take_error(),
         }
     }
 
@@ -80,36 +151,92 @@ struct State {
     error: Option<Status>,
     /// Whether frames are kept for further attempts; false once the call is committed.
     keep: bool,
-    frames: VecDeque<Bytes>,
-    /// How many frames were freed from the front of `frames`: positions count from the first frame of the call.
-    freed: usize,
-    size: usize,
-    limit: usize,
+    kept: Kept,
     readers: Vec<Waiting>,
     /// The attempt that the call is committed to.
     winner: Option<usize>,
     overflow_waker: Option<Waker>,
 }
 
-/// A reader of the buffer, by the index of its attempt, and its task where that waits for the next frame.
+/// A reader of the buffer, by the index of its attempt.
 struct Waiting {
     reader: usize,
+    /// How many frames it has read.
+    position: usize,
+    /// Its task, where that waits for the next frame.
     waker: Option<Waker>,
 }
 
+/// Frames that may have to be sent again, within a limit for the call and a budget for the channel.
+struct Kept {
+    frames: VecDeque<Bytes>,
+    /// How many frames were freed from the front: positions count from the first frame of the call.
+    freed: usize,
+    size: usize,
+    limit: usize,
+    /// `None` where nothing is kept.
+    budget: Option<Arc<ReplayBudget>>,
+}
+
+impl Kept {
+    fn get(&self, position: usize) -> Option<Bytes> {
+        self.frames.get(position - self.freed).cloned()
+    }
+
+    /// Keeps `frame`, where there is room for it.
+    fn push(&mut self, frame: &Bytes) -> bool {
+        let len = frame.len();
+        let fits = self.size + len <= self.limit
+            && self.budget.as_ref().is_some_and(|budget| budget.take(len));
+        if fits {
+            self.size += len;
+            self.frames.push_back(frame.clone());
+        }
+        fits
+    }
+
+    /// Frees the frames before `position`.
+    fn free_to(&mut self, position: usize) {
+        while self.freed < position
+            && let Some(frame) = self.frames.pop_front()
+        {
+            self.freed += 1;
+            self.give_back(frame.len());
+        }
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.size -= bytes;
+        if let Some(budget) = &self.budget {
+            budget.give(bytes);
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.give_back(self.size);
+    }
+}
+
 impl ReplayBuffer {
-    /// Keeps at most `limit` bytes of frames, framing included; with no limit it keeps nothing from the start.
-    pub(crate) fn new(source: FrameSource, limit: Option<usize>) -> Self {
+    /// Keeps at most so many bytes of frames, framing included, and what is left of the channel's budget; with no limits
+    /// it keeps nothing from the start.
+    pub(crate) fn new(source: FrameSource, limits: Option<(usize, Arc<ReplayBudget>)>) -> Self {
+        let (limit, budget) = limits.unzip();
         let state = State {
             source,
             taken: false,
             ended: false,
             error: None,
-            keep: limit.is_some(),
-            frames: VecDeque::new(),
-            freed: 0,
-            size: 0,
-            limit: limit.unwrap_or(0),
+            keep: budget.is_some(),
+            kept: Kept {
+                frames: VecDeque::new(),
+                freed: 0,
+                size: 0,
+                limit: limit.unwrap_or(0),
+                budget,
+            },
             readers: Vec::new(),
             winner: None,
             overflow_waker: None,
@@ -123,6 +250,7 @@ impl ReplayBuffer {
     pub(crate) fn reader(self: &Arc<Self>, attempt: usize) -> (Reader, ReaderGuard) {
         self.lock().readers.push(Waiting {
             reader: attempt,
+            position: 0,
             waker: None,
         });
         let guard = ReaderGuard {
@@ -133,10 +261,14 @@ impl ReplayBuffer {
             Reader {
                 buffer: Arc::clone(self),
                 attempt,
-                position: 0,
             },
             guard,
         )
+    }
+
+    /// The error that the caller's own stream ended with.
+    pub(crate) fn take_error(&self) -> Option<Status> {
+        self.lock().error.take()
     }
 
     /// Ends the caller's stream with an error found outside it.
@@ -157,7 +289,6 @@ impl ReplayBuffer {
 pub(crate) struct Reader {
     buffer: Arc<ReplayBuffer>,
     attempt: usize,
-    position: usize,
 }
 
 /// What a reader gets.
@@ -174,14 +305,10 @@ pub(crate) enum Read {
 impl Reader {
     pub(crate) fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Read> {
         let mut state = self.buffer.lock();
-        if !state
-            .readers
-            .iter()
-            .any(|waiting| waiting.reader == self.attempt)
-        {
+        let Some(position) = state.position(self.attempt) else {
             return Poll::Ready(Read::Retired);
-        }
-        let frame = match state.replayed(self.position) {
+        };
+        let frame = match state.kept.get(position) {
             Some(frame) => frame,
             None if state.error.is_some() => return Poll::Ready(Read::Failed),
             None if state.ended => return Poll::Ready(Read::Ended),
@@ -210,7 +337,7 @@ impl Reader {
                 }
             },
         };
-        self.position += 1;
+        state.advance(self.attempt, position + 1);
         Poll::Ready(Read::Frame(frame))
     }
 }
@@ -240,13 +367,29 @@ impl Drop for ReaderGuard {
 }
 
 impl State {
-    fn wait(&mut self, reader: usize, cx: &TaskContext<'_>) {
-        if let Some(waiting) = self
-            .readers
+    fn reader(&mut self, reader: usize) -> Option<&mut Waiting> {
+        self.readers
             .iter_mut()
             .find(|waiting| waiting.reader == reader)
-        {
+    }
+
+    fn position(&mut self, reader: usize) -> Option<usize> {
+        self.reader(reader).map(|waiting| waiting.position)
+    }
+
+    fn wait(&mut self, reader: usize, cx: &TaskContext<'_>) {
+        if let Some(waiting) = self.reader(reader) {
             waiting.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Moves a reader on; once the call is committed to it, nobody else needs what it has read.
+    fn advance(&mut self, reader: usize, position: usize) {
+        if let Some(waiting) = self.reader(reader) {
+            waiting.position = position;
+        }
+        if !self.keep {
+            self.kept.free_to(position);
         }
     }
 
@@ -258,30 +401,10 @@ impl State {
         }
     }
 
-    fn replayed(&mut self, position: usize) -> Option<Bytes> {
-        if self.keep {
-            return self.frames.get(position - self.freed).cloned();
-        }
-        // Committed: the one attempt that is left frees what it has sent, and each frame as it sends it.
-        while self.freed < position {
-            self.free_first()?;
-        }
-        self.free_first()
-    }
-
-    fn free_first(&mut self) -> Option<Bytes> {
-        let frame = self.frames.pop_front()?;
-        self.freed += 1;
-        self.size -= frame.len();
-        Some(frame)
-    }
-
     fn remember(&mut self, frame: &Bytes, reader: usize) {
         self.taken = true;
-        if self.keep && self.size + frame.len() <= self.limit {
-            self.size += frame.len();
-            self.frames.push_back(frame.clone());
-        } else if self.winner.is_none() {
+        let kept = self.keep && self.kept.push(frame);
+        if !kept && self.winner.is_none() {
             // The reader that asks for a new frame is the one that has sent the most.
             self.commit(reader);
         }
@@ -292,6 +415,9 @@ impl State {
         self.winner = Some(reader);
         self.wake_readers();
         self.readers.retain(|waiting| waiting.reader == reader);
+        if let Some(position) = self.position(reader) {
+            self.kept.free_to(position);
+        }
         if let Some(waker) = self.overflow_waker.take() {
             waker.wake();
         }

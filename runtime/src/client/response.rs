@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context as TaskContext, Poll, ready},
 };
 
@@ -12,14 +13,11 @@ use http::{HeaderMap, Response};
 use http_body::Frame;
 use tonic::{Code, Status};
 
-use super::{
-    AttemptRules,
-    attempt::{Answer, Upload},
-    bounds::Bounds,
-    replay::Payload,
-};
+use super::{Answered, AttemptRules, attempt::Upload, bounds::Bounds, replay::ReplayBuffer};
 use crate::{
     flow,
+    frame::{self, FrameScanner},
+    interceptor::Observers,
     spans::{AttemptSpan, CallSpan},
     status,
 };
@@ -37,13 +35,21 @@ pub struct ResponseBody {
 /// A call whose response has headers, and no end yet.
 struct OpenCall {
     messages: Messages,
-    bounds: Bounds,
-    payload: Payload,
-    rules: AttemptRules,
+    scanner: FrameScanner,
+    passing: Passing,
+    sent: Option<Arc<ReplayBuffer>>,
     /// Sends what the caller still has to say; dropped with the call.
     _upload: Option<Upload>,
-    call_span: CallSpan,
     attempt_span: AttemptSpan,
+}
+
+/// What goes on from the start of a call to its end.
+pub(super) struct Passing {
+    pub(super) bounds: Bounds,
+    pub(super) rules: AttemptRules,
+    pub(super) observers: Option<Arc<Observers>>,
+    pub(super) max_message_size: Option<usize>,
+    pub(super) call_span: CallSpan,
 }
 
 enum Messages {
@@ -54,24 +60,18 @@ enum Messages {
 }
 
 impl ResponseBody {
-    pub(super) fn of(
-        answer: Answer,
-        payload: Payload,
-        bounds: Bounds,
-        rules: AttemptRules,
-        call_span: CallSpan,
-    ) -> Response<Self> {
+    pub(super) fn of(answered: Answered, passing: Passing) -> Response<Self> {
+        let Answered { answer, sent } = answered;
         let (headers, messages) = match answer.body {
             Some(body) => (answer.headers, Messages::Data(body)),
             None => (HeaderMap::new(), Messages::TrailersOnly(answer.headers)),
         };
         let call = OpenCall {
             messages,
-            bounds,
-            payload,
-            rules,
+            scanner: FrameScanner::default(),
+            passing,
+            sent,
             _upload: answer.upload,
-            call_span,
             attempt_span: answer.span,
         };
         let mut response = Response::new(Self {
@@ -98,7 +98,7 @@ impl ResponseBody {
         let Some(call) = &mut self.call else {
             return Poll::Pending;
         };
-        let status = ready!(call.bounds.poll_end(cx));
+        let status = ready!(call.passing.bounds.poll_end(cx));
         Poll::Ready(self.fail(status))
     }
 
@@ -116,7 +116,7 @@ impl ResponseBody {
         };
         Poll::Ready(match ready!(call.poll_trailers(cx)) {
             Ok(trailers) => {
-                self.finish(Code::Ok);
+                self.finish(Code::Ok, || Status::ok(""));
                 Ok(trailers)
             }
             Err(status) => Err(self.fail(status)),
@@ -125,17 +125,21 @@ impl ResponseBody {
 
     /// Ends the call with an error, such as that of a message that cannot be decoded.
     pub(crate) fn fail(&mut self, status: Status) -> Status {
-        self.finish(status.code());
+        self.finish(status.code(), || status::copy(&status));
         status
     }
 
-    fn finish(&mut self, code: Code) {
+    fn finish(&mut self, code: Code, status: impl FnOnce() -> Status) {
         if let Some(call) = self.call.take() {
+            let passing = &call.passing;
             if code == Code::Ok {
-                call.rules.record_success();
+                passing.rules.record_success();
             }
             call.attempt_span.finish(code);
-            call.call_span.finish(code);
+            passing.call_span.finish(code);
+            if let Some(observers) = &passing.observers {
+                observers.ended(&status());
+            }
         }
     }
 }
@@ -143,20 +147,18 @@ impl ResponseBody {
 impl OpenCall {
     fn poll_data(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         // Asked first: a stream that always has data would never be asked otherwise.
-        if let Poll::Ready(ended) = self.bounds.poll_end(cx) {
+        if let Poll::Ready(ended) = self.passing.bounds.poll_end(cx) {
             return Poll::Ready(Some(Err(ended)));
         }
         let Messages::Data(stream) = &mut self.messages else {
             return Poll::Ready(None);
         };
         Poll::Ready(match flow::poll_data(stream, cx) {
-            Poll::Ready(Some(Ok(data))) => Some(Ok(data)),
+            Poll::Ready(Some(Ok(data))) => Some(self.note(&data).map(|()| data)),
             Poll::Ready(Some(Err(error))) => {
-                let status = self
-                    .payload
-                    .take_error()
-                    .unwrap_or_else(|| status::from_h2(error));
-                Some(Err(self.bounds.judge(status)))
+                let status = self.sent.as_ref().and_then(|sent| sent.take_error());
+                let status = status.unwrap_or_else(|| status::from_h2(error));
+                Some(Err(self.passing.bounds.judge(status)))
             }
             Poll::Ready(None) => {
                 let ended = Messages::TrailersOnly(HeaderMap::new());
@@ -177,15 +179,42 @@ impl OpenCall {
         let trailers = match stream.poll_trailers(cx) {
             Poll::Ready(Ok(trailers)) => status::from_trailers(trailers.unwrap_or_default()),
             Poll::Ready(Err(error)) => Err(status::from_h2(error)),
-            Poll::Pending => Err(ready!(self.bounds.poll_end(cx))),
+            Poll::Pending => Err(ready!(self.passing.bounds.poll_end(cx))),
         };
-        Poll::Ready(trailers.map_err(|status| self.bounds.judge(status)))
+        Poll::Ready(trailers.map_err(|status| self.passing.bounds.judge(status)))
+    }
+
+    /// Tells observers of the messages in `data`, and holds them to the limit: whoever reads the body may have none.
+    fn note(&mut self, data: &[u8]) -> Result<(), Status> {
+        let Passing {
+            observers,
+            max_message_size,
+            ..
+        } = &self.passing;
+        if observers.is_none() && max_message_size.is_none() {
+            return Ok(());
+        }
+        let mut noted = Ok(());
+        self.scanner.scan(data, |size| match max_message_size {
+            Some(limit) if size > *limit => {
+                let what = format!("received a message of {size} bytes");
+                noted = Err(frame::too_large(&what, frame::MAX_RECEIVE, *limit));
+            }
+            _ => {
+                if let Some(observers) = observers {
+                    observers.message_received(size);
+                }
+            }
+        });
+        noted
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.finish(Code::Cancelled);
+        self.finish(Code::Cancelled, || {
+            Status::cancelled("the call was dropped")
+        });
     }
 }
 

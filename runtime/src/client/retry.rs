@@ -36,6 +36,7 @@ where
         };
         match attempt(number).await {
             Ok(answer) => return Ok(answer),
+            Err(Failure::Dropped(status)) => return Err(status),
             Err(failure) if retries.is_transparent(&failure, payload) => transparent = true,
             Err(failure) => {
                 retries.back_off(failure.into_status(), payload).await?;
@@ -65,7 +66,7 @@ impl Retries<'_> {
                 self.refused_before = true;
                 first && payload.can_resend()
             }
-            Failure::Failed(_) => false,
+            Failure::Dropped(_) | Failure::Failed(_) => false,
         }
     }
 
@@ -84,7 +85,7 @@ impl Retries<'_> {
             self.rules.record_failure();
         }
         let granted = retryable && pushback != Pushback::Stop && self.rules.allow_more();
-        if !granted || !payload.can_replay(self.rules.limits.max_replay_buffer_size) {
+        if !granted || !payload.can_replay() {
             return Err(failed);
         }
         self.previous_attempts += 1;

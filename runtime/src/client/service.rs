@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context as TaskContext, Poll, ready},
 };
 
@@ -13,12 +12,8 @@ use http_body::Body;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use super::{
-    CallHead, ResponseBody,
-    replay::{Payload, ReplayBuffer},
-    start,
-};
-use crate::{channel::Channel, deadline::Deadline, policy::AttemptPolicy};
+use super::{ResponseBody, passage::Requests, plan::Plan, start};
+use crate::channel::Channel;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,25 +40,9 @@ where
         metadata.remove("grpc-previous-rpc-attempts");
         let path = parts.uri.path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let active = channel.active_config();
-        let config = active.config.method(path.path());
-        let attempts = config.map_or(AttemptPolicy::Single, |config| config.attempts);
-        let deadline = config
-            .and_then(|config| config.timeout)
-            .map(Deadline::after);
-        let retried = attempts != AttemptPolicy::Single;
-        let limit = retried.then(|| channel.retry_limits().max_replay_buffer_size);
-        let frames = Box::pin(DataOf(Box::pin(body)));
-        let payload = Payload::Frames(Arc::new(ReplayBuffer::new(frames, limit)));
-        let throttle = active.throttle.clone();
-        let head = CallHead {
-            path,
-            metadata,
-            deadline,
-            attempts,
-            throttle,
-        };
-        Box::pin(async move { start(&channel, head, payload).await })
+        let plan = Plan::of_request(&channel, path, metadata);
+        let requests = Requests::Data(Box::pin(DataOf(Box::pin(body))));
+        Box::pin(async move { start(&channel, plan, requests).await })
     }
 }
 

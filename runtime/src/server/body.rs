@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context as TaskContext, Poll},
+    task::{Context as TaskContext, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -13,21 +13,28 @@ use http_body::Frame;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use crate::{flow, status};
+use crate::{flow, interceptor::Watch, status};
 
 /// The body of a request: message frames.
-pub struct RequestBody(RecvStream);
+pub struct RequestBody {
+    stream: RecvStream,
+    watch: Watch,
+}
 
 impl RequestBody {
-    pub(super) fn new(stream: RecvStream) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: RecvStream, watch: Watch) -> Self {
+        Self { stream, watch }
     }
 
     pub(crate) fn poll_data(
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
-        flow::poll_data(&mut self.0, cx).map(|data| data.map(|data| data.map_err(status::from_h2)))
+        let data = ready!(flow::poll_data(&mut self.stream, cx));
+        if let Some(Ok(data)) = &data {
+            self.watch.data_received(data);
+        }
+        Poll::Ready(data.map(|data| data.map_err(status::from_h2)))
     }
 }
 
@@ -45,7 +52,7 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.stream.is_end_stream()
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::body::{Reply, ReplyBody, RequestBody};
 use crate::{
+    compression::Compression,
     frame,
     method::Method,
     reserved,
@@ -31,6 +32,7 @@ pub struct Call {
     pub(super) head: http::request::Parts,
     pub(super) body: RequestBody,
     pub(super) max_receive_message_size: usize,
+    pub(super) compression: Compression,
 }
 
 impl Call {
@@ -112,7 +114,8 @@ impl Call {
     }
 
     fn into_parts(self) -> (MetadataMap, Extensions, MessageReader) {
-        let messages = MessageReader::of_request(self.body, self.max_receive_message_size);
+        let messages =
+            MessageReader::of_request(self.body, self.max_receive_message_size, self.compression);
         (
             MetadataMap::from_headers(self.head.headers),
             self.head.extensions,

@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod connection;
 mod ending;
+mod intercepted;
 mod listener;
 mod pieces;
 mod router;
@@ -24,7 +25,10 @@ pub use self::router::Service;
 #[cfg(feature = "tonic")]
 pub use self::tower::serve_tower;
 use self::{connection::Connections, router::Router};
-use crate::limits::MAX_RECEIVE_MESSAGE_SIZE;
+use crate::{
+    interceptor::{Interceptor, Interceptors},
+    limits::MAX_RECEIVE_MESSAGE_SIZE,
+};
 
 /// Serves gRPC over HTTP/2.
 ///
@@ -57,6 +61,7 @@ pub struct Server {
 
 #[derive(Clone, Debug)]
 struct Options {
+    interceptors: Interceptors,
     shutdown_timeout: Duration,
     max_receive_message_size: usize,
     max_concurrent_streams: u32,
@@ -74,6 +79,7 @@ impl Server {
     /// Starts a server without services.
     pub fn builder() -> Self {
         let options = Options {
+            interceptors: Interceptors::default(),
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_concurrent_streams: 1024,
@@ -87,6 +93,14 @@ impl Server {
     /// Adds a service; one of the same name is replaced.
     pub fn add_service(mut self, service: impl Service) -> Self {
         self.router.add(service);
+        self
+    }
+
+    /// Runs `interceptor` around every handler. The one that is added first is the outermost; see [`Interceptor`].
+    ///
+    /// [`Interceptor`]: crate::Interceptor
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.options.interceptors.add(interceptor);
         self
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -20,21 +20,20 @@ use super::{
     body::{Reply, ReplyBody, RequestBody},
     connection::Shared,
     ending::{End, Ending, ending_code},
+    intercepted::dispatch,
     listener::PeerAddr,
     pieces::{BATCH_SIZE, Piece, Pieces},
 };
 use crate::{
+    compression::{ACCEPTED, Compression, GRPC_ACCEPT_ENCODING},
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
+    interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
     status,
     trace::TraceContext,
 };
-
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 pub(super) async fn serve(
     shared: Arc<Shared>,
@@ -53,8 +52,8 @@ pub(super) async fn serve(
     );
     let served =
         serve_call(&shared, request, &mut respond, peer, &span).instrument(span.span().clone());
-    let code = served.await;
-    span.finish(code);
+    let status = served.await;
+    span.finish(status.code());
 }
 
 /// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
@@ -86,7 +85,7 @@ async fn serve_call(
     respond: &mut SendResponse<Bytes>,
     peer: PeerAddr,
     span: &ServerSpan,
-) -> Code {
+) -> Status {
     let (mut head, body) = request.into_parts();
     let deadline = match head
         .headers
@@ -96,21 +95,21 @@ async fn serve_call(
         None => None,
         Some(Ok(timeout)) => Some(Deadline::after(timeout)),
         Some(Err(malformed)) => {
-            return answer_status(
-                respond,
-                HeaderMap::new(),
-                &Status::invalid_argument(malformed),
-            );
+            let status = Status::invalid_argument(malformed);
+            return answer_status(respond, HeaderMap::new(), status);
         }
     };
-    if let Some(encoding) = head.headers.get(GRPC_ENCODING)
-        && encoding != IDENTITY
-    {
-        let message =
-            format!("the request is compressed with {encoding:?}, which is not supported");
-        let accepted = HeaderMap::from_iter([(GRPC_ACCEPT_ENCODING, IDENTITY)]);
-        return answer_status(respond, accepted, &Status::unimplemented(message));
-    }
+    let compression = match Compression::of(&head.headers) {
+        Ok(compression) => compression,
+        Err(encoding) => {
+            let message =
+                format!("the request is compressed with {encoding:?}, which is not supported");
+            let accepted = ACCEPTED.unwrap_or(HeaderValue::from_static("identity"));
+            let headers = HeaderMap::from_iter([(GRPC_ACCEPT_ENCODING, accepted)]);
+            return answer_status(respond, headers, Status::unimplemented(message));
+        }
+    };
+    let observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
     head.extensions.insert(peer);
     if let Some(deadline) = deadline {
         head.extensions.insert(deadline);
@@ -120,28 +119,39 @@ async fn serve_call(
     let mut ending = Ending::new(deadline, shared.phases.cut_off());
     let call = Call {
         head,
-        body: RequestBody::new(body),
+        body: RequestBody::new(body, Watch::new(observers.clone())),
         max_receive_message_size: shared.options.max_receive_message_size,
+        compression,
     };
     let ended = context
-        .scope(answer(shared, call, respond, &mut ending))
+        .scope(answer(
+            shared,
+            call,
+            respond,
+            &mut ending,
+            observers.as_ref(),
+        ))
         .await;
-    match ended {
-        Ended::Answered(code) => code,
+    let status = match ended {
+        Ended::Answered(status) => status,
         // The handler has been dropped; what it moved to other tasks is told.
-        Ended::Early(code) => {
+        Ended::Early(status) => {
             cancellation.cancel();
-            code
+            status
         }
+    };
+    if let Some(observers) = observers {
+        observers.ended(&status);
     }
+    status
 }
 
 /// How a call ended.
 enum Ended {
     /// With what its handler answered.
-    Answered(Code),
+    Answered(Status),
     /// Before that.
-    Early(Code),
+    Early(Status),
 }
 
 async fn answer(
@@ -149,30 +159,33 @@ async fn answer(
     call: Call,
     respond: &mut SendResponse<Bytes>,
     ending: &mut Ending,
+    observers: Option<&Arc<Observers>>,
 ) -> Ended {
     let prepared = {
-        let mut prepared = pin!(prepare(shared, call));
+        let mut prepared = pin!(prepare(shared, call, observers));
         poll_fn(|cx| match caught(|| prepared.as_mut().poll(cx)) {
             Poll::Ready(prepared) => Poll::Ready(prepared),
             Poll::Pending => ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err),
         })
         .await
     };
+    let mut watch = Watch::new(observers.cloned());
     match prepared {
         Ok(Prepared::Status(headers, status)) => {
-            Ended::Answered(answer_status(respond, headers, &status))
+            Ended::Answered(answer_status(respond, headers, status))
         }
         Ok(Prepared::Message(headers, frame)) => {
+            watch.data_sent(&frame);
             Ended::Answered(answer_message(respond, headers, frame))
         }
         Ok(Prepared::Pieces(headers, first, pieces)) => {
             let Ok(mut stream) = respond.send_response(response(headers), false) else {
-                return Ended::Early(Code::Cancelled);
+                return Ended::Early(gone(Code::Cancelled));
             };
-            send_pieces(&mut stream, first, pieces, ending).await
+            send_pieces(&mut stream, first, pieces, ending, &mut watch).await
         }
-        Err(End::Reset(code)) => Ended::Early(code),
-        Err(End::Status(status)) => Ended::Early(answer_status(respond, HeaderMap::new(), &status)),
+        Err(End::Reset(code)) => Ended::Early(gone(code)),
+        Err(End::Status(status)) => Ended::Early(answer_status(respond, HeaderMap::new(), status)),
     }
 }
 
@@ -184,8 +197,8 @@ enum Prepared {
     Pieces(HeaderMap, Option<Bytes>, Pieces),
 }
 
-async fn prepare(shared: &Shared, call: Call) -> Prepared {
-    let Reply { headers, body } = shared.router.call(call).await;
+async fn prepare(shared: &Shared, call: Call, observers: Option<&Arc<Observers>>) -> Prepared {
+    let Reply { headers, body } = dispatch(shared, call, observers).await;
     match body {
         ReplyBody::TrailersOnly(status) => Prepared::Status(headers, status),
         ReplyBody::Message(frame) => Prepared::Message(headers, frame),
@@ -215,6 +228,7 @@ async fn send_pieces(
     first: Option<Bytes>,
     mut pieces: Pieces,
     ending: &mut Ending,
+    watch: &mut Watch,
 ) -> Ended {
     let mut next = first;
     loop {
@@ -235,18 +249,19 @@ async fn send_pieces(
                 if data.len() >= BATCH_SIZE {
                     tokio::task::yield_now().await;
                 }
+                watch.data_sent(&data);
                 send_data(stream, data, ending).await
             }
             Ok(Piece::End(status, metadata)) => {
-                return Ended::Answered(send_trailers(stream, metadata, &status));
+                return Ended::Answered(send_trailers(stream, metadata, status));
             }
             Err(end) => Err(end),
         };
         match sent {
             Ok(()) => {}
-            Err(End::Reset(code)) => return Ended::Early(code),
+            Err(End::Reset(code)) => return Ended::Early(gone(code)),
             Err(End::Status(status)) => {
-                return Ended::Early(send_trailers(stream, HeaderMap::new(), &status));
+                return Ended::Early(send_trailers(stream, HeaderMap::new(), status));
             }
         }
     }
@@ -288,23 +303,35 @@ fn response(mut headers: HeaderMap) -> Response<()> {
 fn answer_status(
     respond: &mut SendResponse<Bytes>,
     mut headers: HeaderMap,
-    status: &Status,
-) -> Code {
-    status::write(status, &mut headers);
+    status: Status,
+) -> Status {
+    status::write(&status, &mut headers);
     let _ = respond.send_response(response(headers), true);
-    status.code()
+    status
 }
 
-fn answer_message(respond: &mut SendResponse<Bytes>, headers: HeaderMap, frame: Bytes) -> Code {
-    if let Ok(mut stream) = respond.send_response(response(headers), false) {
-        let _ = stream.send_data(frame, false);
-        send_trailers(&mut stream, HeaderMap::new(), &Status::ok(""));
+fn answer_message(respond: &mut SendResponse<Bytes>, headers: HeaderMap, frame: Bytes) -> Status {
+    let status = Status::ok("");
+    match respond.send_response(response(headers), false) {
+        Ok(mut stream) => {
+            let _ = stream.send_data(frame, false);
+            send_trailers(&mut stream, HeaderMap::new(), status)
+        }
+        Err(_) => status,
     }
-    Code::Ok
 }
 
-fn send_trailers(stream: &mut SendStream<Bytes>, mut trailers: HeaderMap, status: &Status) -> Code {
-    status::write(status, &mut trailers);
+fn send_trailers(
+    stream: &mut SendStream<Bytes>,
+    mut trailers: HeaderMap,
+    status: Status,
+) -> Status {
+    status::write(&status, &mut trailers);
     let _ = stream.send_trailers(trailers);
-    status.code()
+    status
+}
+
+/// The status of a call whose caller has gone away.
+fn gone(code: Code) -> Status {
+    Status::new(code, "the caller went away")
 }

@@ -1,0 +1,98 @@
+//! What each message passes on its way from the caller to the attempts: compression, the limit, observers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_stream::StreamExt as _;
+use tonic::Status;
+
+use super::{
+    RetryLimits,
+    replay::{FrameSource, Payload, ReplayBudget, ReplayBuffer},
+};
+use crate::{
+    compression::Compression,
+    frame::{self, FrameScanner, HEADER_LEN},
+    interceptor::Observers,
+};
+
+/// What a caller sends.
+pub(crate) enum Requests {
+    /// One frame.
+    One(Bytes),
+    /// Frames to come.
+    Many(FrameSource),
+    /// DATA to come, which tonic's client has framed.
+    Data(FrameSource),
+}
+
+pub(super) struct Passage {
+    pub(super) compression: Compression,
+    pub(super) max_message_size: Option<usize>,
+    pub(super) observers: Option<Arc<Observers>>,
+}
+
+impl Passage {
+    /// What attempts send of `requests`; `replay` says what may be kept of it for further ones.
+    pub(super) fn pass(
+        self,
+        requests: Requests,
+        replay: Option<(RetryLimits, &Arc<ReplayBudget>)>,
+    ) -> Result<Payload, Status> {
+        let frames: FrameSource = match requests {
+            Requests::One(frame) => {
+                let frame = self.pass_frame(frame)?;
+                let kept = replay.and_then(|(limits, budget)| {
+                    let fits = frame.len() <= limits.max_replay_buffer_size;
+                    fits.then(|| budget.reserve(frame.len())).flatten()
+                });
+                return Ok(Payload::Message { frame, kept });
+            }
+            Requests::Many(frames) | Requests::Data(frames) if self.is_clear() => frames,
+            Requests::Many(frames) => Box::pin(frames.map(move |frame| self.pass_frame(frame?))),
+            Requests::Data(frames) => {
+                let mut scanner = FrameScanner::default();
+                Box::pin(frames.map(move |data| self.pass_data(data?, &mut scanner)))
+            }
+        };
+        let limits =
+            replay.map(|(limits, budget)| (limits.max_replay_buffer_size, Arc::clone(budget)));
+        Ok(Payload::Frames(Arc::new(ReplayBuffer::new(frames, limits))))
+    }
+
+    /// Whether messages pass untouched and unseen.
+    fn is_clear(&self) -> bool {
+        self.compression == Compression::Identity
+            && self.max_message_size.is_none()
+            && self.observers.is_none()
+    }
+
+    fn pass_frame(&self, frame: Bytes) -> Result<Bytes, Status> {
+        let frame = frame::compress(frame, self.compression)?;
+        self.note(frame.len() - HEADER_LEN)?;
+        Ok(frame)
+    }
+
+    fn pass_data(&self, data: Bytes, scanner: &mut FrameScanner) -> Result<Bytes, Status> {
+        let mut noted = Ok(());
+        scanner.scan(&data, |size| {
+            if noted.is_ok() {
+                noted = self.note(size);
+            }
+        });
+        noted.map(|()| data)
+    }
+
+    fn note(&self, size: usize) -> Result<(), Status> {
+        if let Some(limit) = self.max_message_size
+            && size > limit
+        {
+            let what = format!("the message to send has {size} bytes");
+            return Err(frame::too_large(&what, frame::MAX_SEND, limit));
+        }
+        if let Some(observers) = &self.observers {
+            observers.message_sent(size);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! What holds for one call: its own options over its channel's, the service config, and its method's policy.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, uri::PathAndQuery};
+use tonic::Status;
+
+use super::{
+    CallHead, TokenBucket,
+    idempotency::{self, IDEMPOTENCY_KEY},
+    options::{Bound, CallOptions},
+};
+use crate::{
+    channel::{ActiveConfig, Channel},
+    compression::Compression,
+    deadline::Deadline,
+    method::MethodDescriptor,
+    policy::AttemptPolicy,
+    service_config::MethodConfig,
+};
+
+/// A call before it starts.
+pub(crate) struct Plan {
+    pub(super) head: CallHead,
+    pub(super) compression: Compression,
+    pub(super) max_send_message_size: Option<usize>,
+    pub(super) max_receive_message_size: Option<usize>,
+}
+
+impl Plan {
+    /// The plan of a method's call.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for options that may not be.
+    pub(super) fn of_method(
+        channel: &Channel,
+        method: &'static MethodDescriptor,
+        mut options: CallOptions,
+    ) -> Result<Self, Status> {
+        options.check_valid()?;
+        let path = PathAndQuery::from_static(method.path());
+        Ok(Self::new(channel, path, Some(method), options))
+    }
+
+    /// The plan of a request that tonic's client made: it has done the compression, and set a timeout by itself.
+    pub(super) fn of_request(channel: &Channel, path: PathAndQuery, metadata: HeaderMap) -> Self {
+        Self {
+            compression: Compression::Identity,
+            ..Self::new(channel, path, None, CallOptions::of_metadata(metadata))
+        }
+    }
+
+    fn new(
+        channel: &Channel,
+        path: PathAndQuery,
+        method: Option<&MethodDescriptor>,
+        options: CallOptions,
+    ) -> Self {
+        let options = match channel.call_options() {
+            Some(defaults) => options.over(defaults),
+            None => options,
+        };
+        let active = channel.active_config();
+        let config = active.config.method(path.path());
+        let deadline = deadline(options.bound, config, method);
+        let attempts = attempts(&options, config, method);
+        let mut metadata = options.metadata;
+        if let Some(key) = options.idempotency_key {
+            metadata.insert(IDEMPOTENCY_KEY, key.into_value());
+        }
+        let wait_for_ready = options
+            .wait_for_ready
+            .or(config.and_then(|config| config.wait_for_ready))
+            .unwrap_or(method.is_some_and(MethodDescriptor::wait_for_ready));
+        let max_send_message_size = smaller(
+            options.max_send_message_size,
+            config.and_then(|config| config.max_request_message_bytes),
+        )
+        .or(method.and_then(MethodDescriptor::max_request_message_size));
+        let max_receive_message_size = smaller(
+            options.max_receive_message_size,
+            config.and_then(|config| config.max_response_message_bytes),
+        )
+        .or(method.and_then(MethodDescriptor::max_response_message_size));
+        Self {
+            compression: options.compression.unwrap_or_default(),
+            max_send_message_size,
+            max_receive_message_size,
+            head: CallHead {
+                path,
+                metadata,
+                deadline,
+                attempts,
+                wait_for_ready,
+                throttle: throttle(channel, &active, method),
+            },
+        }
+    }
+}
+
+fn deadline(
+    bound: Bound,
+    config: Option<&MethodConfig>,
+    method: Option<&MethodDescriptor>,
+) -> Option<Deadline> {
+    let configured = config.and_then(|config| config.timeout);
+    let asked = match bound {
+        Bound::Unset => configured
+            .or(method.and_then(MethodDescriptor::timeout))
+            .map(Deadline::after),
+        Bound::Within(timeout) => Some(Deadline::after(timeout)),
+        Bound::By(deadline) => Some(deadline),
+        Bound::None => None,
+    };
+    Deadline::earliest(asked, configured.map(Deadline::after))
+}
+
+fn attempts(
+    options: &CallOptions,
+    config: Option<&MethodConfig>,
+    method: Option<&MethodDescriptor>,
+) -> AttemptPolicy {
+    if let Some(attempts) = options.attempts {
+        return attempts;
+    }
+    let layers = [
+        config.map(|config| config.attempts),
+        method.map(MethodDescriptor::attempts),
+        options
+            .idempotency_key
+            .as_ref()
+            .map(|_| AttemptPolicy::Retry(idempotency::RETRY_POLICY)),
+    ];
+    let mut set = layers
+        .into_iter()
+        .flatten()
+        .filter(|attempts| *attempts != AttemptPolicy::Single);
+    set.next().unwrap_or_default()
+}
+
+fn throttle(
+    channel: &Channel,
+    active: &ActiveConfig,
+    method: Option<&MethodDescriptor>,
+) -> Option<Arc<TokenBucket>> {
+    active.throttle.clone().or_else(|| {
+        let throttling = method?.retry_throttling()?;
+        Some(channel.throttle_of_methods(throttling))
+    })
+}
+
+fn smaller(limit: Option<usize>, configured: Option<u64>) -> Option<usize> {
+    let configured = configured.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    match (limit, configured) {
+        (Some(limit), Some(configured)) => Some(limit.min(configured)),
+        (limit, configured) => limit.or(configured),
+    }
+}

@@ -1,0 +1,170 @@
+//! Compression of messages, by `grpc-encoding` ([the protocol's compression]).
+//!
+//! [the protocol's compression]: https://github.com/grpc/grpc/blob/master/doc/compression.md
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tonic::Status;
+
+pub(crate) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(crate) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// How messages are compressed. Each kind but [`Identity`](Self::Identity) is a feature of this crate.
+///
+/// Compression takes CPU time on both sides, and pays where bandwidth is what is short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    Identity,
+    /// RFC 1952.
+    #[cfg(feature = "gzip")]
+    Gzip,
+    /// RFC 8878.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+/// What this build can decompress, as `grpc-accept-encoding` says it.
+pub(crate) const ACCEPTED: Option<HeaderValue> =
+    match (cfg!(feature = "zstd"), cfg!(feature = "gzip")) {
+        (true, true) => Some(HeaderValue::from_static("identity,gzip,zstd")),
+        (true, false) => Some(HeaderValue::from_static("identity,zstd")),
+        (false, true) => Some(HeaderValue::from_static("identity,gzip")),
+        (false, false) => None,
+    };
+
+impl Compression {
+    /// The value of `grpc-encoding`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            #[cfg(feature = "gzip")]
+            Self::Gzip => "gzip",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The compression that a peer's headers name; the peer's name of it where there is none such.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, &HeaderValue> {
+        match headers.get(GRPC_ENCODING) {
+            None => Ok(Self::Identity),
+            Some(name) => match name.as_bytes() {
+                b"identity" => Ok(Self::Identity),
+                #[cfg(feature = "gzip")]
+                b"gzip" => Ok(Self::Gzip),
+                #[cfg(feature = "zstd")]
+                b"zstd" => Ok(Self::Zstd),
+                _ => Err(name),
+            },
+        }
+    }
+
+    /// Says in `headers` how what follows them is compressed, and what may come back.
+    pub(crate) fn write_headers(self, headers: &mut HeaderMap) {
+        if self != Self::Identity {
+            headers.insert(GRPC_ENCODING, HeaderValue::from_static(self.name()));
+        }
+        if let Some(accepted) = ACCEPTED {
+            headers.insert(GRPC_ACCEPT_ENCODING, accepted);
+        }
+    }
+
+    /// Compresses the message of a frame.
+    pub(crate) fn compress(self, message: Bytes) -> Result<Bytes, Status> {
+        match self {
+            Self::Identity => Ok(message),
+            #[cfg(feature = "gzip")]
+            Self::Gzip => gzip::compress(&message),
+            #[cfg(feature = "zstd")]
+            Self::Zstd => zstd::compress(&message),
+        }
+    }
+
+    /// Decompresses a message, which may have `max_size` bytes then.
+    pub(crate) fn decompress(self, message: &[u8], max_size: usize) -> Result<Bytes, Status> {
+        match self {
+            Self::Identity => {
+                let _ = (message, max_size);
+                Err(Status::internal(
+                    "received a compressed message, but grpc-encoding names no compression that this build has",
+                ))
+            }
+            #[cfg(feature = "gzip")]
+            Self::Gzip => gzip::decompress(message, max_size),
+            #[cfg(feature = "zstd")]
+            Self::Zstd => zstd::decompress(message, max_size),
+        }
+    }
+}
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod reading {
+    use std::io::Read;
+
+    use super::{Bytes, Status};
+    use crate::frame;
+
+    /// Reads what a decompressor gives, up to the limit: a small message may stand for a huge one.
+    pub(super) fn bounded(decompressor: impl Read, max_size: usize) -> Result<Bytes, Status> {
+        let mut message = Vec::new();
+        let one_more = u64::try_from(max_size)
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        decompressor
+            .take(one_more)
+            .read_to_end(&mut message)
+            .map_err(|error| {
+                Status::internal(format!("a message could not be decompressed: {error}"))
+            })?;
+        if message.len() > max_size {
+            return Err(frame::too_large(
+                "received a message that decompresses to more",
+                frame::MAX_RECEIVE,
+                max_size,
+            ));
+        }
+        Ok(message.into())
+    }
+
+    pub(super) fn failed(error: std::io::Error) -> Status {
+        Status::internal(format!("a message could not be compressed: {error}"))
+    }
+}
+
+#[cfg(feature = "gzip")]
+mod gzip {
+    use std::io::Write;
+
+    use flate2::{read::GzDecoder, write::GzEncoder};
+
+    use super::{Bytes, Status, reading};
+
+    pub(super) fn compress(message: &[u8]) -> Result<Bytes, Status> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(message).map_err(reading::failed)?;
+        Ok(encoder.finish().map_err(reading::failed)?.into())
+    }
+
+    pub(super) fn decompress(message: &[u8], max_size: usize) -> Result<Bytes, Status> {
+        reading::bounded(GzDecoder::new(message), max_size)
+    }
+}
+
+#[cfg(feature = "zstd")]
+mod zstd {
+    use ::zstd::stream::read::Decoder;
+
+    use super::{Bytes, Status, reading};
+
+    pub(super) fn compress(message: &[u8]) -> Result<Bytes, Status> {
+        let compressed = ::zstd::bulk::compress(message, ::zstd::DEFAULT_COMPRESSION_LEVEL);
+        Ok(compressed.map_err(reading::failed)?.into())
+    }
+
+    pub(super) fn decompress(message: &[u8], max_size: usize) -> Result<Bytes, Status> {
+        reading::bounded(Decoder::new(message).map_err(reading::failed)?, max_size)
+    }
+}

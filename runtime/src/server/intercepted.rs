@@ -1,0 +1,67 @@
+//! Interceptors around the dispatch of a call.
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap};
+use tonic::{Response, Status, metadata::MetadataMap};
+
+use super::{
+    Call,
+    body::{Reply, ReplyBody},
+    connection::Shared,
+};
+use crate::{
+    deadline::Deadline,
+    interceptor::{InterceptedCall, Observers},
+};
+
+/// Answers `call` by its service; where interceptors observe it, through them.
+pub(super) async fn dispatch(
+    shared: &Shared,
+    mut call: Call,
+    observers: Option<&Arc<Observers>>,
+) -> Reply {
+    let Some(observers) = observers else {
+        return shared.router.call(call).await;
+    };
+    let head = &mut call.head;
+    let deadline = head.extensions.get::<Deadline>().copied();
+    let intercepted = InterceptedCall::new(
+        head.uri.path(),
+        MetadataMap::from_headers(std::mem::take(&mut head.headers)),
+        std::mem::take(&mut head.extensions),
+        deadline,
+        Arc::clone(observers),
+    );
+    let mut body = None;
+    let slot = &mut body;
+    let last = |intercepted: InterceptedCall| async move {
+        let (metadata, extensions) = intercepted.into_parts();
+        call.head.headers = metadata.into_headers();
+        call.head.extensions = extensions;
+        let reply = shared.router.call(call).await;
+        match reply.body {
+            ReplyBody::TrailersOnly(status) if status.code() != tonic::Code::Ok => Err(status),
+            body => {
+                *slot = Some(body);
+                Ok(response_of(reply.headers))
+            }
+        }
+    };
+    match shared.options.interceptors.run(intercepted, last).await {
+        Ok(response) => match body {
+            Some(body) => Reply {
+                headers: response.into_parts().0.into_headers(),
+                body,
+            },
+            None => Reply::status(Status::internal(
+                "an interceptor answered without having run the call",
+            )),
+        },
+        Err(status) => Reply::status(status),
+    }
+}
+
+fn response_of(headers: HeaderMap) -> Response<()> {
+    Response::from_parts(MetadataMap::from_headers(headers), (), Extensions::new())
+}
