@@ -43,7 +43,7 @@ impl ChannelBuilder {
     }
 
     #[cfg(test)]
-    pub(crate) fn scripted(peer: Arc<crate::client::scripted_peer::Peer>) -> Self {
+    pub(crate) fn scripted(peer: Arc<wireloom_peer::Peer>) -> Self {
         Self::to(Ok(Target::Scripted(peer)))
     }
 

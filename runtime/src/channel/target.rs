@@ -14,7 +14,7 @@ pub(crate) enum Target {
     Unix(PathBuf),
     /// A peer that a test scripts, over memory, so that the clock may be paused.
     #[cfg(test)]
-    Scripted(std::sync::Arc<crate::client::scripted_peer::Peer>),
+    Scripted(std::sync::Arc<wireloom_peer::Peer>),
 }
 
 impl Target {

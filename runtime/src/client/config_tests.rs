@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use tonic::Code;
+use wireloom_peer::{Act, Peer};
 
-use super::scripted_peer::{Act, Peer};
+use super::scripted_peer::{Scripted as _, unavailable};
 use crate::{channel::Channel, method::Method, service_config::ServiceConfig};
 
 static UNARY: Method<String, String> =
     Method::unary("/test.Test/Unary").with_timeout(Duration::from_secs(100));
-
-const UNAVAILABLE: Act = Act::TrailersOnly(Code::Unavailable);
 
 /// A config whose calls are retried, with what `throttling` says.
 fn retrying(throttling: &str) -> ServiceConfig {
@@ -43,7 +42,7 @@ async fn call(channel: &Channel) -> Result<String, tonic::Status> {
 
 #[tokio::test(start_paused = true)]
 async fn a_config_s_retry_policy_holds_for_its_methods() {
-    let peer = Peer::new([UNAVAILABLE, UNAVAILABLE]);
+    let peer = Peer::new([unavailable(), unavailable()]);
     let channel = peer.channel_with(|builder| builder.service_config(retrying("")));
     call(&channel).await.unwrap();
     assert_eq!(peer.seen().len(), 3);
@@ -51,7 +50,7 @@ async fn a_config_s_retry_policy_holds_for_its_methods() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_set_on_the_call_wins_over_the_config_s_policy() {
-    let peer = Peer::new([UNAVAILABLE]);
+    let peer = Peer::new([unavailable()]);
     let channel = peer.channel_with(|builder| builder.service_config(retrying("")));
     channel
         .unary(&UNARY, "request".to_owned())
@@ -86,7 +85,7 @@ async fn rule_13_the_deadline_is_the_earliest_of_the_caller_s_and_the_config_s()
 
 #[tokio::test(start_paused = true)]
 async fn rule_34_and_35_failed_attempts_cost_tokens_and_at_half_nothing_is_retried() {
-    let peer = Peer::new([UNAVAILABLE; 4]);
+    let peer = Peer::new(vec![unavailable(); 4]);
     let channel = peer.channel_with(|builder| builder.service_config(retrying(TWO_TOKENS)));
     // The first failure leaves one of two tokens: half, so there is no retry, and no waiting.
     let status = call(&channel).await.unwrap_err();
@@ -97,11 +96,11 @@ async fn rule_34_and_35_failed_attempts_cost_tokens_and_at_half_nothing_is_retri
 #[tokio::test(start_paused = true)]
 async fn rule_34_successes_give_tokens_back() {
     let script = [
-        UNAVAILABLE,
-        Act::Answer,
-        Act::Answer,
-        UNAVAILABLE,
-        UNAVAILABLE,
+        unavailable(),
+        Act::read().answer(),
+        Act::read().answer(),
+        unavailable(),
+        unavailable(),
     ];
     let peer = Peer::new(script);
     let four_tokens = r#", "retryThrottling": {"maxTokens": 4, "tokenRatio": 0.5}"#;
@@ -115,8 +114,9 @@ async fn rule_34_successes_give_tokens_back() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_34_a_code_that_is_not_retryable_costs_nothing() {
-    let internal = Act::TrailersOnly(Code::Internal);
-    let peer = Peer::new([internal, internal, internal, UNAVAILABLE, Act::Answer]);
+    let mut script = vec![Act::fail(Code::Internal); 3];
+    script.push(unavailable());
+    let peer = Peer::new(script);
     let three_tokens = r#", "retryThrottling": {"maxTokens": 3, "tokenRatio": 0.1}"#;
     let channel = peer.channel_with(|builder| builder.service_config(retrying(three_tokens)));
     for _ in 0..3 {
@@ -128,7 +128,7 @@ async fn rule_34_a_code_that_is_not_retryable_costs_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_36_a_new_config_gets_a_fresh_bucket() {
-    let peer = Peer::new([UNAVAILABLE, UNAVAILABLE, Act::Answer]);
+    let peer = Peer::new([unavailable(), unavailable(), Act::read().answer()]);
     let channel = peer.channel_with(|builder| builder.service_config(retrying(TWO_TOKENS)));
     call(&channel).await.unwrap_err();
     let three_tokens = r#", "retryThrottling": {"maxTokens": 3, "tokenRatio": 0.5}"#;
@@ -153,7 +153,7 @@ async fn rule_44_at_the_threshold_only_the_first_attempt_is_hedged() {
         }}"#
     );
     let config = ServiceConfig::from_json(&json).unwrap();
-    let peer = Peer::new([UNAVAILABLE, Act::AnswerAfter(5000)]);
+    let peer = Peer::new([unavailable(), Act::read().wait(5000).answer()]);
     let channel = peer.channel_with(|builder| builder.service_config(config));
     call(&channel).await.unwrap_err();
     call(&channel).await.unwrap();

@@ -6,10 +6,11 @@ use h2::Reason;
 use tokio::time::Instant;
 use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Status};
+use wireloom_peer::{Act, Connect, Last, Peer, Script};
 
 use super::{
     bounds::Bounds,
-    scripted_peer::{Act, Peer},
+    scripted_peer::{Scripted as _, previous_attempts, settle, times, unavailable},
 };
 use crate::{
     deadline::Deadline,
@@ -31,27 +32,13 @@ static RETRIED: Method<String, String> =
 static RETRIED_STREAM: Method<String, String> =
     Method::client_streaming("/test.Test/RetriedStream").with_retry_policy(POLICY);
 
-/// What each attempt said of those before it.
-fn previous_attempts(peer: &Peer) -> Vec<Option<String>> {
-    let attempts = peer.seen().into_iter();
-    attempts
-        .map(|seen| {
-            seen.headers
-                .get("grpc-previous-rpc-attempts")
-                .map(|v| v.to_str().unwrap().to_owned())
-        })
-        .collect()
-}
-
-const UNAVAILABLE: Act = Act::TrailersOnly(Code::Unavailable);
-
 fn request() -> String {
     "request".to_owned()
 }
 
 #[tokio::test(start_paused = true)]
 async fn rule_15_a_backoff_wait_ends_with_the_deadline_as_deadline_exceeded() {
-    let peer = Peer::new([UNAVAILABLE]);
+    let peer = Peer::new([unavailable()]);
     let start = Instant::now();
     let timeout = Duration::from_millis(500);
     let status = peer
@@ -67,7 +54,7 @@ async fn rule_15_a_backoff_wait_ends_with_the_deadline_as_deadline_exceeded() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_16_attempts_are_apart_by_the_jittered_backoff() {
-    let peer = Peer::new([UNAVAILABLE, UNAVAILABLE]);
+    let peer = Peer::new([unavailable(), unavailable()]);
     peer.channel().unary(&RETRIED, request()).await.unwrap();
     let times: Vec<_> = peer.seen().iter().map(|seen| seen.at).collect();
     let delays = [times[1] - times[0], times[2] - times[1]];
@@ -83,14 +70,17 @@ async fn rule_16_attempts_are_apart_by_the_jittered_backoff() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_17_a_stream_that_never_opened_is_retried() {
-    let peer = Peer::new([Act::RefuseConnection, Act::RefuseConnection, Act::Answer]);
+    let peer = Peer::scripted(Script {
+        connections: vec![Connect::Refuse, Connect::Refuse],
+        ..Script::default()
+    });
     peer.channel().unary(&RETRIED, request()).await.unwrap();
     assert_eq!(peer.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn rule_17_a_code_that_is_not_listed_is_not_retried() {
-    let peer = Peer::new([Act::TrailersOnly(Code::Internal)]);
+    let peer = Peer::new([Act::fail(Code::Internal)]);
     let status = peer.channel().unary(&RETRIED, request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(peer.seen().len(), 1);
@@ -98,7 +88,7 @@ async fn rule_17_a_code_that_is_not_listed_is_not_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_18_response_headers_commit_the_call() {
-    let peer = Peer::new([Act::HeadersThen(Code::Unavailable)]);
+    let peer = Peer::new([Act::read().headers().trailers(Code::Unavailable)]);
     let status = peer.channel().unary(&RETRIED, request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(peer.seen().len(), 1);
@@ -106,7 +96,7 @@ async fn rule_18_response_headers_commit_the_call() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_20_a_message_over_the_buffers_size_is_sent_but_not_retried() {
-    let peer = Peer::new([UNAVAILABLE]);
+    let peer = Peer::new([unavailable()]);
     let large = "x".repeat(300 << 10);
     let status = peer.channel().unary(&RETRIED, large).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -116,7 +106,7 @@ async fn rule_20_a_message_over_the_buffers_size_is_sent_but_not_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_22_a_retry_replays_messages_and_half_close_in_order() {
-    let peer = Peer::new([UNAVAILABLE, UNAVAILABLE]);
+    let peer = Peer::new([unavailable(), unavailable()]);
     let messages = stream::iter(["one", "two", "three"].map(str::to_owned));
     peer.channel()
         .client_streaming(&RETRIED_STREAM, messages)
@@ -132,7 +122,10 @@ async fn rule_22_a_retry_replays_messages_and_half_close_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_23_each_attempt_picks_a_connection_anew() {
-    let peer = Peer::new([Act::TrailersOnlyAndClose(Code::Unavailable), Act::Answer]);
+    let peer = Peer::new([Act::read()
+        .go_away(Last::This)
+        .trailers_only(Code::Unavailable, &[])
+        .close()]);
     peer.channel().unary(&RETRIED, request()).await.unwrap();
     let connections: Vec<_> = peer.seen().iter().map(|seen| seen.connection).collect();
     assert_eq!(connections, [1, 2]);
@@ -140,7 +133,7 @@ async fn rule_23_each_attempt_picks_a_connection_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_24_grpc_timeout_is_recomputed_for_each_attempt() {
-    let peer = Peer::new([UNAVAILABLE]);
+    let peer = Peer::new([unavailable()]);
     peer.channel()
         .unary(&RETRIED, request())
         .timeout(Duration::from_secs(10))
@@ -158,7 +151,12 @@ async fn rule_24_grpc_timeout_is_recomputed_for_each_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_25_previous_attempts_are_counted_transparent_ones_apart() {
-    let peer = Peer::new([Act::RefuseStream, UNAVAILABLE, UNAVAILABLE, Act::Answer]);
+    let peer = Peer::new([
+        Act::refuse_stream(),
+        unavailable(),
+        unavailable(),
+        Act::read().answer(),
+    ]);
     peer.channel().unary(&RETRIED, request()).await.unwrap();
     assert_eq!(
         previous_attempts(&peer),
@@ -168,7 +166,7 @@ async fn rule_25_previous_attempts_are_counted_transparent_ones_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_26_the_message_says_how_many_attempts_failed() {
-    let peer = Peer::new([UNAVAILABLE; 3]);
+    let peer = Peer::new(vec![unavailable(); 3]);
     let status = peer.channel().unary(&RETRIED, request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("3 attempts failed"), "{status}");
@@ -177,7 +175,7 @@ async fn rule_26_the_message_says_how_many_attempts_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_27_turning_configured_retries_off_leaves_transparent_ones_on() {
-    let peer = Peer::new([Act::RefuseStream, UNAVAILABLE]);
+    let peer = Peer::new([Act::refuse_stream(), unavailable()]);
     let status = peer
         .channel()
         .unary(&RETRIED, request())
@@ -190,7 +188,7 @@ async fn rule_27_turning_configured_retries_off_leaves_transparent_ones_on() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_29_the_next_attempt_comes_after_exactly_the_pushback() {
-    let peer = Peer::new([Act::Pushback(Code::Unavailable, "4000")]);
+    let peer = Peer::new([Act::push_back(Code::Unavailable, "4000")]);
     peer.channel().unary(&RETRIED, request()).await.unwrap();
     let seen = peer.seen();
     assert_eq!((seen[1].at - seen[0].at).as_millis(), 4000);
@@ -198,7 +196,7 @@ async fn rule_29_the_next_attempt_comes_after_exactly_the_pushback() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_30_a_pushback_that_says_stop_ends_the_call() {
-    let peer = Peer::new([Act::Pushback(Code::Unavailable, "-1")]);
+    let peer = Peer::new([Act::push_back(Code::Unavailable, "-1")]);
     let status = peer.channel().unary(&RETRIED, request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(peer.seen().len(), 1);
@@ -206,11 +204,11 @@ async fn rule_30_a_pushback_that_says_stop_ends_the_call() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_31_pushback_raises_no_attempts_and_makes_no_code_retryable() {
-    let peer = Peer::new([Act::Pushback(Code::Unavailable, "1"); 5]);
+    let peer = Peer::new(vec![Act::push_back(Code::Unavailable, "1"); 5]);
     peer.channel().unary(&RETRIED, request()).await.unwrap_err();
     assert_eq!(peer.seen().len(), 3);
 
-    let peer = Peer::new([Act::Pushback(Code::Internal, "1")]);
+    let peer = Peer::new([Act::push_back(Code::Internal, "1")]);
     peer.channel().unary(&RETRIED, request()).await.unwrap_err();
     assert_eq!(peer.seen().len(), 1);
 }
@@ -223,10 +221,10 @@ async fn rule_32_after_a_pushback_the_backoff_starts_again() {
             ..POLICY
         });
     let peer = Peer::new([
-        UNAVAILABLE,
-        UNAVAILABLE,
-        Act::Pushback(Code::Unavailable, "1"),
-        UNAVAILABLE,
+        unavailable(),
+        unavailable(),
+        Act::push_back(Code::Unavailable, "1"),
+        unavailable(),
     ]);
     peer.channel().unary(&PATIENT, request()).await.unwrap();
     let seen = peer.seen();
@@ -245,22 +243,9 @@ static HEDGED: Method<String, String> =
 static HEDGED_STREAM: Method<String, String> =
     Method::client_streaming("/test.Test/HedgedStream").with_hedging_policy(HEDGING);
 
-/// When each attempt came, in milliseconds from the first.
-fn times(peer: &Peer) -> Vec<u128> {
-    let seen = peer.seen();
-    seen.iter()
-        .map(|attempt| (attempt.at - seen[0].at).as_millis())
-        .collect()
-}
-
-/// Lets the peer see what the end of a call does to its other attempts.
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(5)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn rule_41_one_attempt_goes_at_once_then_one_every_hedging_delay() {
-    let peer = Peer::new([Act::Stall, Act::Stall, Act::AnswerAfter(1000)]);
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().wait(1000).answer()]);
     peer.channel().unary(&HEDGED, request()).await.unwrap();
     let times = times(&peer);
     assert_eq!(times.len(), 3);
@@ -272,7 +257,7 @@ async fn rule_41_one_attempt_goes_at_once_then_one_every_hedging_delay() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_41_one_deadline_bounds_all_hedges() {
-    let peer = Peer::new([Act::Stall; 3]);
+    let peer = Peer::new(vec![Act::stall(); 3]);
     let call = peer
         .channel()
         .unary(&HEDGED, request())
@@ -294,7 +279,7 @@ async fn rule_7_without_a_delay_all_attempts_go_at_once() {
             hedging_delay: Duration::ZERO,
             ..HEDGING
         });
-    let peer = Peer::new([Act::Stall, Act::Stall, Act::AnswerAfter(10)]);
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().wait(10).answer()]);
     peer.channel().unary(&EAGER, request()).await.unwrap();
     let times = times(&peer);
     assert_eq!(times.len(), 3);
@@ -303,7 +288,7 @@ async fn rule_7_without_a_delay_all_attempts_go_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_42_an_answer_cancels_the_others_on_the_wire() {
-    let peer = Peer::new([Act::Stall, Act::AnswerAfter(10)]);
+    let peer = Peer::new([Act::stall(), Act::read().wait(10).answer()]);
     let answer = peer.channel().unary(&HEDGED, request()).await.unwrap();
     assert_eq!(answer.into_inner(), "answer");
     settle().await;
@@ -313,7 +298,7 @@ async fn rule_42_an_answer_cancels_the_others_on_the_wire() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_42_a_fatal_code_ends_the_call_and_cancels_the_others() {
-    let peer = Peer::new([Act::Stall, Act::TrailersOnly(Code::Internal)]);
+    let peer = Peer::new([Act::stall(), Act::fail(Code::Internal)]);
     let status = peer.channel().unary(&HEDGED, request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     settle().await;
@@ -323,9 +308,9 @@ async fn rule_42_a_fatal_code_ends_the_call_and_cancels_the_others() {
 #[tokio::test(start_paused = true)]
 async fn rule_42_a_non_fatal_code_sends_the_next_hedge_now_and_resumes_the_delay() {
     let peer = Peer::new([
-        Act::TrailersOnlyAfter(30, Code::Unavailable),
-        Act::Stall,
-        Act::Answer,
+        Act::read().wait(30).trailers_only(Code::Unavailable, &[]),
+        Act::stall(),
+        Act::read().answer(),
     ]);
     peer.channel().unary(&HEDGED, request()).await.unwrap();
     let times = times(&peer);
@@ -337,7 +322,7 @@ async fn rule_42_a_non_fatal_code_sends_the_next_hedge_now_and_resumes_the_delay
 
 #[tokio::test(start_paused = true)]
 async fn rule_42_when_all_have_failed_the_last_status_is_the_calls() {
-    let peer = Peer::new([UNAVAILABLE; 3]);
+    let peer = Peer::new(vec![unavailable(); 3]);
     let status = peer.channel().unary(&HEDGED, request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("3 attempts failed"), "{status}");
@@ -347,8 +332,8 @@ async fn rule_42_when_all_have_failed_the_last_status_is_the_calls() {
 #[tokio::test(start_paused = true)]
 async fn rule_43_a_pushback_that_says_stop_sends_no_new_hedges() {
     let peer = Peer::new([
-        Act::AnswerAfter(5000),
-        Act::Pushback(Code::Unavailable, "-1"),
+        Act::read().wait(5000).answer(),
+        Act::push_back(Code::Unavailable, "-1"),
     ]);
     peer.channel().unary(&HEDGED, request()).await.unwrap();
     assert_eq!(peer.seen().len(), 2);
@@ -357,9 +342,9 @@ async fn rule_43_a_pushback_that_says_stop_sends_no_new_hedges() {
 #[tokio::test(start_paused = true)]
 async fn rule_43_a_pushback_sends_the_next_hedge_then() {
     let peer = Peer::new([
-        Act::Pushback(Code::Unavailable, "700"),
-        Act::Stall,
-        Act::Answer,
+        Act::push_back(Code::Unavailable, "700"),
+        Act::stall(),
+        Act::read().answer(),
     ]);
     peer.channel().unary(&HEDGED, request()).await.unwrap();
     let times = times(&peer);
@@ -371,7 +356,7 @@ async fn rule_43_a_pushback_sends_the_next_hedge_then() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_25_hedges_count_the_attempts_before_them() {
-    let peer = Peer::new([Act::Stall, Act::Stall, Act::Answer]);
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().answer()]);
     peer.channel().unary(&HEDGED, request()).await.unwrap();
     assert_eq!(
         previous_attempts(&peer),
@@ -381,7 +366,7 @@ async fn rule_25_hedges_count_the_attempts_before_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hedged_stream_sends_every_message_on_every_attempt() {
-    let peer = Peer::new([Act::Stall, Act::Stall, Act::Answer]);
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().answer()]);
     let (messages, queue) = tokio::sync::mpsc::channel(1);
     let queue = stream::wrappers::ReceiverStream::new(queue);
     let call = peer.channel().client_streaming(&HEDGED_STREAM, queue);
@@ -405,7 +390,7 @@ async fn a_hedged_stream_sends_every_message_on_every_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn rule_45_an_overflow_keeps_the_attempt_that_has_sent_the_most() {
-    let peer = Peer::new([Act::AnswerAfter(1000); 3]);
+    let peer = Peer::new(vec![Act::read().wait(1000).answer(); 3]);
     let (messages, queue) = tokio::sync::mpsc::channel(1);
     let queue = stream::wrappers::ReceiverStream::new(queue);
     let channel = peer.channel_with(|builder| builder.max_replay_buffer_size(100));
@@ -435,14 +420,14 @@ async fn rule_3_the_channels_cap_lowers_max_attempts() {
             max_attempts: 50,
             ..POLICY
         });
-    let peer = Peer::new([UNAVAILABLE; 50]);
+    let peer = Peer::new(vec![unavailable(); 50]);
     peer.channel().unary(&EAGER, request()).await.unwrap_err();
     assert_eq!(peer.seen().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
 async fn rule_50_expiry_resets_the_stream() {
-    let peer = Peer::new([Act::Stall]);
+    let peer = Peer::new([Act::stall()]);
     let call = peer
         .channel()
         .unary(&UNARY, request())
@@ -475,7 +460,7 @@ async fn a_reset_by_the_server_is_the_code_of_its_reason() {
         (Reason::INTERNAL_ERROR, Code::Internal),
     ];
     for (reason, code) in reasons {
-        let peer = Peer::new([Act::Reset(reason)]);
+        let peer = Peer::new([Act::reset_after_reading(reason)]);
         let status = peer.channel().unary(&UNARY, request()).await.unwrap_err();
         assert_eq!(status.code(), code, "{reason:?}");
     }
@@ -483,7 +468,7 @@ async fn a_reset_by_the_server_is_the_code_of_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unread_request_stream_holds_at_most_what_the_window_takes() {
-    let peer = Peer::new([Act::Answer]);
+    let peer = Peer::new([Act::read().answer()]);
     let messages = stream::iter(0..).map(|_| "x".repeat(1 << 16)).take(64);
     peer.channel()
         .client_streaming(&RETRIED_STREAM, messages)
