@@ -11,11 +11,17 @@ mod config_tests;
 mod futures;
 mod hedge;
 mod idempotency;
+#[cfg(test)]
+mod interceptor_tests;
 mod options;
+#[cfg(test)]
+mod options_tests;
 mod outgoing;
 mod passage;
 mod plan;
 mod pushback;
+#[cfg(test)]
+mod readiness_tests;
 mod replay;
 mod response;
 mod retry;
