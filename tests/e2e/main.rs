@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod cancellation;
+mod compression;
 mod deadlines;
 mod four_kinds;
 mod guide;
+mod interceptors;
 mod retries;
 mod shutdown;
 mod support;

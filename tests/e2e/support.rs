@@ -36,6 +36,8 @@ pub struct Setup {
     pub address: String,
     pub shutdown_timeout: Duration,
     pub next_hop: Option<ProbeClient>,
+    /// The server before it has its service.
+    pub server: Server,
 }
 
 impl Default for Setup {
@@ -45,6 +47,7 @@ impl Default for Setup {
             address,
             shutdown_timeout: Duration::from_secs(10),
             next_hop: None,
+            server: Server::builder(),
         }
     }
 }
@@ -60,7 +63,8 @@ impl TestServer {
             attempts: Arc::default(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = Server::builder()
+        let server = setup
+            .server
             .shutdown_timeout(setup.shutdown_timeout)
             .add_service(ProbeServer::new(handler));
         let served =

@@ -36,6 +36,13 @@ def bidi_streaming(stub):
     assert [outcome.index for outcome in outcomes] == list(range(100))
 
 
+def compressed_requests(stub):
+    large = Task(name="a" * 10_000)
+    assert stub.Unary(large, compression=grpc.Compression.Gzip).name == large.name
+    outcomes = stub.Bidi(iter([large, large]), compression=grpc.Compression.Gzip)
+    assert [outcome.name for outcome in outcomes] == [large.name] * 2
+
+
 def deadline(stub):
     for call in (
         lambda: stub.Unary(Task(name="a", hang=True), timeout=0.2),

@@ -46,6 +46,7 @@ checks! {
     status_details,
     status_after_messages,
     unimplemented,
+    compressed_requests,
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use wireloom::metadata::MetadataValue;
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
-use wireloom::{Code, Request};
+use wireloom::{Code, Compression, Request};
 
 use crate::python::Python;
 use crate::support::{ProbeClient, Task, task};
@@ -18,8 +18,14 @@ struct Server {
 }
 
 async fn serve() -> Server {
+    serve_compressed("NoCompression").await
+}
+
+/// A server whose responses have this `grpc.Compression`.
+async fn serve_compressed(compression: &str) -> Server {
     let python = Python::new().await;
-    let mut process = python.program("server.py").spawn().unwrap();
+    let mut program = python.program("server.py");
+    let mut process = program.arg(compression).spawn().unwrap();
     let mut port = String::new();
     let mut output = BufReader::new(process.stdout.take().unwrap());
     output.read_line(&mut port).await.unwrap();
@@ -58,6 +64,22 @@ async fn unary_with_metadata_both_ways() {
         b"\x00\xff"[..]
     );
     assert_eq!(response.get_ref().trace_id.len(), 32);
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn messages_compressed_both_ways() {
+    let server = serve_compressed("Gzip").await;
+    let large = task(&"a".repeat(10_000));
+    let call = server.client.unary(large.clone());
+    let outcome = call.compression(Compression::Gzip).await.unwrap();
+    assert_eq!(outcome.get_ref().name, large.name);
+
+    let tasks = stream::iter([large.clone(), large]);
+    let call = server.client.bidi(tasks).compression(Compression::Gzip);
+    let outcomes: Vec<_> = call.await.unwrap().into_inner().collect().await;
+    assert_eq!(outcomes.len(), 2);
+    assert!(outcomes.into_iter().all(|outcome| outcome.is_ok()));
 }
 
 #[tokio::test]

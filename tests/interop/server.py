@@ -77,7 +77,8 @@ class Probe(probe_pb2_grpc.ProbeServicer):
 
 
 def main():
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
+    compression = getattr(grpc.Compression, sys.argv[1] if len(sys.argv) > 1 else "NoCompression")
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), compression=compression)
     probe_pb2_grpc.add_ProbeServicer_to_server(Probe(), server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
