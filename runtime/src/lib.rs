@@ -25,6 +25,7 @@ mod frame;
 mod interceptor;
 mod limits;
 mod method;
+mod metrics;
 mod policy;
 mod reserved;
 pub mod server;
@@ -57,6 +58,8 @@ pub use self::context::{Context, spawn};
 pub use self::deadline::Deadline;
 pub use self::interceptor::{CallObserver, InterceptedCall, Interceptor, Next};
 pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
+#[cfg(feature = "metrics")]
+pub use self::metrics::Metrics;
 pub use self::policy::{
     AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy, RetryThrottling, StatusCodes,
 };

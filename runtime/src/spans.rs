@@ -1,4 +1,4 @@
-//! The spans of a call: one for the call, one for each attempt, one on the server.
+//! The spans of a call: one for the call, one for each attempt, one on the server; metrics are recorded at their ends.
 //!
 //! Fields follow [OpenTelemetry's conventions for RPC spans] and [gRFC A72]; `otel.name` and `otel.kind` are what
 //! tracing-opentelemetry reads. Ids are those of the `traceparent` on the wire.
@@ -14,22 +14,30 @@ use std::{
 use tonic::Code;
 use tracing::{Span, field};
 
-use crate::{client::AttemptNumber, status::code_name, trace::TraceContext};
+use crate::{
+    client::AttemptNumber,
+    metrics::{self, AttemptMeter, CallMeter, Metered},
+    status::code_name,
+    trace::TraceContext,
+};
 
 /// The span of a call, on the client.
 #[derive(Debug)]
 pub(crate) struct CallSpan {
     span: Recorded,
     trace: TraceContext,
+    meter: CallMeter,
 }
 
 impl CallSpan {
     /// Opens the span of a call to `method`, below `parent` where the caller is serving a call itself.
     pub(crate) fn open(
-        method: &str,
+        call: Metered<'_>,
+        meters: &metrics::Source,
         server: &dyn fmt::Display,
         parent: Option<&TraceContext>,
     ) -> Self {
+        let method = call.method;
         let trace = parent.map_or_else(TraceContext::root, TraceContext::child);
         let span = tracing::info_span!(
             target: "wireloom",
@@ -50,6 +58,7 @@ impl CallSpan {
         Self {
             span: Recorded::new(span),
             trace,
+            meter: meters.call(call, server),
         }
     }
 
@@ -76,11 +85,13 @@ impl CallSpan {
         AttemptSpan {
             span: Recorded::new(span),
             trace,
+            meter: self.meter.attempt(number),
         }
     }
 
     pub(crate) fn finish(&self, code: Code) {
         self.span.finish(code, code != Code::Ok);
+        self.meter.finish(code);
     }
 }
 
@@ -89,6 +100,7 @@ impl CallSpan {
 pub(crate) struct AttemptSpan {
     span: Recorded,
     trace: TraceContext,
+    meter: AttemptMeter,
 }
 
 impl AttemptSpan {
@@ -100,8 +112,13 @@ impl AttemptSpan {
         &self.trace
     }
 
+    pub(crate) fn meter(&self) -> &AttemptMeter {
+        &self.meter
+    }
+
     pub(crate) fn finish(&self, code: Code) {
         self.span.finish(code, code != Code::Ok);
+        self.meter.finish(code);
     }
 }
 

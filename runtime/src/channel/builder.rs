@@ -15,6 +15,7 @@ use super::{
 use crate::{
     client::{CallOptions, ReplayBudget, RetryLimits},
     interceptor::{Interceptor, Interceptors},
+    metrics,
     service_config::ServiceConfig,
 };
 
@@ -35,6 +36,7 @@ pub struct ChannelBuilder {
     call_options: Option<CallOptions>,
     max_receive_message_size: Option<usize>,
     interceptors: Interceptors,
+    meters: metrics::Source,
 }
 
 impl ChannelBuilder {
@@ -62,6 +64,7 @@ impl ChannelBuilder {
             call_options: None,
             max_receive_message_size: None,
             interceptors: Interceptors::default(),
+            meters: metrics::Source::default(),
         }
     }
 
@@ -134,6 +137,13 @@ impl ChannelBuilder {
         self
     }
 
+    /// Records metrics of all calls; the default records none.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(mut self, metrics: crate::Metrics) -> Self {
+        self.meters = metrics::Source::new(metrics);
+        self
+    }
+
     /// The largest message that a call accepts, in bytes: [`CallOptions::max_receive_message_size`] for all calls. The
     /// default is 4 MiB.
     pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
@@ -180,6 +190,7 @@ impl ChannelBuilder {
             throttle_of_methods: OnceLock::new(),
             call_options,
             interceptors: self.interceptors,
+            meters: self.meters,
         };
         Ok(Channel {
             inner: Arc::new(inner),

@@ -28,6 +28,7 @@ use crate::{
     },
     interceptor::Interceptors,
     method::Method,
+    metrics,
     policy::RetryThrottling,
     service_config::{InvalidServiceConfig, ServiceConfig},
 };
@@ -63,6 +64,7 @@ struct Inner {
     throttle_of_methods: OnceLock<Arc<TokenBucket>>,
     call_options: Option<CallOptions>,
     interceptors: Interceptors,
+    meters: metrics::Source,
 }
 
 impl Channel {
@@ -208,6 +210,10 @@ impl Channel {
 
     pub(crate) fn call_options(&self) -> Option<&CallOptions> {
         self.inner.call_options.as_ref()
+    }
+
+    pub(crate) fn meters(&self) -> &metrics::Source {
+        &self.inner.meters
     }
 
     pub(crate) fn interceptors(&self) -> &Interceptors {

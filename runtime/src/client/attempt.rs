@@ -21,6 +21,7 @@ use crate::{
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
     limits::CONTENT_TYPE,
+    metrics::SendMeter,
     spans::AttemptSpan,
     status,
 };
@@ -92,6 +93,7 @@ async fn exchange(
         payload,
         number.index,
         head.deadline,
+        span.meter().sending(),
     );
     let (response, upload) = opened?;
     let response = match response.await {
@@ -146,6 +148,7 @@ fn open(
     payload: &Payload,
     attempt: usize,
     deadline: Option<Deadline>,
+    mut meter: SendMeter,
 ) -> Result<(ResponseFuture, Option<Upload>), Failure> {
     let (response, mut stream) = connection
         .send_request(request)
@@ -154,9 +157,10 @@ fn open(
         Payload::Message { frame, .. } => {
             // An error means that the stream is gone already; the response says why.
             let _ = stream.send_data(frame.clone(), true);
+            meter.data_sent(frame);
             None
         }
-        Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt, deadline)),
+        Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt, deadline, meter)),
     };
     Ok((response, upload))
 }
@@ -221,6 +225,7 @@ impl Upload {
         buffer: &Arc<ReplayBuffer>,
         attempt: usize,
         deadline: Option<Deadline>,
+        meter: SendMeter,
     ) -> Self {
         let (frames, reader) = buffer.reader(attempt);
         // The caller's stream is polled on another task, where it must see what the caller sees.
@@ -229,6 +234,7 @@ impl Upload {
         let stream = Sending {
             stream,
             buffer: Arc::clone(buffer),
+            meter,
         };
         let upload = context
             .scope(upload(stream, frames, bounds))
@@ -244,6 +250,7 @@ impl Upload {
 struct Sending {
     stream: SendStream<Bytes>,
     buffer: Arc<ReplayBuffer>,
+    meter: SendMeter,
 }
 
 impl Drop for Sending {
@@ -259,7 +266,7 @@ impl Drop for Sending {
 /// Sends what the caller's stream yields; resets the stream at the call's end even where nobody polls for a response.
 async fn upload(mut sending: Sending, frames: Reader, mut bounds: Bounds) {
     let sent = async {
-        send_all(&mut sending.stream, frames).await;
+        send_all(&mut sending, frames).await;
         // All is sent, or nobody takes it any more: the call's bounds still hold.
         std::future::pending::<Result<(), Status>>().await
     };
@@ -267,7 +274,8 @@ async fn upload(mut sending: Sending, frames: Reader, mut bounds: Bounds) {
     sending.stream.send_reset(Reason::CANCEL);
 }
 
-async fn send_all(stream: &mut SendStream<Bytes>, mut frames: Reader) {
+async fn send_all(sending: &mut Sending, mut frames: Reader) {
+    let Sending { stream, meter, .. } = sending;
     loop {
         let read = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(Read::Retired),
@@ -275,6 +283,7 @@ async fn send_all(stream: &mut SendStream<Bytes>, mut frames: Reader) {
         });
         match read.await {
             Read::Frame(frame) => {
+                meter.data_sent(&frame);
                 if send_frame(stream, frame).await.is_err() {
                     return;
                 }

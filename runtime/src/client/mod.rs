@@ -57,6 +57,7 @@ use crate::{
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
     interceptor::{InterceptedCall, Observers},
+    metrics::{FurtherAttempts, Metered},
     policy::AttemptPolicy,
     reserved,
     spans::CallSpan,
@@ -187,7 +188,16 @@ pub(crate) async fn start(
         Requests::Data(_) => plan.max_receive_message_size,
         Requests::One(_) | Requests::Many(_) => None,
     };
-    let span = CallSpan::open(plan.head.full_name(), channel.target(), context.trace());
+    let metered = Metered {
+        method: plan.head.full_name(),
+        naming: plan.naming,
+        further_attempts: match plan.head.attempts {
+            AttemptPolicy::Hedging(_) => FurtherAttempts::Hedges,
+            AttemptPolicy::Single | AttemptPolicy::Retry(_) => FurtherAttempts::Retries,
+        },
+    };
+    let (meters, target) = (channel.meters(), channel.target());
+    let span = CallSpan::open(metered, meters, target, context.trace());
     let mut bounds = Bounds::new(deadline, context.cancellation());
     let observers = (!channel.interceptors().is_empty()).then(Arc::<Observers>::default);
     let answered = if deadline.is_some_and(Deadline::is_expired) {

@@ -15,6 +15,7 @@ use crate::{
     compression::Compression,
     deadline::Deadline,
     method::MethodDescriptor,
+    metrics::Naming,
     policy::AttemptPolicy,
     service_config::MethodConfig,
 };
@@ -22,6 +23,7 @@ use crate::{
 /// A call before it starts.
 pub(crate) struct Plan {
     pub(super) head: CallHead,
+    pub(super) naming: Naming,
     pub(super) compression: Compression,
     pub(super) max_send_message_size: Option<usize>,
     pub(super) max_receive_message_size: Option<usize>,
@@ -84,6 +86,10 @@ impl Plan {
         )
         .or(method.and_then(MethodDescriptor::max_response_message_size));
         Self {
+            naming: match method {
+                Some(_) => Naming::Registered,
+                None => Naming::Generic,
+            },
             compression: options.compression.unwrap_or_default(),
             max_send_message_size,
             max_receive_message_size,

@@ -184,14 +184,15 @@ impl OpenCall {
         Poll::Ready(trailers.map_err(|status| self.passing.bounds.judge(status)))
     }
 
-    /// Tells observers of the messages in `data`, and holds them to the limit: whoever reads the body may have none.
+    /// Tells observers and metrics of the messages in `data`, and holds them to the limit: whoever reads the body may have none.
     fn note(&mut self, data: &[u8]) -> Result<(), Status> {
         let Passing {
             observers,
             max_message_size,
             ..
         } = &self.passing;
-        if observers.is_none() && max_message_size.is_none() {
+        let meter = self.attempt_span.meter();
+        if observers.is_none() && max_message_size.is_none() && !meter.is_recording() {
             return Ok(());
         }
         let mut noted = Ok(());
@@ -201,6 +202,7 @@ impl OpenCall {
                 noted = Err(frame::too_large(&what, frame::MAX_RECEIVE, *limit));
             }
             _ => {
+                meter.message_received(size);
                 if let Some(observers) = observers {
                     observers.message_received(size);
                 }

@@ -1,0 +1,241 @@
+//! What is recorded of one call and of one attempt; each once, at its end.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::{FurtherAttempts, Metered, Metrics, Naming};
+use crate::{client::AttemptNumber, frame::FrameScanner, status::code_name};
+
+/// Where the meters of a channel's calls come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source(Option<Metrics>);
+
+impl Source {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self(Some(metrics))
+    }
+
+    pub(crate) fn call(&self, call: Metered<'_>, target: &dyn fmt::Display) -> CallMeter {
+        CallMeter(self.0.as_ref().map(|metrics| {
+            let named = call.naming == Naming::Registered || metrics.allows(call.method);
+            let method = if named { call.method } else { "other" };
+            Arc::new(Call {
+                metrics: metrics.clone(),
+                method: KeyValue::new("grpc.method", method.to_owned()),
+                target: KeyValue::new("grpc.target", target.to_string()),
+                further_attempts: call.further_attempts,
+                started: Instant::now(),
+                attempts: Mutex::default(),
+                finished: AtomicBool::new(false),
+            })
+        }))
+    }
+}
+
+/// Meters one call.
+#[derive(Debug)]
+pub(crate) struct CallMeter(Option<Arc<Call>>);
+
+#[derive(Debug)]
+struct Call {
+    metrics: Metrics,
+    method: KeyValue,
+    target: KeyValue,
+    further_attempts: FurtherAttempts,
+    started: Instant,
+    attempts: Mutex<Attempts>,
+    finished: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    further: u64,
+    transparent: u64,
+    active: u32,
+    /// When the last one ended, where none is active.
+    idle_since: Option<Instant>,
+    delay: Duration,
+}
+
+impl CallMeter {
+    pub(crate) fn attempt(&self, number: AttemptNumber) -> AttemptMeter {
+        AttemptMeter(self.0.as_ref().map(|call| {
+            call.begin_attempt(number);
+            Arc::new(Attempt {
+                call: Arc::clone(call),
+                started: Instant::now(),
+                sent: AtomicU64::new(0),
+                received: AtomicU64::new(0),
+                finished: AtomicBool::new(false),
+            })
+        }))
+    }
+
+    pub(crate) fn finish(&self, code: Code) {
+        if let Some(call) = &self.0 {
+            call.finish(code);
+        }
+    }
+}
+
+impl Drop for CallMeter {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled);
+    }
+}
+
+impl Call {
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_attempt(&self, number: AttemptNumber) {
+        let of = [self.method.clone(), self.target.clone()];
+        self.metrics.instruments.attempt_started.add(1, &of);
+        let mut attempts = self.attempts();
+        attempts.active += 1;
+        if let Some(since) = attempts.idle_since.take() {
+            attempts.delay += since.elapsed();
+        }
+        match number {
+            _ if number.transparent => attempts.transparent += 1,
+            _ if number.previous_attempts > 0 => attempts.further += 1,
+            _ => {}
+        }
+    }
+
+    fn end_attempt(&self) {
+        let mut attempts = self.attempts();
+        attempts.active -= 1;
+        if attempts.active == 0 {
+            attempts.idle_since = Some(Instant::now());
+        }
+    }
+
+    fn finish(&self, code: Code) {
+        if self.finished.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let instruments = &self.metrics.instruments;
+        let duration = self.started.elapsed().as_secs_f64();
+        instruments
+            .call_duration
+            .record(duration, &self.with_status(code));
+        let attempts = self.attempts();
+        let of = [self.method.clone(), self.target.clone()];
+        let further = match self.further_attempts {
+            FurtherAttempts::Retries => &instruments.retries,
+            FurtherAttempts::Hedges => &instruments.hedges,
+        };
+        // Zero is not recorded (A96).
+        for (instrument, count) in [
+            (further, attempts.further),
+            (&instruments.transparent_retries, attempts.transparent),
+        ] {
+            if count > 0 {
+                instrument.record(count, &of);
+            }
+        }
+        if !attempts.delay.is_zero() {
+            let delay = attempts.delay.as_secs_f64();
+            instruments.retry_delay.record(delay, &of);
+        }
+    }
+
+    fn with_status(&self, code: Code) -> [KeyValue; 3] {
+        let status = KeyValue::new("grpc.status", code_name(code));
+        [self.method.clone(), self.target.clone(), status]
+    }
+}
+
+/// Meters one attempt.
+#[derive(Debug)]
+pub(crate) struct AttemptMeter(Option<Arc<Attempt>>);
+
+#[derive(Debug)]
+struct Attempt {
+    call: Arc<Call>,
+    started: Instant,
+    sent: AtomicU64,
+    received: AtomicU64,
+    finished: AtomicBool,
+}
+
+impl AttemptMeter {
+    /// Whether it needs to be told of messages.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What meters the messages that the attempt sends.
+    pub(crate) fn sending(&self) -> SendMeter {
+        SendMeter {
+            attempt: self.0.clone(),
+            scanner: FrameScanner::default(),
+        }
+    }
+
+    pub(crate) fn message_received(&self, size: usize) {
+        if let Some(attempt) = &self.0 {
+            attempt.received.fetch_add(size as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn finish(&self, code: Code) {
+        if let Some(attempt) = &self.0 {
+            attempt.finish(code);
+        }
+    }
+}
+
+/// Meters the messages that one attempt sends, for as long as it does.
+#[derive(Debug)]
+pub(crate) struct SendMeter {
+    attempt: Option<Arc<Attempt>>,
+    scanner: FrameScanner,
+}
+
+impl SendMeter {
+    pub(crate) fn data_sent(&mut self, data: &[u8]) {
+        if let Some(attempt) = &self.attempt {
+            self.scanner.scan(data, |size| {
+                attempt.sent.fetch_add(size as u64, Ordering::Relaxed);
+            });
+        }
+    }
+}
+
+impl Drop for AttemptMeter {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled);
+    }
+}
+
+impl Attempt {
+    fn finish(&self, code: Code) {
+        if self.finished.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.call.end_attempt();
+        let instruments = &self.call.metrics.instruments;
+        let of = self.call.with_status(code);
+        let duration = self.started.elapsed().as_secs_f64();
+        instruments.attempt_duration.record(duration, &of);
+        instruments
+            .attempt_sent
+            .record(self.sent.load(Ordering::Relaxed), &of);
+        instruments
+            .attempt_received
+            .record(self.received.load(Ordering::Relaxed), &of);
+    }
+}
