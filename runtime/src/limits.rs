@@ -5,6 +5,9 @@ use http::HeaderValue;
 /// The largest message that is received, as in every gRPC implementation: 4 MiB.
 pub(crate) const MAX_RECEIVE_MESSAGE_SIZE: usize = 4 << 20;
 
+/// The most attempts that a call makes unless its channel allows more or fewer (gRFC A6).
+pub(crate) const DEFAULT_MAX_ATTEMPTS: u32 = 5;
+
 /// Per stream: what a sender may have under way before the reader has to read. Two megabytes keep 1 Gbit/s busy at a
 /// round trip of 16 ms.
 pub(crate) const STREAM_WINDOW: u32 = 2 << 20;

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     client::{CallOptions, ReplayBudget, RetryLimits},
     interceptor::{Interceptor, Interceptors},
+    limits::DEFAULT_MAX_ATTEMPTS,
     metrics,
     service_config::ServiceConfig,
 };
@@ -220,5 +221,3 @@ impl ChannelBuilder {
         Ok(channel)
     }
 }
-
-const DEFAULT_MAX_ATTEMPTS: u32 = 5;

@@ -5,6 +5,7 @@
 use super::{
     InvalidServiceConfig, ServiceConfig,
     json::{self, Form, Node, Object, STRING},
+    read::Reading,
 };
 
 /// What a TXT record that holds choices begins with.
@@ -59,7 +60,10 @@ pub(super) fn choose<'a>(
             chosen = Some(config);
         }
     }
-    chosen.as_ref().map(ServiceConfig::read).transpose()
+    let config = chosen
+        .as_ref()
+        .map(|config| ServiceConfig::read(config, Reading::Strict));
+    config.transpose()
 }
 
 /// Whether every criterion that the choice has holds for `client`.

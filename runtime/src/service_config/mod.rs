@@ -14,7 +14,7 @@ mod tests;
 use std::{collections::HashMap, time::Duration};
 
 pub use self::error::InvalidServiceConfig;
-use self::json::Node;
+use self::{json::Node, read::Reading};
 use crate::policy::{AttemptPolicy, RetryThrottling};
 
 /// A gRPC [service config]: timeouts, limits and policies of methods, and what holds for the server as a whole.
@@ -109,7 +109,41 @@ impl ServiceConfig {
     /// );
     /// ```
     pub fn from_json(json: &str) -> Result<Self, InvalidServiceConfig> {
-        Self::read(&Node::root(&json::parse(json)?))
+        Self::read(&Node::root(&json::parse(json)?), Reading::Strict)
+    }
+
+    /// Reads a config that is published beside an API's protos (`*_grpc_service_config.json`), as the generators of client
+    /// libraries that it was written for read it. Many such files say less than gRPC itself demands; here
+    ///
+    /// - a retry policy without `maxAttempts` makes up to 5 attempts,
+    /// - a retry policy without `retryableStatusCodes` is none,
+    /// - of several entries for a name the first counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`](Self::from_json), for all else.
+    ///
+    /// ```
+    /// use wireloom::{AttemptPolicy, ServiceConfig};
+    ///
+    /// let published = r#"{"methodConfig": [{
+    ///     "name": [{"service": "google.pubsub.v1.Publisher", "method": "Publish"}],
+    ///     "timeout": "60s",
+    ///     "retryPolicy": {
+    ///         "initialBackoff": "0.100s",
+    ///         "maxBackoff": "60s",
+    ///         "backoffMultiplier": 1.3,
+    ///         "retryableStatusCodes": ["ABORTED", "UNAVAILABLE"]
+    ///     }
+    /// }]}"#;
+    /// assert!(ServiceConfig::from_json(published).is_err());
+    /// let config = ServiceConfig::from_published_json(published)?;
+    /// let publish = config.method("/google.pubsub.v1.Publisher/Publish").unwrap();
+    /// assert!(matches!(publish.attempts, AttemptPolicy::Retry(policy) if policy.max_attempts == 5));
+    /// # Ok::<(), wireloom::InvalidServiceConfig>(())
+    /// ```
+    pub fn from_published_json(json: &str) -> Result<Self, InvalidServiceConfig> {
+        Self::read(&Node::root(&json::parse(json)?), Reading::Published)
     }
 
     /// Chooses a config from the TXT records of `_grpc_config.<server name>` ([gRFC A2]); `None` where no record begins

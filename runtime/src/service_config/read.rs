@@ -12,6 +12,7 @@ use super::{
     load_balancing,
 };
 use crate::{
+    limits::DEFAULT_MAX_ATTEMPTS,
     policy::{AttemptPolicy, HedgingPolicy, RetryPolicy, RetryThrottling, StatusCodes},
     status::code_name,
 };
@@ -59,10 +60,20 @@ const TOKEN_RATIO: Form<u32> = Form {
     read: |value| thousandths(value).filter(|ratio| *ratio > 0),
 };
 
+/// What is made of what gRFC A6 and A2 do not allow, and yet is published beside APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is invalid.
+    Strict,
+    /// A retry policy without `maxAttempts` has the default cap, one without codes is none, and of entries with the same
+    /// name the first counts.
+    Published,
+}
+
 impl ServiceConfig {
-    pub(super) fn read(document: &Node<'_>) -> Result<Self> {
+    pub(super) fn read(document: &Node<'_>, reading: Reading) -> Result<Self> {
         let config = document.object()?;
-        let (methods, paths) = read_methods(&config)?;
+        let (methods, paths) = read_methods(&config, reading)?;
         Ok(Self {
             methods,
             paths,
@@ -80,7 +91,10 @@ impl ServiceConfig {
 }
 
 /// The method configs, and which of them each name leads to.
-fn read_methods(config: &Object<'_>) -> Result<(Vec<MethodConfig>, HashMap<String, usize>)> {
+fn read_methods(
+    config: &Object<'_>,
+    reading: Reading,
+) -> Result<(Vec<MethodConfig>, HashMap<String, usize>)> {
     let mut methods = Vec::new();
     let mut paths = HashMap::new();
     let mut named_at = HashMap::new();
@@ -90,6 +104,7 @@ fn read_methods(config: &Object<'_>) -> Result<(Vec<MethodConfig>, HashMap<Strin
             let at = name.path().to_owned();
             let path = read_name(&name)?;
             match named_at.entry(path.clone()) {
+                Entry::Occupied(_) if reading == Reading::Published => continue,
                 Entry::Occupied(first) => {
                     let reason =
                         format!("names {}, as `{}` does", describe_name(&path), first.get());
@@ -99,7 +114,7 @@ fn read_methods(config: &Object<'_>) -> Result<(Vec<MethodConfig>, HashMap<Strin
             };
             paths.insert(path, i);
         }
-        methods.push(read_method(&method)?);
+        methods.push(read_method(&method, reading)?);
     }
     Ok((methods, paths))
 }
@@ -128,20 +143,23 @@ fn describe_name(path: &str) -> &str {
     }
 }
 
-fn read_method(method: &Object<'_>) -> Result<MethodConfig> {
+fn read_method(method: &Object<'_>, reading: Reading) -> Result<MethodConfig> {
     Ok(MethodConfig {
         timeout: method.optional("timeout", DURATION)?,
         wait_for_ready: method.optional("waitForReady", BOOL)?,
         max_request_message_bytes: method.optional("maxRequestMessageBytes", MESSAGE_BYTES)?,
         max_response_message_bytes: method.optional("maxResponseMessageBytes", MESSAGE_BYTES)?,
-        attempts: read_attempts(method)?,
+        attempts: read_attempts(method, reading)?,
     })
 }
 
-fn read_attempts(method: &Object<'_>) -> Result<AttemptPolicy> {
+fn read_attempts(method: &Object<'_>, reading: Reading) -> Result<AttemptPolicy> {
     match (method.get("retryPolicy")?, method.get("hedgingPolicy")?) {
         (None, None) => Ok(AttemptPolicy::Single),
-        (Some(retry), None) => Ok(AttemptPolicy::Retry(read_retry(&retry.object()?)?)),
+        (Some(retry), None) => {
+            let retry = read_retry(&retry.object()?, reading)?;
+            Ok(retry.map_or(AttemptPolicy::Single, AttemptPolicy::Retry))
+        }
         (None, Some(hedging)) => Ok(AttemptPolicy::Hedging(read_hedging(&hedging.object()?)?)),
         (Some(retry), Some(hedging)) => Err(InvalidServiceConfig::new(
             hedging.path(),
@@ -151,23 +169,32 @@ fn read_attempts(method: &Object<'_>) -> Result<AttemptPolicy> {
     }
 }
 
-fn read_retry(policy: &Object<'_>) -> Result<RetryPolicy> {
+fn read_retry(policy: &Object<'_>, reading: Reading) -> Result<Option<RetryPolicy>> {
     const CODES: &str = "retryableStatusCodes";
+    const ATTEMPTS: &str = "maxAttempts";
     let retry = RetryPolicy {
-        max_attempts: policy.required("maxAttempts", MAX_ATTEMPTS)?,
+        max_attempts: match reading {
+            Reading::Strict => policy.required(ATTEMPTS, MAX_ATTEMPTS)?,
+            Reading::Published => policy
+                .optional(ATTEMPTS, MAX_ATTEMPTS)?
+                .unwrap_or(DEFAULT_MAX_ATTEMPTS),
+        },
         initial_backoff: policy.required("initialBackoff", DURATION_ABOVE_ZERO)?,
         max_backoff: policy.required("maxBackoff", DURATION_ABOVE_ZERO)?,
         backoff_multiplier: policy.required("backoffMultiplier", BACKOFF_MULTIPLIER)?,
         retryable_status_codes: read_codes(policy, CODES)?,
     };
     if retry.retryable_status_codes.is_empty() {
+        if reading == Reading::Published {
+            return Ok(None);
+        }
         let expected = "at least one status code, such as [\"UNAVAILABLE\"]";
         return Err(match policy.get(CODES)? {
             Some(codes) => InvalidServiceConfig::new(codes.path(), "is empty", expected),
             None => policy.missing(CODES, expected),
         });
     }
-    Ok(retry)
+    Ok(Some(retry))
 }
 
 fn read_hedging(policy: &Object<'_>) -> Result<HedgingPolicy> {

@@ -591,3 +591,52 @@ fn rule_2_a_published_policy_without_max_attempts_is_rejected() {
     assert_eq!(error.field(), "methodConfig[0].retryPolicy.maxAttempts");
     assert_eq!(error.reason(), "is missing");
 }
+
+#[test]
+fn what_is_published_beside_apis_reads_without_change() {
+    let config = ServiceConfig::from_published_json(
+        r#"{
+          "methodConfig": [
+            {
+              "name": [{ "service": "example.bank.v1.Bank" }],
+              "timeout": "60s",
+              "retryPolicy": {
+                "initialBackoff": "0.250s",
+                "maxBackoff": "32s",
+                "backoffMultiplier": 1.3,
+                "retryableStatusCodes": ["UNAVAILABLE"]
+              }
+            },
+            {
+              "name": [
+                { "service": "example.bank.v1.Bank" },
+                { "service": "example.bank.v1.Bank", "method": "Pay" }
+              ],
+              "timeout": "10s",
+              "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 1,
+                "retryableStatusCodes": []
+              }
+            }
+          ]
+        }"#,
+    )
+    .unwrap();
+    let list = config.method("/example.bank.v1.Bank/List").unwrap();
+    assert_eq!(list.timeout, Some(Duration::from_secs(60)));
+    assert!(matches!(list.attempts, AttemptPolicy::Retry(policy) if policy.max_attempts == 5));
+    let pay = config.method("/example.bank.v1.Bank/Pay").unwrap();
+    assert_eq!(pay.timeout, Some(Duration::from_secs(10)));
+    assert_eq!(pay.attempts, AttemptPolicy::Single);
+}
+
+#[test]
+fn a_published_config_is_still_held_to_the_other_rules() {
+    let error = ServiceConfig::from_published_json(
+        r#"{"methodConfig": [{"name": [{"service": "a.B"}], "timeout": "soon"}]}"#,
+    );
+    assert_eq!(error.unwrap_err().field(), "methodConfig[0].timeout");
+}
