@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wireloom::server::{Listener, PeerAddr, Server};
+use wireloom::{CallObserver, CallOptions, Compression, InterceptedCall, Interceptor, Next};
 use wireloom::{Channel, Code, Context, Request, Response, Status};
 use wireloom::{MessageStream, Streaming, tokio_stream};
 use wireloom_tests::real::route_guide::routeguide::Rectangle;
@@ -53,6 +54,85 @@ impl RouteGuide for Guide {
     ) -> Result<Response<impl MessageStream<RouteNote>>, Status> {
         Ok(Response::new(tokio_stream::empty()))
     }
+}
+
+/// Adds a token to each call of a channel.
+struct Authorize {
+    token: String,
+}
+
+impl Interceptor for Authorize {
+    async fn intercept(
+        &self,
+        mut call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        let token = format!("Bearer {}", self.token)
+            .parse()
+            .map_err(|_| Status::unauthenticated("the token is not ASCII"))?;
+        call.metadata_mut().insert("authorization", token);
+        next.run(call).await
+    }
+}
+
+/// Logs how each call of a server ended, and how much came and went.
+struct AccessLog;
+
+impl Interceptor for AccessLog {
+    async fn intercept(
+        &self,
+        mut call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        let method = call.full_name().to_owned();
+        call.observe(Entry { method });
+        next.run(call).await
+    }
+}
+
+struct Entry {
+    method: String,
+}
+
+impl CallObserver for Entry {
+    fn message_received(&self, size: usize) {
+        tracing::debug!(method = self.method, size, "received");
+    }
+
+    fn ended(&self, status: &Status) {
+        tracing::info!(method = self.method, code = ?status.code(), "served");
+    }
+}
+
+#[tokio::test]
+async fn what_a_channel_sets_for_all_its_calls() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let server = Server::builder()
+        .interceptor(AccessLog)
+        .add_service(RouteGuideServer::new(Guide))
+        .serve(listener);
+    let server = tokio::spawn(server);
+
+    let token = "secret".to_owned();
+    let options = CallOptions::new()
+        .timeout(Duration::from_secs(3))
+        .wait_for_ready(true)
+        .compression(Compression::Gzip)
+        .metadata("tenant", "blue");
+    let channel = Channel::builder(&target)
+        .call_options(options)
+        .interceptor(Authorize { token })
+        .lazy()
+        .unwrap();
+    let feature = RouteGuideClient::new(channel)
+        .get_feature(Point::default())
+        .idempotency_key("8e03978e-40d5-43dd-bc93-6894a57f9324")
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(feature.name.contains("time left"), "{}", feature.name);
+    server.abort();
 }
 
 #[tokio::test]
