@@ -13,6 +13,7 @@ use crate::explain::{Explanation, explain};
 use crate::format::Formatter;
 use crate::load::{Compiler, Sources};
 use crate::model::Model;
+use crate::service_config::ServiceConfig;
 use crate::{Run, pipeline};
 
 /// Which sides of a service get stubs.
@@ -61,6 +62,7 @@ type ProstHook = Box<dyn FnOnce(&mut ProstConfig)>;
 /// |---|---|
 /// | [`proto`](Self::proto), [`protos`](Self::protos) | those of `wireloom.toml`; with a descriptor set, all of it |
 /// | [`include`](Self::include), [`includes`](Self::includes) | the folders of the protos |
+/// | [`service_config`](Self::service_config) | those of `wireloom.toml` |
 /// | [`out_dir`](Self::out_dir) | `OUT_DIR` in a build script |
 /// | [`templates`](Self::templates) | those built in |
 /// | [`stubs`](Self::stubs) | [`Stubs::Wireloom`] |
@@ -119,6 +121,16 @@ impl Builder {
     /// Reads the protos with this `protoc` rather than the compiler that is built in.
     pub fn protoc(mut self, path: impl Into<PathBuf>) -> Self {
         self.generate.protoc = Some(path.into());
+        self
+    }
+
+    /// Reads a gRPC service config in JSON, such as is published beside an API's protos (`*_grpc_service_config.json`): its
+    /// timeouts, policies and limits win over those of the protos and of `wireloom.toml`. Of several files, the last that
+    /// has an entry for a method wins.
+    ///
+    /// What it says of load balancing and health checks holds for a channel as a whole, which takes it at run time.
+    pub fn service_config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.generate.service_configs.push(path.into());
         self
     }
 
@@ -226,12 +238,16 @@ impl Builder {
             !config.generate.protos.is_empty() || config.generate.descriptor_set.is_some();
         config.narrowed = lists_protos && !self.generate.protos.is_empty();
         override_with(&mut config.generate, self.generate);
+        for path in &config.generate.service_configs {
+            config.service_configs.push(ServiceConfig::read(path)?);
+        }
         Ok((config, self.prost))
     }
 
     fn into_run(self) -> Result<Run, Error> {
-        let read = Vec::from_iter(self.config.clone());
+        let mut read = Vec::from_iter(self.config.clone());
         let (config, prost) = self.into_config()?;
+        read.extend(config.generate.service_configs.iter().cloned());
         let generate = &config.generate;
         let cargo_out = env::var_os("OUT_DIR").map(PathBuf::from);
         let out = generate.out.clone().or_else(|| cargo_out.clone()).ok_or_else(|| {
@@ -286,6 +302,7 @@ fn override_with(config: &mut Generate, builder: Generate) {
     }
     list(&mut config.protos, builder.protos);
     list(&mut config.includes, builder.includes);
+    list(&mut config.service_configs, builder.service_configs);
     value(&mut config.out, builder.out);
     value(&mut config.templates, builder.templates);
     value(&mut config.stubs, builder.stubs);

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::service_config::ServiceConfig;
 use crate::source::Source;
 use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, Written};
 use table::Table;
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) services: Vec<Scope>,
     /// The tables `[methods."package.Service/Name"]`.
     pub(crate) methods: Vec<Scope>,
+    /// What the files of `generate.service_configs` say, in their order.
+    pub(crate) service_configs: Vec<ServiceConfig>,
 }
 
 /// What to read and what to write; the paths are relative to the working directory.
@@ -53,6 +56,8 @@ pub(crate) struct Generate {
     pub(crate) server: Option<bool>,
     pub(crate) descriptor_set: Option<PathBuf>,
     pub(crate) protoc: Option<PathBuf>,
+    /// gRPC service configs; what a later one says wins.
+    pub(crate) service_configs: Vec<PathBuf>,
 }
 
 /// What is set for one package, service or method.
@@ -103,6 +108,7 @@ impl Config {
             packages: scopes(&mut file, "packages", errors),
             services: scopes(&mut file, "services", errors),
             methods: scopes(&mut file, "methods", errors),
+            service_configs: Vec::new(),
         };
         file.finish(errors);
         config
@@ -134,6 +140,7 @@ impl Generate {
                 .collect()
         };
         let (protos, includes) = (paths("protos"), paths("includes"));
+        let service_configs = paths("service_configs");
         let stubs = table
             .string("stubs", errors)
             .and_then(|stubs| match stubs.value.as_str() {
@@ -169,6 +176,7 @@ impl Generate {
             server,
             descriptor_set,
             protoc,
+            service_configs: only_paths(&service_configs),
         }
     }
 }
@@ -207,6 +215,9 @@ fn policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> Policy {
             value: hedging_policy(table, errors),
         }),
         no_retry: table.boolean("no_retry", errors),
+        wait_for_ready: table.boolean("wait_for_ready", errors),
+        max_request_message_bytes: table.integer("max_request_message_bytes", errors),
+        max_response_message_bytes: table.integer("max_response_message_bytes", errors),
     };
     table.finish(errors);
     policy

@@ -1,15 +1,20 @@
-//! Explain: a method's policy in force, and where each value was set.
+//! Explain: a method's policy in force, where each value was set, and what of it cannot work.
+
+mod warnings;
 
 use std::fmt;
 
 use crate::error::Error;
-use crate::model::{AttemptPolicy, Method, MethodPolicy, Model, Origin};
+use crate::model::{AttemptPolicy, ChannelConfig, Method, MethodPolicy, Model, Origin, Sourced};
 use crate::suggest;
 
-/// The policies in force and where each value was set; `Display` is a table for each method.
+/// The policies in force, where each value was set, and what of them cannot work or does harm; `Display` is a table for
+/// each method, with the warnings below it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     methods: Vec<Explained>,
+    /// What holds for channels, not for methods.
+    notes: Vec<String>,
 }
 
 /// A method and the rows of its table.
@@ -17,6 +22,8 @@ pub struct Explanation {
 struct Explained {
     name: String,
     rows: Vec<[String; 3]>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// Explains the method that `path` names, or every method of the service or the package.
@@ -39,6 +46,8 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
                 if [&package.proto_name, &service.full_name, &name].contains(&&path.to_owned()) {
                     methods.push(Explained {
                         rows: rows(method),
+                        warnings: warnings::warnings(method),
+                        notes: method.policy.notes.clone(),
                         name: name.clone(),
                     });
                 }
@@ -57,13 +66,72 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
             .filter(|known| !known.is_empty() && *known != path);
         return Err(Error::new(what).with_help(suggest::help(path, known, "name")));
     }
-    Ok(Explanation { methods })
+    Ok(Explanation {
+        methods,
+        notes: model.channel_configs.iter().map(of_channel).collect(),
+    })
+}
+
+/// What a service config says that no method can take.
+fn of_channel(config: &ChannelConfig) -> String {
+    let mut what = Vec::new();
+    if !config.load_balancing_policies.is_empty() {
+        let names = config.load_balancing_policies.join(", ");
+        what.push(format!("loadBalancingConfig ({names})"));
+    }
+    if let Some(service) = &config.health_check_service {
+        what.push(format!("healthCheckConfig (service {service:?})"));
+    }
+    format!(
+        "{} of {} holds for a channel: give it the file with `Channel::builder(..).service_config(..)`",
+        what.join(" and "),
+        config.file
+    )
 }
 
 /// The rows of a method's table: a value, what it is, and where it was set.
 fn rows(method: &Method) -> Vec<[String; 3]> {
     let policy = &method.policy;
     let mut rows = vec![timeout(policy)];
+    attempts(policy, &mut rows);
+    let mut row = |value: &str, in_force: String, origin: &Origin| {
+        rows.push([value.to_owned(), in_force, set_by(Some(origin))]);
+    };
+    if let Some(wait) = &policy.wait_for_ready {
+        row("wait_for_ready", wait.value.to_string(), &wait.origin);
+    }
+    for (name, bytes) in [
+        (
+            "max_request_message_bytes",
+            &policy.max_request_message_bytes,
+        ),
+        (
+            "max_response_message_bytes",
+            &policy.max_response_message_bytes,
+        ),
+    ] {
+        if let Some(bytes) = bytes {
+            row(name, bytes.value.count.to_string(), &bytes.origin);
+        }
+    }
+    if let Some(Sourced { value, origin }) = &policy.retry_throttling {
+        let tokens = |thousandths: u32| (f64::from(thousandths) / 1000.0).to_string();
+        row(
+            "retry_throttling.max_tokens",
+            tokens(value.max_tokens_thousandths),
+            origin,
+        );
+        row(
+            "retry_throttling.token_ratio",
+            tokens(value.token_ratio_thousandths),
+            origin,
+        );
+    }
+    rows
+}
+
+/// The rows of retries or hedging.
+fn attempts(policy: &MethodPolicy, rows: &mut Vec<[String; 3]>) {
     let Some(attempts) = &policy.attempts else {
         let in_force = "none but transparent ones".to_owned();
         rows.push([
@@ -71,7 +139,7 @@ fn rows(method: &Method) -> Vec<[String; 3]> {
             in_force,
             set_by(policy.no_retry.as_ref()),
         ]);
-        return rows;
+        return;
     };
     let mut row = |value: &str, in_force: String| {
         rows.push([value.to_owned(), in_force, set_by(Some(&attempts.origin))]);
@@ -116,7 +184,6 @@ fn rows(method: &Method) -> Vec<[String; 3]> {
             );
         }
     }
-    rows
 }
 
 fn timeout(policy: &MethodPolicy) -> [String; 3] {
@@ -141,6 +208,9 @@ fn set_by(origin: Option<&Origin>) -> String {
             format!("option (wireloom.method), {}", place(file, *line))
         }
         Some(Origin::Config { file, line, key }) => format!("[{key}], {}", place(file, *line)),
+        Some(Origin::ServiceConfig { file, line, key }) => {
+            format!("{key}, {}", place(file, *line))
+        }
     }
 }
 
@@ -170,6 +240,18 @@ impl fmt::Display for Explanation {
             for [value, in_force, set_by] in rows {
                 writeln!(f, "  {value:first$}  {in_force:second$}  {set_by}")?;
             }
+            if !method.warnings.is_empty() || !method.notes.is_empty() {
+                writeln!(f)?;
+            }
+            for warning in &method.warnings {
+                writeln!(f, "  warning: {warning}")?;
+            }
+            for note in &method.notes {
+                writeln!(f, "  note: {note}")?;
+            }
+        }
+        for note in &self.notes {
+            writeln!(f, "\nnote: {note}")?;
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ mod messages;
 pub mod model;
 mod modules;
 mod render;
+mod service_config;
 mod source;
 mod suggest;
 mod syntax;

@@ -10,6 +10,20 @@ use serde::Serialize;
 pub struct Model {
     /// One entry per protobuf package that generates code, sorted by `proto_name`.
     pub packages: Vec<Package>,
+    /// What service configs say of a channel as a whole, one entry per file; left out of the JSON where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channel_configs: Vec<ChannelConfig>,
+}
+
+/// What a service config says that no method can take: a channel takes it at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChannelConfig {
+    /// The service config.
+    pub file: String,
+    /// The names in `loadBalancingConfig`; the first that the channel has counts.
+    pub load_balancing_policies: Vec<String>,
+    /// `healthCheckConfig.serviceName`.
+    pub health_check_service: Option<String>,
 }
 
 /// A protobuf package and the services it declares.
@@ -135,6 +149,17 @@ pub struct MethodPolicy {
     pub no_timeout: Option<Origin>,
     /// Where retries and hedging were switched off, if they were (`no_retry`).
     pub no_retry: Option<Origin>,
+    /// Whether calls wait for a connection while none can be made; `None` is that they fail.
+    pub wait_for_ready: Option<Sourced<bool>>,
+    /// The largest message that may be sent; `None` is no limit.
+    pub max_request_message_bytes: Option<Sourced<Bytes>>,
+    /// The largest message that may be received; `None` is the channel's limit.
+    pub max_response_message_bytes: Option<Sourced<Bytes>>,
+    /// When calls to the method's server stop retrying and hedging; `None` is never.
+    pub retry_throttling: Option<Sourced<RetryThrottling>>,
+    /// What was made of what a service config leaves out; left out of the JSON where there is nothing to say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A value and where it was set.
@@ -182,6 +207,15 @@ pub enum Origin {
         /// The table.
         key: String,
     },
+    /// A service config; `key` is the entry that set it (`methodConfig[2]`).
+    ServiceConfig {
+        /// The service config.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The entry.
+        key: String,
+    },
 }
 
 /// Retries or hedging: a method may not have both (gRFC A6).
@@ -220,6 +254,24 @@ pub struct HedgingPolicy {
     pub hedging_delay: ProtoDuration,
     /// The codes that do not end the call while other attempts run.
     pub non_fatal_status_codes: Vec<StatusCode>,
+}
+
+/// gRFC A6's `retryThrottling`, validated; in thousandths of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RetryThrottling {
+    /// What there is at first, and at most.
+    pub max_tokens_thousandths: u32,
+    /// What a successful call gives back.
+    pub token_ratio_thousandths: u32,
+}
+
+/// A number of bytes, by both its spellings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    /// The number.
+    pub count: u64,
+    /// A Rust literal (`65_536`).
+    pub rust: String,
 }
 
 /// A duration, by both its spellings.

@@ -1,4 +1,4 @@
-//! Policies as they are written, in an option or in `wireloom.toml`: read, but not yet judged.
+//! Policies as they are written, in an option, in `wireloom.toml` or in a service config: read, but not yet judged.
 //!
 //! Every value knows where it stands. What the values mean, and whether they may, is `lower::policy`'s to say.
 
@@ -21,6 +21,9 @@ pub(crate) struct Policy {
     pub(crate) retry_policy: Option<Written<RetryPolicy>>,
     pub(crate) hedging_policy: Option<Written<HedgingPolicy>>,
     pub(crate) no_retry: Option<Written<bool>>,
+    pub(crate) wait_for_ready: Option<Written<bool>>,
+    pub(crate) max_request_message_bytes: Option<Written<i64>>,
+    pub(crate) max_response_message_bytes: Option<Written<i64>>,
 }
 
 /// `wireloom.RetryPolicy`.

@@ -54,6 +54,10 @@ pub(crate) struct InputArgs {
     /// The wireloom.toml to read [default: the nearest one, here or in a folder above, if any]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A gRPC service config in JSON, whose policies win over those of protos and wireloom.toml
+    /// [default: those of wireloom.toml]
+    #[arg(long = "service-config", value_name = "FILE")]
+    service_configs: Vec<PathBuf>,
     /// Read this FileDescriptorSet rather than protos
     #[arg(long, value_name = "FILE", conflicts_with = "protoc")]
     descriptor_set: Option<PathBuf>,
@@ -137,6 +141,9 @@ impl InputArgs {
             .includes(self.includes);
         if let Some(path) = config {
             builder = builder.config(path);
+        }
+        for path in self.service_configs {
+            builder = builder.service_config(path);
         }
         if let Some(path) = self.descriptor_set {
             builder = builder.descriptor_set(path);

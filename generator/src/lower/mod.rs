@@ -20,7 +20,8 @@ use prost_reflect::FileDescriptor;
 use crate::config::Config;
 use crate::error::Error;
 use crate::load::Loaded;
-use crate::model::{Model, Package};
+use crate::model::{ChannelConfig, Model, Package};
+use crate::service_config::ServiceConfig;
 use collisions::{Idents, Item, Kind};
 use places::Places;
 use services::Lowering;
@@ -71,8 +72,22 @@ pub(crate) fn lower(loaded: &Loaded, config: &Config) -> Result<Model, Error> {
         Some(error) => Err(error),
         None => Ok(Model {
             packages: packages.into_values().collect(),
+            channel_configs: channel_configs(&config.service_configs),
         }),
     }
+}
+
+/// What service configs say that no method can take.
+fn channel_configs(configs: &[ServiceConfig]) -> Vec<ChannelConfig> {
+    let configs = configs.iter().map(|config| ChannelConfig {
+        file: config.file.clone(),
+        load_balancing_policies: config.load_balancing_policies.clone(),
+        health_check_service: config.health_check_service.clone(),
+    });
+    let says_something = |config: &ChannelConfig| {
+        !config.load_balancing_policies.is_empty() || config.health_check_service.is_some()
+    };
+    configs.filter(says_something).collect()
 }
 
 /// Claims the modules that lead to a package.

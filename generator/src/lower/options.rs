@@ -42,6 +42,13 @@ pub(super) fn policy(
     Some(reader.policy(message))
 }
 
+/// A count of bytes; one beyond 63 bits is as good as none.
+fn bytes(value: &Value) -> Option<i64> {
+    value
+        .as_u64()
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
 /// Reads a message field by field, and knows where it is.
 struct Reader<'a> {
     places: &'a Places<'a>,
@@ -58,6 +65,13 @@ impl Reader<'_> {
             "timeout" => policy.timeout = reader.written(value.as_str().map(str::to_owned)),
             "no_timeout" => policy.no_timeout = reader.written(value.as_bool()),
             "no_retry" => policy.no_retry = reader.written(value.as_bool()),
+            "wait_for_ready" => policy.wait_for_ready = reader.written(value.as_bool()),
+            "max_request_message_bytes" => {
+                policy.max_request_message_bytes = reader.written(bytes(value));
+            }
+            "max_response_message_bytes" => {
+                policy.max_response_message_bytes = reader.written(bytes(value));
+            }
             "retry_policy" => {
                 let inner = value.as_message().map(|message| reader.retry(message));
                 policy.retry_policy = reader.written(inner);

@@ -8,8 +8,8 @@ mod durations;
 
 use crate::error::Error;
 use crate::model::{
-    AttemptPolicy, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Origin, ProtoDuration,
-    RetryPolicy, Sourced, StatusCode,
+    AttemptPolicy, Bytes, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Origin,
+    ProtoDuration, RetryPolicy, Sourced, StatusCode,
 };
 use crate::source::Spot;
 use crate::syntax::{self, Written};
@@ -19,6 +19,9 @@ use crate::syntax::{self, Written};
 pub(super) struct Layer {
     timeout: Setting<ProtoDuration>,
     attempts: Setting<AttemptPolicy>,
+    wait_for_ready: Option<Sourced<bool>>,
+    max_request_message_bytes: Option<Sourced<Bytes>>,
+    max_response_message_bytes: Option<Sourced<Bytes>>,
 }
 
 /// What a layer says of a value.
@@ -88,6 +91,21 @@ impl Layer {
                 (policy.attempts, policy.no_retry) = (Some(attempts.clone()), None)
             }
         }
+        set(&mut policy.wait_for_ready, &self.wait_for_ready);
+        set(
+            &mut policy.max_request_message_bytes,
+            &self.max_request_message_bytes,
+        );
+        set(
+            &mut policy.max_response_message_bytes,
+            &self.max_response_message_bytes,
+        );
+    }
+}
+
+fn set<T: Clone>(value: &mut Option<T>, layer: &Option<T>) {
+    if layer.is_some() {
+        value.clone_from(layer);
     }
 }
 
@@ -144,7 +162,30 @@ pub(super) fn judge(
         (None, Some((spot, value)), None) => on(value.map(AttemptPolicy::Hedging), origin(spot)),
         (None, None, None) => Setting::Unset,
     };
-    Layer { timeout, attempts }
+    let wait_for_ready = policy.wait_for_ready.as_ref().map(|wait| Sourced {
+        value: wait.value,
+        origin: origin(&wait.spot),
+    });
+    let mut bytes = |name: &str, field: &Option<Written<i64>>| {
+        let field = field.as_ref()?;
+        Some(Sourced {
+            value: judge.bytes(name, field)?,
+            origin: origin(&field.spot),
+        })
+    };
+    Layer {
+        timeout,
+        attempts,
+        wait_for_ready,
+        max_request_message_bytes: bytes(
+            "max_request_message_bytes",
+            &policy.max_request_message_bytes,
+        ),
+        max_response_message_bytes: bytes(
+            "max_response_message_bytes",
+            &policy.max_response_message_bytes,
+        ),
+    }
 }
 
 fn on<T>(value: Option<T>, origin: Origin) -> Setting<T> {
@@ -223,6 +264,19 @@ impl Judge<'_> {
             return None;
         }
         Some(durations::proto_duration(duration))
+    }
+
+    fn bytes(&mut self, name: &str, field: &Written<i64>) -> Option<Bytes> {
+        let Ok(count) = u64::try_from(field.value) else {
+            self.reject(
+                &field.spot,
+                format!("`{name}` must not be negative"),
+                "must be a number of bytes, such as 65536",
+            );
+            return None;
+        };
+        let rust = durations::grouped(count.into());
+        Some(Bytes { count, rust })
     }
 
     fn attempts(&mut self, field: &Written<i64>) -> Option<u32> {

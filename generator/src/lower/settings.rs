@@ -1,4 +1,4 @@
-//! What `wireloom.toml` says, found for the packages, services and methods that there are.
+//! What `wireloom.toml` and service configs say, found for the packages, services and methods that there are.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use prost_reflect::FileDescriptor;
 use crate::config::{Config, Scope};
 use crate::error::Error;
 use crate::lower::policy::{self, Layer};
-use crate::model::{MethodPolicy, Origin};
+use crate::model::{MethodPolicy, Origin, RetryThrottling, Sourced};
+use crate::service_config::ServiceConfig;
 use crate::source::Spot;
 use crate::suggest;
 use crate::syntax::Written;
@@ -17,6 +18,14 @@ pub(super) struct Settings<'a> {
     packages: BTreeMap<&'a str, Setting<'a>>,
     services: BTreeMap<&'a str, Setting<'a>>,
     methods: BTreeMap<&'a str, Setting<'a>>,
+    service_configs: Vec<ServiceLayers<'a>>,
+}
+
+/// A service config, with the policies of its entries judged.
+struct ServiceLayers<'a> {
+    config: &'a ServiceConfig,
+    /// One for each entry.
+    layers: Vec<Layer>,
 }
 
 struct Setting<'a> {
@@ -48,6 +57,11 @@ impl<'a> Settings<'a> {
             packages: by_name(&config.packages, errors),
             services: by_name(&config.services, errors),
             methods: by_name(&config.methods, errors),
+            service_configs: config
+                .service_configs
+                .iter()
+                .map(|config| ServiceLayers::new(config, errors))
+                .collect(),
         }
     }
 
@@ -65,7 +79,8 @@ impl<'a> Settings<'a> {
             .as_ref()
     }
 
-    /// Lays what is set for a method over its policy: for its package, then its service, then itself.
+    /// Lays what is set for a method over its policy: for its package, then its service, then itself, then in each of the
+    /// service configs.
     pub(super) fn over(
         &self,
         policy: &mut MethodPolicy,
@@ -81,6 +96,58 @@ impl<'a> Settings<'a> {
         for setting in layers.into_iter().flatten() {
             setting.layer.over(policy);
         }
+        for config in &self.service_configs {
+            config.over(policy, service, method);
+        }
+    }
+}
+
+impl<'a> ServiceLayers<'a> {
+    fn new(config: &'a ServiceConfig, errors: &mut Vec<Error>) -> Self {
+        let layers = config.methods.iter().map(|entry| {
+            let origin = |spot: &Spot| origin(spot, &entry.key);
+            policy::judge(&entry.policy, origin, errors)
+        });
+        Self {
+            layers: layers.collect(),
+            config,
+        }
+    }
+
+    /// Lays the entry that is for a method over its policy. Entries do not add up: the most specific is the whole answer.
+    fn over(&self, policy: &mut MethodPolicy, service: &str, method: &str) {
+        let Some(at) = self.config.method(service, method) else {
+            return;
+        };
+        let entry = &self.config.methods[at];
+        self.layers[at].over(policy);
+        let notes = entry.notes.iter();
+        policy.notes.extend(notes.map(|note| {
+            let place = &note.spot.place;
+            format!("{}, {}:{}", note.value, place.file, place.line)
+        }));
+        if self.config.repeats(at) {
+            let what = format!("`{}` is the first of several entries", entry.key);
+            let note = format!("{what} for the same name, and counts, {}", self.config.file);
+            policy.notes.push(note);
+        }
+        if let Some(throttling) = &self.config.retry_throttling {
+            policy.retry_throttling = Some(Sourced {
+                value: RetryThrottling {
+                    max_tokens_thousandths: throttling.value.max_tokens,
+                    token_ratio_thousandths: throttling.value.token_ratio,
+                },
+                origin: origin(&throttling.spot, "retryThrottling"),
+            });
+        }
+    }
+}
+
+fn origin(spot: &Spot, key: &str) -> Origin {
+    Origin::ServiceConfig {
+        file: spot.place.file.clone(),
+        line: spot.place.line,
+        key: key.to_owned(),
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn proto_duration(duration: Nanos) -> ProtoDuration {
 }
 
 /// A number with underscores between thousands, as Rust is written by hand.
-fn grouped(number: Nanos) -> String {
+pub(super) fn grouped(number: Nanos) -> String {
     let digits = number.to_string();
     let first = (digits.len() + 2) % 3 + 1;
     let mut grouped = digits[..first].to_owned();

@@ -1,0 +1,153 @@
+//! What cannot work in a policy, or does harm, though each of its values is valid.
+
+use super::set_by;
+use crate::model::{
+    AttemptPolicy, HedgingPolicy, Idempotency, Method, MethodPolicy, Origin, ProtoDuration,
+    RetryPolicy, Sourced, StatusCode,
+};
+
+/// gRPC's cap: a channel makes no more attempts unless it is told to.
+const CAP: u32 = 5;
+
+/// The least share of a backoff that jitter leaves (gRFC A6).
+const LEAST_JITTER: f64 = 0.8;
+
+/// After these a server may have done what it was asked to: only a method that bears that can be tried again.
+const MAY_HAVE_ACTED: [&str; 5] = [
+    "CANCELLED",
+    "UNKNOWN",
+    "DEADLINE_EXCEEDED",
+    "INTERNAL",
+    "DATA_LOSS",
+];
+
+/// With these a server says that the same call will fail again.
+const WILL_FAIL_AGAIN: [&str; 8] = [
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "UNAUTHENTICATED",
+];
+
+/// The warnings about a method's policy: what is wrong, what to do, and where the value was set.
+pub(super) fn warnings(method: &Method) -> Vec<String> {
+    let policy = &method.policy;
+    let Some(attempts) = &policy.attempts else {
+        return Vec::new();
+    };
+    let mut warnings = Warnings {
+        policy,
+        repeatable: method.idempotency != Idempotency::Unknown,
+        attempts: &attempts.origin,
+        found: Vec::new(),
+    };
+    match &attempts.value {
+        AttemptPolicy::Retry(retry) => warnings.retry(retry),
+        AttemptPolicy::Hedging(hedging) => warnings.hedging(hedging),
+    }
+    warnings.found
+}
+
+struct Warnings<'a> {
+    policy: &'a MethodPolicy,
+    /// Whether the method may be done twice.
+    repeatable: bool,
+    /// Where the retries or the hedging were set.
+    attempts: &'a Origin,
+    found: Vec<String>,
+}
+
+impl Warnings<'_> {
+    fn warn(&mut self, what: String, origin: &Origin) {
+        self.found
+            .push(format!("{what} ({})", set_by(Some(origin))));
+    }
+
+    fn retry(&mut self, retry: &RetryPolicy) {
+        let initial_backoff = &retry.initial_backoff;
+        let earliest = seconds(initial_backoff) * LEAST_JITTER;
+        if let Some(timeout) = self.shorter_timeout(earliest) {
+            let what = format!(
+                "the timeout of {} ends the call before its first retry, which comes after {earliest}s at the earliest: \
+                 raise the timeout, or lower initial_backoff",
+                timeout.value.proto
+            );
+            self.warn(what, &timeout.origin);
+        }
+        if seconds(&retry.max_backoff) < seconds(initial_backoff) {
+            let what = format!(
+                "max_backoff of {} is below initial_backoff of {}: every delay is the former",
+                retry.max_backoff.proto, initial_backoff.proto
+            );
+            self.warn(what, self.attempts);
+        }
+        let codes = &retry.retryable_status_codes;
+        if let Some(codes) = among(codes, &WILL_FAIL_AGAIN) {
+            let what = format!(
+                "{codes} says that the same call will fail again: a retry is load for nothing"
+            );
+            self.warn(what, self.attempts);
+        }
+        if !self.repeatable
+            && let Some(codes) = among(codes, &MAY_HAVE_ACTED)
+        {
+            let what = format!(
+                "after {codes} the server may have done what it was asked to, and a retry may do it twice: set the \
+                 method's idempotency_level if it bears that, or take the code out"
+            );
+            self.warn(what, self.attempts);
+        }
+        self.cap(retry.max_attempts);
+    }
+
+    fn hedging(&mut self, hedging: &HedgingPolicy) {
+        if !self.repeatable {
+            let what = "hedging may do the method twice, which has no idempotency_level: set it if the method bears \
+                        that, or do not hedge";
+            self.warn(what.to_owned(), self.attempts);
+        }
+        let delay = seconds(&hedging.hedging_delay);
+        if delay > 0.0
+            && let Some(timeout) = self.shorter_timeout(delay)
+        {
+            let what = format!(
+                "the timeout of {} ends the call before its first hedge: raise the timeout, or lower hedging_delay",
+                timeout.value.proto
+            );
+            self.warn(what, &timeout.origin);
+        }
+        self.cap(hedging.max_attempts);
+    }
+
+    /// The timeout, where it ends a call within so many seconds.
+    fn shorter_timeout(&self, seconds: f64) -> Option<Sourced<ProtoDuration>> {
+        let timeout = self.policy.timeout.clone()?;
+        (self::seconds(&timeout.value) <= seconds).then_some(timeout)
+    }
+
+    fn cap(&mut self, max_attempts: u32) {
+        if max_attempts > CAP {
+            let what = format!(
+                "a channel makes at most {CAP} attempts of the {max_attempts}, unless `Channel::builder(..).max_attempts(..)` \
+                 says otherwise"
+            );
+            self.warn(what, self.attempts);
+        }
+    }
+}
+
+/// The names of those codes that are in the list.
+fn among(codes: &[StatusCode], list: &[&str]) -> Option<String> {
+    let names = codes.iter().map(|code| code.proto.as_str());
+    let found: Vec<&str> = names.filter(|name| list.contains(name)).collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+fn seconds(duration: &ProtoDuration) -> f64 {
+    let seconds = duration.proto.trim_end_matches('s').parse();
+    seconds.expect("the model's durations are decimal seconds")
+}

@@ -1,0 +1,303 @@
+//! A gRPC service config in JSON: read into the syntax of policies, and kept where it holds for a channel as a whole.
+//!
+//! Files that are published beside APIs' protos read without change. Many say less than gRFC A6 demands, since they were
+//! written for generators of client libraries; what is made of that is a note, which `wireloom explain` shows.
+
+mod json;
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::source::Source;
+use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, Written};
+use json::{Node, Object};
+
+/// gRPC's cap of attempts, which stands for `maxAttempts` where a published file has none.
+const MAX_ATTEMPTS: i64 = 5;
+
+/// What a service config says.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceConfig {
+    /// The file, by the name that messages call it.
+    pub(crate) file: String,
+    pub(crate) methods: Vec<MethodConfig>,
+    pub(crate) retry_throttling: Option<Written<RetryThrottling>>,
+    /// The names in `loadBalancingConfig`, in their order.
+    pub(crate) load_balancing_policies: Vec<String>,
+    pub(crate) health_check_service: Option<String>,
+}
+
+/// An entry of `methodConfig`.
+#[derive(Clone, Debug)]
+pub(crate) struct MethodConfig {
+    /// The entry's path in the file (`methodConfig[2]`).
+    pub(crate) key: String,
+    pub(crate) names: Vec<Name>,
+    pub(crate) policy: Policy,
+    /// What was made of what the entry does not say, with its place.
+    pub(crate) notes: Vec<Written<String>>,
+}
+
+/// What an entry is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// A method, by its service and its name.
+    Method(String, String),
+    /// Every method of a service that has no entry of its own.
+    Service(String),
+    /// Every method that no other entry is for.
+    Default,
+}
+
+/// `retryThrottling`, in thousandths of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RetryThrottling {
+    pub(crate) max_tokens: u32,
+    pub(crate) token_ratio: u32,
+}
+
+impl ServiceConfig {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is no JSON, or has a known field that may not be as it is; all of those are reported.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Error::new(format!("cannot read `{}`", path.display())).with_cause(error)
+        })?;
+        Self::parse(&Source::new(path.display().to_string(), text))
+    }
+
+    fn parse(source: &Source) -> Result<Self, Error> {
+        let document = json::parse(source)?;
+        let mut errors = Vec::new();
+        let config = Node::root(source, &document)
+            .object(&mut errors)
+            .map(|document| Self::from_object(source.name(), &document, &mut errors));
+        match (Error::all(errors), config) {
+            (None, Some(config)) => Ok(config),
+            (Some(error), _) => Err(error),
+            (None, None) => Err(Error::new("the service config could not be read")),
+        }
+    }
+
+    fn from_object(file: &str, document: &Object<'_>, errors: &mut Vec<Error>) -> Self {
+        let entries = document.items("methodConfig", errors);
+        let methods = entries
+            .iter()
+            .filter_map(|entry| Some(method_config(&entry.object(errors)?, errors)))
+            .collect();
+        let throttling = document.object("retryThrottling", errors);
+        let health_check = document.object("healthCheckConfig", errors);
+        Self {
+            file: file.to_owned(),
+            methods,
+            retry_throttling: throttling
+                .and_then(|throttling| retry_throttling(&throttling, errors)),
+            load_balancing_policies: load_balancing(document, errors),
+            health_check_service: health_check
+                .and_then(|check| check.string("serviceName", errors))
+                .map(|name| name.value),
+        }
+    }
+
+    /// The entry for a method: the one of its name, else that of its service, else the default. Where several have the
+    /// same name, the first counts.
+    pub(crate) fn method(&self, service: &str, method: &str) -> Option<usize> {
+        let names = [
+            Name::Method(service.to_owned(), method.to_owned()),
+            Name::Service(service.to_owned()),
+            Name::Default,
+        ];
+        names.iter().find_map(|name| {
+            let is_named = |entry: &MethodConfig| entry.names.contains(name);
+            self.methods.iter().position(is_named)
+        })
+    }
+
+    /// Whether the file has other entries for what an entry's own names are for, which do not count.
+    pub(crate) fn repeats(&self, entry: usize) -> bool {
+        let names = &self.methods[entry].names;
+        let others = self.methods.iter().skip(entry + 1);
+        names.iter().enumerate().any(|(at, name)| {
+            names[at + 1..].contains(name) || others.clone().any(|other| other.names.contains(name))
+        })
+    }
+}
+
+fn method_config(entry: &Object<'_>, errors: &mut Vec<Error>) -> MethodConfig {
+    let mut notes = Vec::new();
+    let names = entry.items("name", errors);
+    let names = names.iter().filter_map(|name| self::name(name, errors));
+    let names = names.collect();
+    let retry_policy = entry.object("retryPolicy", errors);
+    let hedging_policy = entry.object("hedgingPolicy", errors);
+    let policy = Policy {
+        timeout: entry.string("timeout", errors),
+        wait_for_ready: entry.boolean("waitForReady", errors),
+        max_request_message_bytes: entry.integer("maxRequestMessageBytes", errors),
+        max_response_message_bytes: entry.integer("maxResponseMessageBytes", errors),
+        retry_policy: retry_policy
+            .and_then(|policy| self::retry_policy(&policy, &mut notes, errors)),
+        hedging_policy: hedging_policy.map(|policy| self::hedging_policy(&policy, errors)),
+        ..Policy::default()
+    };
+    MethodConfig {
+        key: entry.path().to_owned(),
+        names,
+        policy,
+        notes,
+    }
+}
+
+fn name(name: &Node<'_>, errors: &mut Vec<Error>) -> Option<Name> {
+    let name = name.object(errors)?;
+    let mut part = |field| {
+        let text = name.string(field, errors);
+        text.map(|text| text.value).filter(|text| !text.is_empty())
+    };
+    match (part("service"), part("method")) {
+        (Some(service), Some(method)) => Some(Name::Method(service, method)),
+        (Some(service), None) => Some(Name::Service(service)),
+        (None, None) => Some(Name::Default),
+        (None, Some(method)) => {
+            let message = format!(
+                "`{}` has the method `{method}`, but no service",
+                name.path()
+            );
+            let must = "needs `service`, such as \"helloworld.Greeter\"";
+            errors.push(name.spot().error(message, must));
+            None
+        }
+    }
+}
+
+fn retry_policy(
+    policy: &Object<'_>,
+    notes: &mut Vec<Written<String>>,
+    errors: &mut Vec<Error>,
+) -> Option<Written<RetryPolicy>> {
+    let spot = policy.spot();
+    let mut note = |what: String| {
+        notes.push(Written {
+            value: what,
+            spot: spot.clone(),
+        })
+    };
+    let codes = policy.codes("retryableStatusCodes", errors);
+    if codes.as_ref().is_none_or(|codes| codes.value.is_empty()) {
+        note(format!(
+            "`{}` has no retryableStatusCodes: nothing is retried",
+            policy.path()
+        ));
+        return None;
+    }
+    let max_attempts = policy.integer("maxAttempts", errors).or_else(|| {
+        if !policy.has("maxAttempts") {
+            note(format!(
+                "`{}` has no maxAttempts: gRPC's cap of {MAX_ATTEMPTS} holds",
+                policy.path()
+            ));
+        }
+        Some(Written {
+            value: MAX_ATTEMPTS,
+            spot: spot.clone(),
+        })
+    });
+    let value = RetryPolicy {
+        max_attempts,
+        initial_backoff: policy.string("initialBackoff", errors),
+        max_backoff: policy.string("maxBackoff", errors),
+        backoff_multiplier: policy.number("backoffMultiplier", errors),
+        retryable_status_codes: codes,
+    };
+    Some(Written { value, spot })
+}
+
+fn hedging_policy(policy: &Object<'_>, errors: &mut Vec<Error>) -> Written<HedgingPolicy> {
+    let value = HedgingPolicy {
+        max_attempts: policy.integer("maxAttempts", errors),
+        hedging_delay: policy.string("hedgingDelay", errors),
+        non_fatal_status_codes: policy.codes("nonFatalStatusCodes", errors),
+    };
+    Written {
+        value,
+        spot: policy.spot(),
+    }
+}
+
+fn retry_throttling(
+    throttling: &Object<'_>,
+    errors: &mut Vec<Error>,
+) -> Option<Written<RetryThrottling>> {
+    let max_tokens = thousandths(throttling, "maxTokens", errors);
+    let token_ratio = thousandths(throttling, "tokenRatio", errors);
+    let (max_tokens, token_ratio) = (max_tokens?, token_ratio?);
+    let mut reject = |field: &Written<u32>, name: &str, must: &str| {
+        let message = format!("`{}.{name}` {must}", throttling.path());
+        errors.push(field.spot.error(message, must));
+    };
+    let (valid_tokens, valid_ratio) = (
+        (1..=1_000_000).contains(&max_tokens.value),
+        token_ratio.value > 0,
+    );
+    if !valid_tokens {
+        reject(&max_tokens, "maxTokens", "must be above 0 and at most 1000");
+    }
+    if !valid_ratio {
+        reject(&token_ratio, "tokenRatio", "must be at least 0.001");
+    }
+    (valid_tokens && valid_ratio).then(|| Written {
+        value: RetryThrottling {
+            max_tokens: max_tokens.value,
+            token_ratio: token_ratio.value,
+        },
+        spot: throttling.spot(),
+    })
+}
+
+/// A number cut off after three decimals, as a count of thousandths; what is out of range becomes 0, which is invalid.
+fn thousandths(object: &Object<'_>, name: &str, errors: &mut Vec<Error>) -> Option<Written<u32>> {
+    if !object.has(name) {
+        let message = format!("`{}` needs `{name}`", object.path());
+        errors.push(object.spot().error(message, "it is required here"));
+        return None;
+    }
+    let number = object.number(name, errors)?;
+    // The shortest decimal that reads as the number: multiplying it would round.
+    let decimal = number.value.to_string();
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let digits = format!("{whole}{:0<3.3}", fraction);
+    Some(Written {
+        value: digits.parse().unwrap_or(0),
+        spot: number.spot,
+    })
+}
+
+/// The names of the policies, each the one field of its object; the deprecated `loadBalancingPolicy` where there are none.
+fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<String> {
+    let mut policies = Vec::new();
+    for entry in document.items("loadBalancingConfig", errors) {
+        let Some(policy) = entry.object(errors) else {
+            continue;
+        };
+        match policy.field_names()[..] {
+            [name] => policies.push(name.to_owned()),
+            _ => {
+                let message = format!("`{}` must have one field, the policy's name", policy.path());
+                let must = "must be like {\"pick_first\": {}}";
+                errors.push(policy.spot().error(message, must));
+            }
+        }
+    }
+    if policies.is_empty() {
+        let policy = document.string("loadBalancingPolicy", errors);
+        policies.extend(policy.map(|policy| policy.value.to_lowercase()));
+    }
+    policies
+}
+
+#[cfg(test)]
+mod tests;

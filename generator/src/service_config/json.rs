@@ -1,0 +1,258 @@
+//! JSON whose values know where they stand, read as proto JSON is: names in either spelling, null as absence, numbers as
+//! strings too.
+
+use heck::ToSnakeCase as _;
+use jsonc_parser::ast::{Object as JsonObject, Value};
+use jsonc_parser::common::Ranged as _;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+use crate::error::Error;
+use crate::source::{Source, Spot};
+use crate::syntax::{Code, Written};
+
+/// JSON as RFC 8259 has it, and nothing more.
+const STRICT: ParseOptions = ParseOptions {
+    allow_comments: false,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// Parses a file.
+pub(super) fn parse(source: &Source) -> Result<Value<'_>, Error> {
+    let end = source.text().trim_end().len();
+    let error = |message: String, span| Err(Error::new(message).at(source, span, "here"));
+    match parse_to_ast(source.text(), &CollectOptions::default(), &STRICT) {
+        Ok(parsed) => match parsed.value {
+            Some(value) => Ok(value),
+            None => error("this is no JSON: the file is empty".to_owned(), end..end),
+        },
+        Err(failed) => {
+            let range = failed.range();
+            let message = format!("this is no JSON: {}", failed.kind());
+            error(message, range.start..range.end.max(range.start))
+        }
+    }
+}
+
+/// A value, and the path that leads to it.
+pub(super) struct Node<'a> {
+    source: &'a Source,
+    value: &'a Value<'a>,
+    path: String,
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn root(source: &'a Source, value: &'a Value<'a>) -> Self {
+        Self {
+            source,
+            value,
+            path: String::new(),
+        }
+    }
+
+    fn spot(&self) -> Spot {
+        let range = self.value.range();
+        Spot::in_source(self.source, range.start..range.end)
+    }
+
+    /// The value as an object.
+    pub(super) fn object(&self, errors: &mut Vec<Error>) -> Option<Object<'a>> {
+        let object = self.expect("an object", |value| value.as_object(), errors)?;
+        Some(Object {
+            source: self.source,
+            object,
+            path: self.path.clone(),
+        })
+    }
+
+    fn expect<T>(
+        &self,
+        kind: &str,
+        read: impl FnOnce(&'a Value<'a>) -> Option<T>,
+        errors: &mut Vec<Error>,
+    ) -> Option<T> {
+        let read = read(self.value);
+        if read.is_none() {
+            let name = match self.path.as_str() {
+                "" => "a service config",
+                path => &format!("`{path}`"),
+            };
+            let message = format!("{name} must be {kind}, and is {}", describe(self.value));
+            errors.push(self.spot().error(message, format!("must be {kind}")));
+        }
+        read
+    }
+
+    fn written<T>(
+        &self,
+        kind: &str,
+        read: impl FnOnce(&'a Value<'a>) -> Option<T>,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<T>> {
+        Some(Written {
+            value: self.expect(kind, read, errors)?,
+            spot: self.spot(),
+        })
+    }
+}
+
+/// An object, whose fields are asked for by their names in lowerCamelCase.
+pub(super) struct Object<'a> {
+    source: &'a Source,
+    object: &'a JsonObject<'a>,
+    path: String,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        let range = self.object.range;
+        Spot::in_source(self.source, range.start..range.end)
+    }
+
+    pub(super) fn field_names(&self) -> Vec<&str> {
+        let properties = self.object.properties.iter();
+        properties.map(|property| property.name.as_str()).collect()
+    }
+
+    /// Whether the field is there; null is absence.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The value of a field; the last one where the name is there twice.
+    fn get(&self, name: &str) -> Option<Node<'a>> {
+        let snake = name.to_snake_case();
+        let property = self.object.properties.iter().rev().find(|property| {
+            let found = property.name.as_str();
+            found == name || found == snake
+        })?;
+        if matches!(property.value, Value::NullKeyword(_)) {
+            return None;
+        }
+        let path = match self.path.as_str() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        Some(Node {
+            source: self.source,
+            value: &property.value,
+            path,
+        })
+    }
+
+    pub(super) fn object(&self, name: &str, errors: &mut Vec<Error>) -> Option<Object<'a>> {
+        self.get(name)?.object(errors)
+    }
+
+    /// The elements of a list; none where there is no such field.
+    pub(super) fn items(&self, name: &str, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
+        let list = self.get(name);
+        list.map(|list| items_of(&list, errors)).unwrap_or_default()
+    }
+
+    pub(super) fn string(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<String>> {
+        self.get(name)?.written("a string", string, errors)
+    }
+
+    pub(super) fn boolean(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<bool>> {
+        let read = |value: &Value<'_>| match value {
+            Value::BooleanLit(boolean) => Some(boolean.value),
+            _ => None,
+        };
+        self.get(name)?.written("true or false", read, errors)
+    }
+
+    pub(super) fn integer(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<i64>> {
+        self.get(name)?.written("a whole number", integer, errors)
+    }
+
+    pub(super) fn number(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<f64>> {
+        self.get(name)?.written("a number", number, errors)
+    }
+
+    pub(super) fn codes(
+        &self,
+        name: &str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<Vec<Written<Code>>>> {
+        const KIND: &str = "the name or the number of a status code";
+        let list = self.get(name)?;
+        let read = |value: &Value<'_>| match value {
+            Value::StringLit(name) => Some(Code::Name(name.value.clone().into_owned())),
+            number => integer(number).map(Code::Number),
+        };
+        let codes = items_of(&list, errors);
+        let codes = codes
+            .iter()
+            .filter_map(|code| code.written(KIND, read, errors));
+        Some(Written {
+            value: codes.collect(),
+            spot: list.spot(),
+        })
+    }
+}
+
+fn items_of<'a>(list: &Node<'a>, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
+    let Some(array) = list.expect("a list", |value| value.as_array(), errors) else {
+        return Vec::new();
+    };
+    let elements = array.elements.iter().enumerate();
+    let nodes = elements.map(|(index, value)| Node {
+        source: list.source,
+        value,
+        path: format!("{}[{index}]", list.path),
+    });
+    nodes.collect()
+}
+
+fn string(value: &Value<'_>) -> Option<String> {
+    let string = value.as_string_lit()?;
+    Some(string.value.clone().into_owned())
+}
+
+/// The text of a number, which may be in quotes.
+fn numeral<'a>(value: &'a Value<'_>) -> Option<&'a str> {
+    match value {
+        Value::NumberLit(number) => Some(number.value),
+        Value::StringLit(string) => Some(&string.value),
+        _ => None,
+    }
+}
+
+fn number(value: &Value<'_>) -> Option<f64> {
+    let numeral = numeral(value)?;
+    let number: f64 = numeral.parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+fn integer(value: &Value<'_>) -> Option<i64> {
+    let numeral = numeral(value)?;
+    numeral.parse().ok().or_else(|| {
+        // `5.0` and `5e0` are whole numbers, too; a float holds those of up to 53 bits exactly.
+        let number = number(value)?;
+        let whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+        whole.then_some(number as i64)
+    })
+}
+
+fn describe(value: &Value<'_>) -> String {
+    match value {
+        Value::StringLit(string) => format!("the string {:?}", string.value),
+        Value::NumberLit(number) => format!("the number {}", number.value),
+        Value::BooleanLit(boolean) => boolean.value.to_string(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::NullKeyword(_) => "null".to_owned(),
+    }
+}
