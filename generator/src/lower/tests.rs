@@ -3,6 +3,7 @@
 mod errors;
 mod items;
 mod policies;
+mod warnings;
 
 use std::fs;
 use std::path::Path;
@@ -32,13 +33,19 @@ impl Protos {
     }
 
     fn lower(&self, toml: &str) -> Result<Model, Error> {
-        let config = Config::parse(&Source::new("wireloom.toml", toml), Path::new(""))?;
+        self.lower_with(&Config::parse(
+            &Source::new("wireloom.toml", toml),
+            Path::new(""),
+        )?)
+    }
+
+    fn lower_with(&self, config: &Config) -> Result<Model, Error> {
         let sources = Sources {
             protos: vec![self.folder.path().to_owned()],
             includes: vec![self.folder.path().to_owned()],
             ..Sources::default()
         };
-        super::lower(&load(&sources)?, &config)
+        super::lower(&load(&sources)?, config)
     }
 
     /// A report without the path of the folder.

@@ -1,1 +1,153 @@
+use super::*;
+use crate::syntax::Code;
 
+fn parse(text: &str) -> ServiceConfig {
+    ServiceConfig::parse(&Source::new("config.json", text)).unwrap()
+}
+
+fn error(text: &str) -> String {
+    let error = ServiceConfig::parse(&Source::new("config.json", text));
+    error.unwrap_err().to_string()
+}
+
+#[test]
+fn rule_11_a_method_s_entry_is_that_of_its_name_then_its_service_s_then_the_default() {
+    let config = parse(
+        r#"{"methodConfig": [
+            {"name": [{}]},
+            {"name": [{"service": "a.B", "method": ""}]},
+            {"name": [{"service": "a.B", "method": "C"}, {"service": "a.D"}]}
+        ]}"#,
+    );
+    assert_eq!(config.method("a.B", "C"), Some(2));
+    assert_eq!(config.method("a.B", "Other"), Some(1));
+    assert_eq!(config.method("a.D", "C"), Some(2));
+    assert_eq!(config.method("a.E", "C"), Some(0));
+    assert_eq!(parse("{}").method("a.B", "C"), None);
+}
+
+#[test]
+fn of_entries_with_the_same_name_the_first_counts() {
+    let config = parse(
+        r#"{"methodConfig": [
+            {"name": [{"service": "a.B"}], "timeout": "1s"},
+            {"name": [{"service": "a.B"}], "timeout": "2s"}
+        ]}"#,
+    );
+    assert_eq!(config.method("a.B", "C"), Some(0));
+    assert!(config.repeats(0) && !config.repeats(1));
+}
+
+#[test]
+fn values_are_read_as_proto_json_is() {
+    let config = parse(
+        r#"{"method_config": [{
+            "name": [{"service": "a.B"}],
+            "timeout": null,
+            "max_request_message_bytes": "10",
+            "maxResponseMessageBytes": 2e1,
+            "unknown": [1, 2],
+            "hedgingPolicy": {"maxAttempts": "3", "nonFatalStatusCodes": ["unavailable", 10, "14"]}
+        }]}"#,
+    );
+    let policy = &config.methods[0].policy;
+    assert!(policy.timeout.is_none());
+    assert_eq!(policy.max_request_message_bytes.as_ref().unwrap().value, 10);
+    assert_eq!(
+        policy.max_response_message_bytes.as_ref().unwrap().value,
+        20
+    );
+    let hedging = &policy.hedging_policy.as_ref().unwrap().value;
+    assert_eq!(hedging.max_attempts.as_ref().unwrap().value, 3);
+    let codes = hedging.non_fatal_status_codes.as_ref().unwrap();
+    let codes: Vec<_> = codes.value.iter().map(|code| code.value.clone()).collect();
+    let name = |name: &str| Code::Name(name.to_owned());
+    assert_eq!(codes, [name("unavailable"), Code::Number(10), name("14")]);
+}
+
+#[test]
+fn what_a_published_file_leaves_out_is_a_note() {
+    let config = parse(
+        r#"{"methodConfig": [{
+            "name": [{"service": "a.B"}],
+            "retryPolicy": {"initialBackoff": "1s", "retryableStatusCodes": ["ABORTED"]}
+        }, {
+            "name": [{"service": "a.C"}],
+            "retryPolicy": {"maxAttempts": 4}
+        }]}"#,
+    );
+    let retry = config.methods[0].policy.retry_policy.as_ref().unwrap();
+    assert_eq!(retry.value.max_attempts.as_ref().unwrap().value, 5);
+    assert!(config.methods[1].policy.retry_policy.is_none());
+    let notes = config.methods.iter().flat_map(|entry| &entry.notes);
+    let notes: Vec<_> = notes.map(|note| note.value.as_str()).collect();
+    assert_eq!(
+        notes,
+        [
+            "`methodConfig[0].retryPolicy` has no maxAttempts: gRPC's cap of 5 holds",
+            "`methodConfig[1].retryPolicy` has no retryableStatusCodes: nothing is retried",
+        ]
+    );
+}
+
+#[test]
+fn rule_8_throttling_is_read_in_thousandths_cut_off_after_three_decimals() {
+    let throttling = |json: &str| {
+        let config = parse(&format!(r#"{{"retryThrottling": {json}}}"#));
+        let RetryThrottling {
+            max_tokens,
+            token_ratio,
+        } = config.retry_throttling.unwrap().value;
+        (max_tokens, token_ratio)
+    };
+    assert_eq!(
+        throttling(r#"{"maxTokens": 10, "tokenRatio": 0.5466}"#),
+        (10_000, 546)
+    );
+    assert_eq!(
+        throttling(r#"{"maxTokens": "1e3", "tokenRatio": 0.57}"#),
+        (1_000_000, 570)
+    );
+    for invalid in [
+        r#"{"maxTokens": 0, "tokenRatio": 1}"#,
+        r#"{"maxTokens": 1000.001, "tokenRatio": 1}"#,
+        r#"{"maxTokens": -1, "tokenRatio": 1}"#,
+        r#"{"maxTokens": 1e300, "tokenRatio": 1}"#,
+        r#"{"maxTokens": 1, "tokenRatio": 0.0009}"#,
+        r#"{"maxTokens": 1}"#,
+    ] {
+        let message = error(&format!(r#"{{"retryThrottling": {invalid}}}"#));
+        assert!(message.contains("retryThrottling"), "{message}");
+    }
+}
+
+#[test]
+fn what_holds_for_a_channel_is_kept() {
+    let config = parse(
+        r#"{
+            "loadBalancingConfig": [{"grpclb": {}}, {"round_robin": {}}],
+            "healthCheckConfig": {"serviceName": "a.B"}
+        }"#,
+    );
+    assert_eq!(config.load_balancing_policies, ["grpclb", "round_robin"]);
+    assert_eq!(config.health_check_service.as_deref(), Some("a.B"));
+    let deprecated = parse(r#"{"loadBalancingPolicy": "ROUND_ROBIN"}"#);
+    assert_eq!(deprecated.load_balancing_policies, ["round_robin"]);
+}
+
+#[test]
+fn what_is_no_service_config_has_a_place() {
+    assert_eq!(
+        error("[]"),
+        "config.json:1:1: a service config must be an object, and is a list"
+    );
+    assert_eq!(
+        error(""),
+        "config.json:1:1: this is no JSON: the file is empty"
+    );
+    assert!(error("{\"a\": 1,}").starts_with("config.json:1:8: this is no JSON: "));
+    assert_eq!(
+        error("{\n  \"methodConfig\": [{\"timeout\": 5}]\n}"),
+        "config.json:2:32: `methodConfig[0].timeout` must be a string, and is the number 5"
+    );
+}

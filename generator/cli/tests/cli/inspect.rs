@@ -30,3 +30,34 @@ fn a_path_that_names_nothing_is_refused_with_what_is_near() {
     assert!(error.contains("clock.Clock/Noww"), "{error}");
     assert!(error.contains("`clock.Clock/Now`"), "{error}");
 }
+
+#[test]
+fn a_service_config_wins_over_the_file_s_policy_and_what_cannot_work_is_warned_of() {
+    let project = Project::clock();
+    let policy = "[methods.\"clock.Clock/Now\"]\ntimeout = \"3s\"\n";
+    project.write("wireloom.toml", &format!("{CLOCK_TOML}\n{policy}"));
+    let config = r#"{"methodConfig": [{"name": [{"service": "clock.Clock"}], "timeout": "0.05s", "retryPolicy": {
+        "maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"]}}]}"#;
+    project.write("clock_grpc_service_config.json", config);
+    let arguments = [
+        "explain",
+        "clock.Clock/Now",
+        "--service-config",
+        "clock_grpc_service_config.json",
+    ];
+    let explanation = project.run(&arguments).ok();
+    let origin = "0.05s        methodConfig[0], clock_grpc_service_config.json:1";
+    assert!(explanation.contains(origin), "{explanation}");
+    assert!(
+        explanation.contains("warning: the timeout of 0.05s"),
+        "{explanation}"
+    );
+}
+
+#[test]
+fn a_service_config_that_is_missing_is_an_error() {
+    let arguments = ["model", "--service-config", "nowhere.json"];
+    let error = Project::clock().run(&arguments).failed();
+    assert!(error.contains("cannot read `nowhere.json`"), "{error}");
+}
