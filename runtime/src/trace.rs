@@ -100,7 +100,7 @@ impl TraceContext {
             trace_id,
             span_id,
             flags,
-            state: headers.get(TRACESTATE).cloned(),
+            state: read_tracestate(headers),
         })
     }
 
@@ -144,6 +144,19 @@ fn parse_traceparent(value: &[u8]) -> Option<(TraceId, SpanId, u8)> {
     ))
 }
 
+/// The list of `tracestate`, which may be split over several headers.
+fn read_tracestate(headers: &HeaderMap) -> Option<HeaderValue> {
+    let states: Vec<_> = headers.get_all(TRACESTATE).iter().collect();
+    match states.as_slice() {
+        [] => None,
+        [state] => Some((*state).clone()),
+        states => {
+            let states: Vec<_> = states.iter().map(|state| state.as_bytes()).collect();
+            HeaderValue::try_from(states.join(&b',')).ok()
+        }
+    }
+}
+
 fn parse_hex(digits: &str, len: usize) -> Option<u128> {
     let lower_hex = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
     (digits.len() == len && digits.bytes().all(lower_hex))
@@ -180,6 +193,18 @@ mod tests {
         let child = TraceContext::extract(&out).unwrap();
         assert_eq!(child.trace_id(), parent.trace_id());
         assert_ne!(child.span_id(), parent.span_id());
+    }
+
+    #[test]
+    fn a_state_in_several_headers_is_one_list() {
+        let mut incoming = headers(VALID);
+        for state in ["vendor=1", "other=2,third=3"] {
+            incoming.append(TRACESTATE, HeaderValue::from_static(state));
+        }
+        let mut out = HeaderMap::new();
+        TraceContext::extract(&incoming).unwrap().inject(&mut out);
+        let states: Vec<_> = out.get_all(TRACESTATE).iter().collect();
+        assert_eq!(states, ["vendor=1,other=2,third=3"]);
     }
 
     #[test]
