@@ -22,6 +22,9 @@ mod context;
 mod deadline;
 mod flow;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod interceptor;
 mod limits;
 mod method;

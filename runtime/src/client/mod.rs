@@ -42,6 +42,8 @@ pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
 pub use self::options::CallOptions;
+#[cfg(fuzzing)]
+pub(crate) use self::pushback::Pushback;
 pub(crate) use self::replay::ReplayBudget;
 pub use self::response::ResponseBody;
 pub(crate) use self::throttle::TokenBucket;

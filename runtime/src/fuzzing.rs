@@ -1,0 +1,67 @@
+//! The readers of what a peer sends, for the fuzz targets in `tests/fuzz`; not there in any other build.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use tonic::Status;
+
+use crate::{
+    client::Pushback,
+    deadline::{decode_timeout, encode_timeout},
+    policy::{Backoff, RetryPolicy},
+    status,
+    trace::TraceContext,
+};
+
+/// Reads `grpc-timeout`.
+pub fn read_timeout(value: &[u8]) -> Result<Duration, String> {
+    decode_timeout(value)
+}
+
+/// Writes `grpc-timeout`.
+pub fn write_timeout(timeout: Duration) -> HeaderValue {
+    encode_timeout(timeout)
+}
+
+/// Reads `traceparent` and `tracestate`.
+pub fn read_trace(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::extract(headers)
+}
+
+/// Writes `traceparent` and `tracestate`.
+pub fn write_trace(trace: &TraceContext, headers: &mut HeaderMap) {
+    trace.inject(headers);
+}
+
+/// Reads the trailers of a call: the metadata of one that went well, or its error.
+pub fn read_trailers(trailers: HeaderMap) -> Result<HeaderMap, Status> {
+    status::from_trailers(trailers)
+}
+
+/// Writes the trailers of a call that failed.
+pub fn write_trailers(status: &Status, trailers: &mut HeaderMap) {
+    status::write(status, trailers);
+}
+
+/// What the metadata of an error says of the next attempt: nothing, how long to wait for it, or that there is none.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    Unsaid,
+    Delay(Duration),
+    Never,
+}
+
+/// Reads `grpc-retry-pushback-ms`.
+pub fn read_pushback(status: &Status) -> RetryAfter {
+    match Pushback::of(status) {
+        Pushback::None => RetryAfter::Unsaid,
+        Pushback::After(delay) => RetryAfter::Delay(delay),
+        Pushback::Stop => RetryAfter::Never,
+    }
+}
+
+/// The delays before the first retries of a call, each with this draw, from 0 to 1, as its random factor.
+pub fn backoffs(policy: &RetryPolicy, jitter: f64) -> Vec<Duration> {
+    let mut backoff = Backoff::new(policy);
+    (0..8).map(|_| backoff.next_delay(jitter)).collect()
+}
