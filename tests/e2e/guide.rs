@@ -1,11 +1,13 @@
 //! What the guides in `docs/` show, run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use wireloom::server::{Listener, PeerAddr, Server};
 use wireloom::{CallObserver, CallOptions, Compression, InterceptedCall, Interceptor, Next};
 use wireloom::{Channel, Code, Context, Request, Response, Status};
-use wireloom::{MessageStream, Streaming, tokio_stream};
+use wireloom::{MessageStream, RetryPolicy, StatusCodes, Streaming, tokio_stream};
 use wireloom_tests::real::route_guide::routeguide::Rectangle;
 use wireloom_tests::real::route_guide::routeguide::{
     Feature, Point, RouteGuide, RouteGuideClient, RouteGuideServer, RouteNote, RouteSummary,
@@ -173,6 +175,60 @@ async fn a_server_and_a_channel_with_options() {
 
     stop.send(()).unwrap();
     assert_eq!(server.await.unwrap().unwrap().cut_off_calls, 0);
+}
+
+/// Ends the first calls with UNAVAILABLE.
+struct Starting {
+    failures: u32,
+    calls: Arc<AtomicU32>,
+}
+
+impl Interceptor for Starting {
+    async fn intercept(
+        &self,
+        call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        match self.calls.fetch_add(1, Relaxed) < self.failures {
+            true => Err(Status::unavailable("still starting")),
+            false => next.run(call).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_of_one_call() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let calls = Arc::new(AtomicU32::new(0));
+    let starting = Starting {
+        failures: 3,
+        calls: calls.clone(),
+    };
+    let server = Server::builder()
+        .interceptor(starting)
+        .add_service(RouteGuideServer::new(Guide))
+        .serve(listener);
+    let server = tokio::spawn(server);
+
+    let client = RouteGuideClient::connect(&target).await.unwrap();
+    let policy = RetryPolicy {
+        max_attempts: 4,
+        initial_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(1),
+        backoff_multiplier: 2.0,
+        retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
+    };
+    let feature = client
+        .get_feature(Point::default())
+        .timeout(Duration::from_secs(2))
+        .retry_policy(policy)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(feature.name.contains("time left"), "{}", feature.name);
+    assert_eq!(calls.load(Relaxed), 4);
+    server.abort();
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ const RUN_IN_A_NEW_PROJECT: [&str; 3] = [
     "cargo run --bin client",
 ];
 
+/// The name that pages give the service configs which they show.
+const SERVICE_CONFIG: &str = "service_config.json";
+
 #[test]
 fn the_readme_holds() {
     Reader::new().read(&checkout().join("README.md"));
@@ -24,6 +27,68 @@ fn the_documentation_holds() {
         reader.run("wireloom new greeter && cd greeter");
         reader.read(&page);
     }
+}
+
+#[test]
+fn the_four_spellings_of_a_policy_are_the_same() {
+    let page = fs::read_to_string(checkout().join("docs/policies.md")).unwrap();
+    let blocks = blocks(&page);
+    let block = |language: &str| {
+        let found = blocks.iter().find(|(other, _)| other == language);
+        found.unwrap_or_else(|| panic!("no {language}")).1.as_str()
+    };
+    let home = Project::empty();
+    home.run(&["new", "greeter"]).ok();
+    let with_option = home.read("greeter/proto/greeter.proto");
+    let config = home.read("greeter/wireloom.toml");
+    let by_option = say_hello(&home, &[]);
+
+    let without_option = with_option.replace(block("proto"), "");
+    assert_ne!(without_option, with_option);
+    home.write("greeter/proto/greeter.proto", &without_option);
+    assert_ne!(say_hello(&home, &[]), by_option, "the option says nothing");
+
+    home.write(&format!("greeter/{SERVICE_CONFIG}"), block("json"));
+    let by_service_config = say_hello(&home, &["--service-config", SERVICE_CONFIG]);
+    assert_eq!(by_service_config, by_option);
+
+    let with_table = format!("{config}\n{}", block("toml"));
+    home.write("greeter/wireloom.toml", &with_table);
+    assert_eq!(say_hello(&home, &[]), by_option);
+
+    let code: String = block("rust").split_whitespace().collect();
+    for (from, to) in [("RetryPolicy{", "}"), ("timeout(", ")")] {
+        let written = between(&code, from, to);
+        assert!(
+            by_option.contains(written),
+            "{written} is not in {by_option}"
+        );
+    }
+}
+
+/// What is generated for `SayHello` in the project `greeter`: its descriptor, without white space and crates' names.
+fn say_hello(home: &Project, arguments: &[&str]) -> String {
+    let folder = home.path().join("greeter");
+    let output = wireloom(&folder)
+        .args(["generate", "--out", "generated"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    Ended::from(output).ok();
+    let code: String = home
+        .read("greeter/generated/helloworld.rs")
+        .split_whitespace()
+        .collect();
+    between(&code, "GREETER_SAY_HELLO:", ";")
+        .replace("::wireloom::", "")
+        .replace("::core::time::", "")
+}
+
+/// The first part of a text that starts with `from` and ends with the `to` after it.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = text.find(from).unwrap_or_else(|| panic!("no {from}"));
+    let length = text[start..].find(to).unwrap_or_else(|| panic!("no {to}"));
+    &text[start..start + length]
 }
 
 #[test]
@@ -100,6 +165,7 @@ impl Reader {
                 "proto" if text.starts_with("syntax") => self.generate(&text),
                 "proto" => find(&text, files(&greeter().join("proto")).into_values()),
                 "toml" => self.configure(&text),
+                "json" => self.take_service_config(&text),
                 "text" => assert!(
                     self.printed.contains(&text),
                     "{text}\nis not in\n{}",
@@ -148,6 +214,13 @@ impl Reader {
         };
         fs::write(path, format!("{before}\n{text}")).unwrap();
         self.run("wireloom model");
+    }
+
+    /// Writes a service config where the page's next commands find it; the command must take it.
+    fn take_service_config(&mut self, text: &str) {
+        let project = self.project.as_ref().expect("there is a project");
+        fs::write(project.join(SERVICE_CONFIG), text).unwrap();
+        self.run(&format!("wireloom model --service-config {SERVICE_CONFIG}"));
     }
 
     /// Code that is compiled: that of the greeter, and what is generated for it.
