@@ -19,6 +19,8 @@ mod options_tests;
 mod outgoing;
 mod passage;
 mod plan;
+#[cfg(test)]
+mod property_tests;
 mod pushback;
 #[cfg(test)]
 mod readiness_tests;
