@@ -275,7 +275,11 @@ impl Judge<'_> {
             );
             return None;
         };
-        let rust = durations::grouped(count.into());
+        // gRPC's frames have 32 bits for the length, so that nothing is larger; and `usize` may have no more.
+        let rust = match u32::try_from(count) {
+            Ok(count) => durations::grouped(count.into()),
+            Err(_) => "::core::primitive::usize::MAX".to_owned(),
+        };
         Some(Bytes { count, rust })
     }
 

@@ -223,27 +223,41 @@ fn string(value: &Value<'_>) -> Option<String> {
 
 /// The text of a number, which may be in quotes.
 fn numeral<'a>(value: &'a Value<'_>) -> Option<&'a str> {
-    match value {
-        Value::NumberLit(number) => Some(number.value),
-        Value::StringLit(string) => Some(&string.value),
-        _ => None,
-    }
+    let text: &str = match value {
+        Value::NumberLit(number) => number.value,
+        Value::StringLit(string) => &string.value,
+        _ => return None,
+    };
+    is_number(text).then_some(text)
 }
 
 fn number(value: &Value<'_>) -> Option<f64> {
-    let numeral = numeral(value)?;
-    let number: f64 = numeral.parse().ok()?;
+    let number: f64 = numeral(value)?.parse().ok()?;
     number.is_finite().then_some(number)
 }
 
+/// A whole number; one that is larger than 64 bits with a sign hold is the largest that they do.
 fn integer(value: &Value<'_>) -> Option<i64> {
     let numeral = numeral(value)?;
-    numeral.parse().ok().or_else(|| {
+    let large = || numeral.parse::<u64>().ok().map(|_| i64::MAX);
+    numeral.parse().ok().or_else(large).or_else(|| {
         // `5.0` and `5e0` are whole numbers, too; a float holds those of up to 53 bits exactly.
         let number = number(value)?;
         let whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
         whole.then_some(number as i64)
     })
+}
+
+/// Whether a text is a number of JSON: Rust takes `+1`, `.5` and `inf` besides.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && digits(fraction)
+        && digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
 }
 
 fn describe(value: &Value<'_>) -> String {

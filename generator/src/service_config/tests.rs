@@ -151,3 +151,21 @@ fn what_is_no_service_config_has_a_place() {
         "config.json:2:32: `methodConfig[0].timeout` must be a string, and is the number 5"
     );
 }
+
+#[test]
+fn numbers_in_quotes_are_those_of_json() {
+    let bytes = |value: &str| {
+        let text = format!(r#"{{"methodConfig": [{{"maxRequestMessageBytes": {value}}}]}}"#);
+        let config = ServiceConfig::parse(&Source::new("config.json", text)).ok()?;
+        let bytes = config.methods[0].policy.max_request_message_bytes.as_ref();
+        bytes.map(|bytes| bytes.value)
+    };
+    for three in ["3", "3.0", "3e0", r#""3""#, r#""3.0""#, r#""30e-1""#] {
+        assert_eq!(bytes(three), Some(3), "{three}");
+    }
+    // A server that has no limit says so with the largest number of 64 bits.
+    assert_eq!(bytes("18446744073709551615"), Some(i64::MAX));
+    for not in ["+3", ".5e1", "3.", "03", " 3", "inf", "NaN", "0x3", ""] {
+        assert_eq!(bytes(&format!("{not:?}")), None, "{not}");
+    }
+}
