@@ -6,6 +6,8 @@
 mod codes;
 mod durations;
 
+use heck::ToLowerCamelCase as _;
+
 use crate::error::Error;
 use crate::model::{
     AttemptPolicy, Bytes, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Origin,
@@ -112,10 +114,15 @@ fn set<T: Clone>(value: &mut Option<T>, layer: &Option<T>) {
 /// Judges a policy; what may not be is added to the errors, and left out.
 pub(super) fn judge(
     policy: &syntax::Policy,
+    spelling: Spelling<'_>,
     origin: impl Fn(&Spot) -> Origin,
     errors: &mut Vec<Error>,
 ) -> Layer {
-    let mut judge = Judge { errors };
+    let mut judge = Judge {
+        errors,
+        spelling,
+        within: "",
+    };
     let timeout = match (&policy.timeout, is_true(&policy.no_timeout)) {
         (Some(timeout), Some(off)) => {
             judge.not_both("timeout", &timeout.spot, "no_timeout", off);
@@ -136,14 +143,14 @@ pub(super) fn judge(
     };
 
     // Both are judged even where only one may stay, so that one run shows all that is wrong.
-    let retry = policy
-        .retry_policy
-        .as_ref()
-        .map(|retry| (&retry.spot, judge.retry(retry)));
-    let hedging = policy
-        .hedging_policy
-        .as_ref()
-        .map(|hedging| (&hedging.spot, judge.hedging(hedging)));
+    let retry = policy.retry_policy.as_ref().map(|retry| {
+        let judged = judge.within("retry_policy", |judge| judge.retry(retry));
+        (&retry.spot, judged)
+    });
+    let hedging = policy.hedging_policy.as_ref().map(|hedging| {
+        let judged = judge.within("hedging_policy", |judge| judge.hedging(hedging));
+        (&hedging.spot, judged)
+    });
     let attempts = match (retry, hedging, is_true(&policy.no_retry)) {
         (Some((retry, _)), Some((hedging, _)), _) => {
             judge.not_both("retry_policy", retry, "hedging_policy", hedging);
@@ -200,17 +207,51 @@ fn is_true(flag: &Option<Written<bool>>) -> Option<&Spot> {
         .map(|flag| &flag.spot)
 }
 
+/// How the author of a policy spells its fields.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spelling<'a> {
+    /// As the proto's options and `wireloom.toml` do: `max_attempts`.
+    Options,
+    /// As the entry of a service config at this path does. Errors name the whole path, since entries look alike:
+    /// `methodConfig[2].retryPolicy.maxAttempts`.
+    ServiceConfig(&'a str),
+}
+
 /// Collects what may not be.
 struct Judge<'a> {
     errors: &'a mut Vec<Error>,
+    spelling: Spelling<'a>,
+    /// The policy whose fields are judged; empty for the fields beside it.
+    within: &'static str,
 }
 
 impl Judge<'_> {
+    /// A field, as its author finds it.
+    fn named(&self, field: &str) -> String {
+        match self.spelling {
+            Spelling::Options => field.to_owned(),
+            Spelling::ServiceConfig(entry) => {
+                let steps = [self.within, field].map(str::to_lower_camel_case);
+                let steps = steps.into_iter().filter(|step| !step.is_empty());
+                steps.fold(entry.to_owned(), |path, step| format!("{path}.{step}"))
+            }
+        }
+    }
+
+    /// Judges what is inside a policy.
+    fn within<T>(&mut self, policy: &'static str, judge: impl FnOnce(&mut Self) -> T) -> T {
+        self.within = policy;
+        let judged = judge(self);
+        self.within = "";
+        judged
+    }
+
     fn reject(&mut self, spot: &Spot, message: String, must: &str) {
         self.errors.push(spot.error(message, must));
     }
 
     fn not_both(&mut self, one: &str, first: &Spot, other: &str, second: &Spot) {
+        let (one, other) = (self.named(one), self.named(other));
         let error = first
             .error(
                 format!("a method has `{one}` or `{other}`, not both"),
@@ -226,15 +267,14 @@ impl Judge<'_> {
         &mut self,
         name: &str,
         field: &'a Option<Written<T>>,
-        of: &str,
         spot: &Spot,
     ) -> Option<&'a Written<T>> {
         if field.is_none() {
-            self.reject(
-                spot,
-                format!("`{of}` needs `{name}`"),
-                "it is required here",
-            );
+            let message = match self.spelling {
+                Spelling::Options => format!("`{}` needs `{name}`", self.within),
+                Spelling::ServiceConfig(_) => format!("`{}` is missing", self.named(name)),
+            };
+            self.reject(spot, message, "it is required here");
         }
         field.as_ref()
     }
@@ -245,7 +285,7 @@ impl Judge<'_> {
             Err(must) => {
                 self.reject(
                     &field.spot,
-                    format!("`{name}` is no duration: \"{}\"", field.value),
+                    format!("`{}` is no duration: \"{}\"", self.named(name), field.value),
                     &must,
                 );
                 None
@@ -258,7 +298,7 @@ impl Judge<'_> {
         if duration == 0 {
             self.reject(
                 &field.spot,
-                format!("`{name}` must be above zero"),
+                format!("`{}` must be above zero", self.named(name)),
                 "must be above zero, such as \"0.5s\"",
             );
             return None;
@@ -270,7 +310,7 @@ impl Judge<'_> {
         let Ok(count) = u64::try_from(field.value) else {
             self.reject(
                 &field.spot,
-                format!("`{name}` must not be negative"),
+                format!("`{}` must not be negative", self.named(name)),
                 "must be a number of bytes, such as 65536",
             );
             return None;
@@ -285,8 +325,8 @@ impl Judge<'_> {
 
     fn attempts(&mut self, field: &Written<i64>) -> Option<u32> {
         if field.value < 2 {
-            let message =
-                "`max_attempts` must be above 1: it counts the first attempt too".to_owned();
+            let name = self.named("max_attempts");
+            let message = format!("`{name}` must be above 1: it counts the first attempt too");
             self.reject(&field.spot, message, "must be 2 or more");
             return None;
         }
@@ -294,7 +334,7 @@ impl Judge<'_> {
         if value.is_none() {
             self.reject(
                 &field.spot,
-                "`max_attempts` is too large".to_owned(),
+                format!("`{}` is too large", self.named("max_attempts")),
                 "must fit in 32 bits",
             );
         }
@@ -307,7 +347,7 @@ impl Judge<'_> {
         }
         self.reject(
             &field.spot,
-            "`backoff_multiplier` must be above zero".to_owned(),
+            format!("`{}` must be above zero", self.named("backoff_multiplier")),
             "must be above zero, such as 2",
         );
         None
@@ -322,6 +362,7 @@ impl Judge<'_> {
         for code in &field.value {
             match codes::parse(&code.value) {
                 Ok(found) if found.is_ok() => {
+                    let name = self.named(name);
                     let message = format!("`{name}` cannot have OK: it is no failure");
                     self.reject(&code.spot, message, "must be the code of a failure");
                 }
@@ -336,9 +377,14 @@ impl Judge<'_> {
                         syntax::Code::Number(number) => number.to_string(),
                         syntax::Code::Name(name) => name.clone(),
                     };
-                    let error = code
-                        .spot
-                        .error(format!("there is no status code `{shown}`"), "no such code");
+                    let message = match self.spelling {
+                        Spelling::Options => format!("there is no status code `{shown}`"),
+                        Spelling::ServiceConfig(_) => {
+                            let name = self.named(name);
+                            format!("`{name}` has `{shown}`, which is no status code")
+                        }
+                    };
+                    let error = code.spot.error(message, "no such code");
                     self.errors.push(error.with_help(help));
                 }
             }
@@ -347,26 +393,27 @@ impl Judge<'_> {
     }
 
     fn retry(&mut self, written: &Written<syntax::RetryPolicy>) -> Option<RetryPolicy> {
-        const OF: &str = "retry_policy";
         let (policy, spot) = (&written.value, &written.spot);
-        let max_attempts = self.required("max_attempts", &policy.max_attempts, OF, spot);
+        let max_attempts = self.required("max_attempts", &policy.max_attempts, spot);
         let max_attempts = max_attempts.and_then(|field| self.attempts(field));
-        let initial_backoff = self.required("initial_backoff", &policy.initial_backoff, OF, spot);
+        let initial_backoff = self.required("initial_backoff", &policy.initial_backoff, spot);
         let initial_backoff =
             initial_backoff.and_then(|field| self.above_zero("initial_backoff", field));
-        let max_backoff = self.required("max_backoff", &policy.max_backoff, OF, spot);
+        let max_backoff = self.required("max_backoff", &policy.max_backoff, spot);
         let max_backoff = max_backoff.and_then(|field| self.above_zero("max_backoff", field));
-        let multiplier = self.required("backoff_multiplier", &policy.backoff_multiplier, OF, spot);
+        let multiplier = self.required("backoff_multiplier", &policy.backoff_multiplier, spot);
         let multiplier = multiplier.and_then(|field| self.multiplier(field));
         let written = self.required(
             "retryable_status_codes",
             &policy.retryable_status_codes,
-            OF,
             spot,
         );
         let codes = written.map(|field| (field, self.codes("retryable_status_codes", field)));
         if let Some((field, _)) = codes.as_ref().filter(|(field, _)| field.value.is_empty()) {
-            let message = "`retryable_status_codes` must not be empty".to_owned();
+            let message = format!(
+                "`{}` must not be empty",
+                self.named("retryable_status_codes")
+            );
             self.reject(
                 &field.spot,
                 message,
@@ -387,12 +434,7 @@ impl Judge<'_> {
 
     fn hedging(&mut self, written: &Written<syntax::HedgingPolicy>) -> Option<HedgingPolicy> {
         let policy = &written.value;
-        let max_attempts = self.required(
-            "max_attempts",
-            &policy.max_attempts,
-            "hedging_policy",
-            &written.spot,
-        );
+        let max_attempts = self.required("max_attempts", &policy.max_attempts, &written.spot);
         let max_attempts = max_attempts.and_then(|field| self.attempts(field));
         let delay = match &policy.hedging_delay {
             Some(field) => self.duration("hedging_delay", field),

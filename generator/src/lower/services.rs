@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::lower::collisions::{Idents, Item, Kind};
 use crate::lower::names::{self, ServiceNames};
 use crate::lower::places::Places;
-use crate::lower::policy::{self, Layer};
+use crate::lower::policy::{self, Layer, Spelling};
 use crate::lower::settings::Settings;
 use crate::lower::{docs, options, types};
 use crate::model::{Docs, Idempotency, Method, MethodKind, Origin, Service};
@@ -51,8 +51,14 @@ impl Lowering<'_> {
             &options,
             &mut self.errors,
         );
-        let layer =
-            written.map(|written| policy::judge(&written, service_origin, &mut self.errors));
+        let layer = written.map(|written| {
+            policy::judge(
+                &written,
+                Spelling::Options,
+                service_origin,
+                &mut self.errors,
+            )
+        });
         let methods: Vec<Method> = service
             .methods()
             .map(|method| self.method(&method, &names, modules, layer.as_ref(), places))
@@ -114,7 +120,8 @@ impl Lowering<'_> {
             &mut self.errors,
         );
         if let Some(written) = written {
-            policy::judge(&written, method_origin, &mut self.errors).over(&mut policy);
+            policy::judge(&written, Spelling::Options, method_origin, &mut self.errors)
+                .over(&mut policy);
         }
         self.settings
             .over(&mut policy, package, service.full_name(), method.name());

@@ -6,7 +6,7 @@ use prost_reflect::FileDescriptor;
 
 use crate::config::{Config, Scope};
 use crate::error::Error;
-use crate::lower::policy::{self, Layer};
+use crate::lower::policy::{self, Layer, Spelling};
 use crate::model::{MethodPolicy, Origin, RetryThrottling, Sourced};
 use crate::service_config::ServiceConfig;
 use crate::source::Spot;
@@ -106,7 +106,12 @@ impl<'a> ServiceLayers<'a> {
     fn new(config: &'a ServiceConfig, errors: &mut Vec<Error>) -> Self {
         let layers = config.methods.iter().map(|entry| {
             let origin = |spot: &Spot| origin(spot, &entry.key);
-            policy::judge(&entry.policy, origin, errors)
+            policy::judge(
+                &entry.policy,
+                Spelling::ServiceConfig(&entry.key),
+                origin,
+                errors,
+            )
         });
         Self {
             layers: layers.collect(),
@@ -182,7 +187,7 @@ fn by_name<'a>(scopes: &'a [Scope], errors: &mut Vec<Error>) -> BTreeMap<&'a str
             line: spot.place.line,
             key: scope.key.clone(),
         };
-        let layer = policy::judge(&scope.policy, origin, errors);
+        let layer = policy::judge(&scope.policy, Spelling::Options, origin, errors);
         settings.insert(scope.name.value.as_str(), Setting { scope, layer });
     }
     settings
