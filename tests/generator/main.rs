@@ -99,6 +99,28 @@ fn every_file_that_was_read_is_reported() {
 }
 
 #[test]
+fn a_service_config_is_read_with_the_protos_and_sets_policies() {
+    let project = Project::new();
+    let config = |timeout: &str| {
+        let name = r#"{"service": "clock.Clock", "method": "Now"}"#;
+        format!(r#"{{"methodConfig": [{{"name": [{name}], "timeout": "{timeout}"}}]}}"#)
+    };
+    let path = project.path("clock_grpc_service_config.json");
+    let builder = || project.builder().service_config(&path);
+    project.write("clock_grpc_service_config.json", &config("3s"));
+    let report = builder().generate().expect("all is right");
+    assert!(report.read.contains(&path), "{:?}", report.read);
+    let code = project.read("gen/clock.rs");
+    assert!(code.contains("Duration::from_secs(3)"), "{code}");
+    assert!(builder().check().expect("all is right").is_empty());
+
+    project.write("clock_grpc_service_config.json", &config("4s"));
+    let drift = builder().check().expect("all is right");
+    let drifted: Vec<_> = drift.paths().collect();
+    assert_eq!(drifted, [project.path("gen/clock.rs")]);
+}
+
+#[test]
 fn an_error_leaves_the_earlier_output() {
     let project = Project::new();
     project.builder().generate().expect("the protos are right");

@@ -127,16 +127,28 @@ impl<'a> Object<'a> {
 
     /// Whether the field is there; null is absence.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
+        self.exact(name).is_some() || self.exact(&name.to_snake_case()).is_some()
     }
 
-    /// The value of a field; the last one where the name is there twice.
-    fn get(&self, name: &str) -> Option<Node<'a>> {
-        let snake = name.to_snake_case();
-        let property = self.object.properties.iter().rev().find(|property| {
-            let found = property.name.as_str();
-            found == name || found == snake
-        })?;
+    /// The value of a field, which may have either of its names, but not both.
+    fn get(&self, name: &str, errors: &mut Vec<Error>) -> Option<Node<'a>> {
+        let original = name.to_snake_case();
+        let camel = self.exact(name);
+        let snake = match original == name {
+            true => None,
+            false => self.exact(&original),
+        };
+        if let (Some(camel), Some(snake)) = (&camel, &snake) {
+            let message = format!("`{}` is the same field as `{}`", snake.path, camel.path);
+            errors.push(snake.spot().error(message, "must be given once"));
+        }
+        camel.or(snake)
+    }
+
+    /// The value of the field of exactly this name; the last one where the name is there twice.
+    fn exact(&self, name: &str) -> Option<Node<'a>> {
+        let mut properties = self.object.properties.iter().rev();
+        let property = properties.find(|property| property.name.as_str() == name)?;
         if matches!(property.value, Value::NullKeyword(_)) {
             return None;
         }
@@ -152,17 +164,17 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn object(&self, name: &str, errors: &mut Vec<Error>) -> Option<Object<'a>> {
-        self.get(name)?.object(errors)
+        self.get(name, errors)?.object(errors)
     }
 
     /// The elements of a list; none where there is no such field.
     pub(super) fn items(&self, name: &str, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
-        let list = self.get(name);
+        let list = self.get(name, errors);
         list.map(|list| items_of(&list, errors)).unwrap_or_default()
     }
 
     pub(super) fn string(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<String>> {
-        self.get(name)?.written("a string", string, errors)
+        self.get(name, errors)?.written("a string", string, errors)
     }
 
     pub(super) fn boolean(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<bool>> {
@@ -170,15 +182,17 @@ impl<'a> Object<'a> {
             Value::BooleanLit(boolean) => Some(boolean.value),
             _ => None,
         };
-        self.get(name)?.written("true or false", read, errors)
+        self.get(name, errors)?
+            .written("true or false", read, errors)
     }
 
     pub(super) fn integer(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<i64>> {
-        self.get(name)?.written("a whole number", integer, errors)
+        self.get(name, errors)?
+            .written("a whole number", integer, errors)
     }
 
     pub(super) fn number(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<f64>> {
-        self.get(name)?.written("a number", number, errors)
+        self.get(name, errors)?.written("a number", number, errors)
     }
 
     pub(super) fn codes(
@@ -187,7 +201,7 @@ impl<'a> Object<'a> {
         errors: &mut Vec<Error>,
     ) -> Option<Written<Vec<Written<Code>>>> {
         const KIND: &str = "the name or the number of a status code";
-        let list = self.get(name)?;
+        let list = self.get(name, errors)?;
         let read = |value: &Value<'_>| match value {
             Value::StringLit(name) => Some(Code::Name(name.value.clone().into_owned())),
             number => integer(number).map(Code::Number),

@@ -169,3 +169,13 @@ fn numbers_in_quotes_are_those_of_json() {
         assert_eq!(bytes(&format!("{not:?}")), None, "{not}");
     }
 }
+
+#[test]
+fn a_field_under_both_of_its_names_is_refused() {
+    assert_eq!(
+        error(r#"{"methodConfig": [], "method_config": []}"#),
+        "config.json:1:39: `method_config` is the same field as `methodConfig`"
+    );
+    let config = parse(r#"{"methodConfig": null, "method_config": [{"timeout": "1s"}]}"#);
+    assert_eq!(config.methods.len(), 1);
+}
