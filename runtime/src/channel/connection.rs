@@ -1,6 +1,8 @@
 //! One HTTP/2 connection, and the slot that holds a channel's current one.
 
 use std::{
+    future::{Future as _, poll_fn},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,25 +24,39 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
 
-use super::target::Target;
+use super::{
+    streams::{Room, Streams, Watcher},
+    target::Target,
+};
 use crate::{
     limits::{CONNECTION_WINDOW, STREAM_WINDOW},
     policy::{Backoff, RetryPolicy, StatusCodes},
     status,
 };
 
-/// A handle to an HTTP/2 connection that has room for a stream.
-#[derive(Clone, Debug)]
-pub(crate) struct Connection(SendRequest<Bytes>);
+/// A handle to an HTTP/2 connection that has room for one stream more.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    sender: SendRequest<Bytes>,
+    room: Room,
+}
 
 impl Connection {
-    /// Opens a stream; what it sends goes to the returned handle.
+    /// Opens the stream; what it sends goes to the returned handle, and its room is held until it has ended.
     pub(crate) fn send_request(
-        &mut self,
+        mut self,
         request: Request<()>,
-    ) -> Result<(ResponseFuture, h2::SendStream<Bytes>), h2::Error> {
-        self.0.send_request(request, false)
+    ) -> Result<(ResponseFuture, h2::SendStream<Bytes>, Room), h2::Error> {
+        let (response, stream) = self.sender.send_request(request, false)?;
+        Ok((response, stream, self.room))
     }
+}
+
+/// A connection that streams are opened on.
+#[derive(Clone, Debug)]
+struct Opened {
+    sender: SendRequest<Bytes>,
+    streams: Arc<Streams>,
 }
 
 /// How a slot makes connections.
@@ -65,7 +81,7 @@ enum State {
     Idle,
     Connecting,
     Ready {
-        connection: Connection,
+        connection: Opened,
         driver: AbortHandle,
     },
     /// The attempt that callers waited for failed; the next caller makes another.
@@ -119,9 +135,9 @@ impl Slot {
     async fn pick_now(&self) -> Result<Connection, Status> {
         let mut closed = Status::unavailable("the connection closed");
         for _ in 0..MAX_PICKS {
-            let (Connection(sender), driver) = self.current().await?;
-            match sender.ready().await {
-                Ok(sender) => return Ok(Connection(sender)),
+            let (Opened { sender, streams }, driver) = self.current().await?;
+            match streams.room(sender).await {
+                Ok((sender, room)) => return Ok(Connection { sender, room }),
                 // It closed, or its peer is going away: nothing was sent, so the call takes the next one.
                 Err(error) => {
                     self.retire(driver);
@@ -137,7 +153,7 @@ impl Slot {
     }
 
     /// The current connection, and the task that drives it; waits where one is being made.
-    async fn current(&self) -> Result<(Connection, task::Id), Status> {
+    async fn current(&self) -> Result<(Opened, task::Id), Status> {
         let mut state = self.state.subscribe();
         let settled = loop {
             self.connect_if_idle();
@@ -260,7 +276,7 @@ impl Drop for Outcome {
     }
 }
 
-async fn connect(target: &Target) -> Result<(Connection, AbortHandle), Status> {
+async fn connect(target: &Target) -> Result<(Opened, AbortHandle), Status> {
     match target {
         Target::Host(authority) => {
             let io = TcpStream::connect(authority.as_str())
@@ -281,7 +297,7 @@ fn unreachable(error: std::io::Error) -> Status {
     status::with_source(Code::Unavailable, error.to_string(), error)
 }
 
-async fn handshake<T>(io: T) -> Result<(Connection, AbortHandle), Status>
+async fn handshake<T>(io: T) -> Result<(Opened, AbortHandle), Status>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -295,15 +311,22 @@ where
     let mut pings = connection
         .ping_pong()
         .expect("the first to ask for it gets it");
+    let streams = Arc::<Streams>::default();
+    let mut watcher = Watcher::new(Arc::clone(&streams), sender.clone());
     let driver = AbortOnDropHandle::new(tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let driven = poll_fn(|cx| {
+            let driven = Pin::new(&mut connection).poll(cx);
+            watcher.look(cx);
+            driven
+        });
+        if let Err(error) = driven.await {
             tracing::debug!(target: "wireloom", %error, "connection ended");
         }
     }));
     // The handshake does not wait for the peer to say anything; its first answer shows that it speaks HTTP/2.
     pings.ping(Ping::opaque()).await.map_err(no_http2)?;
     let driver = driver.detach().abort_handle();
-    Ok((Connection(sender), driver))
+    Ok((Opened { sender, streams }, driver))
 }
 
 fn no_http2(error: h2::Error) -> Status {

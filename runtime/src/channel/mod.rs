@@ -3,6 +3,7 @@
 mod active_config;
 mod builder;
 mod connection;
+mod streams;
 pub(crate) mod target;
 
 use std::{
@@ -20,6 +21,7 @@ use tonic::{IntoRequest, IntoStreamingRequest, Status};
 pub(crate) use self::active_config::ActiveConfig;
 pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
+pub(crate) use self::streams::Room;
 use self::{active_config::ConfigSlot, connection::Slot, target::Target};
 use crate::{
     client::{

@@ -17,7 +17,7 @@ use super::{
     replay::{Payload, Read, Reader, ReaderGuard, ReplayBuffer},
 };
 use crate::{
-    channel::{Channel, Connection},
+    channel::{Channel, Connection, Room},
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
     limits::CONTENT_TYPE,
@@ -36,6 +36,7 @@ pub(crate) struct Answer {
     pub(crate) body: Option<RecvStream>,
     /// The task that still sends; it ends with the call.
     pub(crate) upload: Option<Upload>,
+    pub(crate) room: Room,
     pub(crate) span: AttemptSpan,
 }
 
@@ -60,10 +61,11 @@ pub(crate) async fn send(
         .instrument(span.span().clone())
         .await;
     match answer {
-        Ok((headers, body, upload)) => Ok(Answer {
+        Ok((headers, body, upload, room)) => Ok(Answer {
             headers,
             body,
             upload,
+            room,
             span,
         }),
         Err(failure) => {
@@ -73,7 +75,7 @@ pub(crate) async fn send(
     }
 }
 
-type Exchanged = (HeaderMap, Option<RecvStream>, Option<Upload>);
+type Exchanged = (HeaderMap, Option<RecvStream>, Option<Upload>, Room);
 
 async fn exchange(
     channel: &Channel,
@@ -82,20 +84,20 @@ async fn exchange(
     number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Result<Exchanged, Failure> {
-    let mut connection = channel
+    let connection = channel
         .pick(head.wait_for_ready)
         .await
         .map_err(Failure::Failed)?;
     let request = request(channel, head, number, span);
     let opened = open(
-        &mut connection,
+        connection,
         request,
         payload,
         number.index,
         head.deadline,
         span.meter().sending(),
     );
-    let (response, upload) = opened?;
+    let (response, upload, room) = opened?;
     let response = match response.await {
         Ok(response) => response,
         Err(error) => {
@@ -105,7 +107,7 @@ async fn exchange(
         }
     };
     let (headers, body) = read_head(response).map_err(Failure::Failed)?;
-    Ok((headers, body, upload))
+    Ok((headers, body, upload, room))
 }
 
 /// The request's head, as the attempt sends it.
@@ -143,14 +145,14 @@ fn request(
 
 /// Opens the stream and starts to send the payload.
 fn open(
-    connection: &mut Connection,
+    connection: Connection,
     request: Request<()>,
     payload: &Payload,
     attempt: usize,
     deadline: Option<Deadline>,
     mut meter: SendMeter,
-) -> Result<(ResponseFuture, Option<Upload>), Failure> {
-    let (response, mut stream) = connection
+) -> Result<(ResponseFuture, Option<Upload>, Room), Failure> {
+    let (response, mut stream, room) = connection
         .send_request(request)
         .map_err(classify_unopened)?;
     let upload = match payload {
@@ -162,7 +164,7 @@ fn open(
         }
         Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt, deadline, meter)),
     };
-    Ok((response, upload))
+    Ok((response, upload, room))
 }
 
 /// Why a stream did not open: its connection has ended, or the request cannot be sent on any.

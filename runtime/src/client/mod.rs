@@ -311,10 +311,9 @@ impl Starting<'_> {
             max_message_size: plan.max_send_message_size,
             observers: observers.cloned(),
         };
-        let payload = passage.pass(
-            requests,
-            retried.then(|| (rules.limits, channel.replay_budget())),
-        )?;
+        // A stream is kept without a policy, too, until the server has answered: what the server refuses is sent again.
+        let limit = rules.limits.max_replay_buffer_size;
+        let payload = passage.pass(requests, limit, channel.replay_budget(), retried)?;
         let attempt =
             |number| attempt::send(channel, &head, &payload, number, span.attempt(number));
         let answer = match head.attempts {

@@ -9,7 +9,7 @@ use wireloom_peer::{Act, Peer, Seen};
 
 use super::{
     CallOptions,
-    scripted_peer::{Scripted as _, unavailable},
+    scripted_peer::{Scripted as _, settle, unavailable},
 };
 use crate::{
     channel::{Channel, ChannelBuilder},
@@ -169,6 +169,7 @@ async fn a_message_over_the_limit_ends_a_stream_that_is_being_sent() {
     let call = channel.client_streaming(&SENDS, messages);
     let status = call.max_send_message_size(50).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
+    settle().await;
     assert_eq!(channel.replay_buffered_bytes(), 0);
 }
 

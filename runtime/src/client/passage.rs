@@ -6,10 +6,7 @@ use bytes::Bytes;
 use tokio_stream::StreamExt as _;
 use tonic::Status;
 
-use super::{
-    RetryLimits,
-    replay::{FrameSource, Payload, ReplayBudget, ReplayBuffer},
-};
+use super::replay::{FrameSource, Payload, ReplayBudget, ReplayBuffer};
 use crate::{
     compression::Compression,
     frame::{self, FrameScanner, HEADER_LEN},
@@ -33,19 +30,20 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// What attempts send of `requests`; `replay` says what may be kept of it for further ones.
+    /// What attempts send of `requests`; up to `limit` bytes of it are kept for further ones, of what the budget has left.
+    /// A message is there in any case: of its frame, only what configured attempts may send again counts (`retried`).
     pub(super) fn pass(
         self,
         requests: Requests,
-        replay: Option<(RetryLimits, &Arc<ReplayBudget>)>,
+        limit: usize,
+        budget: &Arc<ReplayBudget>,
+        retried: bool,
     ) -> Result<Payload, Status> {
         let frames: FrameSource = match requests {
             Requests::One(frame) => {
                 let frame = self.pass_frame(frame)?;
-                let kept = replay.and_then(|(limits, budget)| {
-                    let fits = frame.len() <= limits.max_replay_buffer_size;
-                    fits.then(|| budget.reserve(frame.len())).flatten()
-                });
+                let fits = retried && frame.len() <= limit;
+                let kept = fits.then(|| budget.reserve(frame.len())).flatten();
                 return Ok(Payload::Message { frame, kept });
             }
             Requests::Many(frames) | Requests::Data(frames) if self.is_clear() => frames,
@@ -55,9 +53,8 @@ impl Passage {
                 Box::pin(frames.map(move |data| self.pass_data(data?, &mut scanner)))
             }
         };
-        let limits =
-            replay.map(|(limits, budget)| (limits.max_replay_buffer_size, Arc::clone(budget)));
-        Ok(Payload::Frames(Arc::new(ReplayBuffer::new(frames, limits))))
+        let buffer = ReplayBuffer::new(frames, limit, Arc::clone(budget));
+        Ok(Payload::Frames(Arc::new(buffer)))
     }
 
     /// Whether messages pass untouched and unseen.

@@ -174,8 +174,7 @@ struct Kept {
     freed: usize,
     size: usize,
     limit: usize,
-    /// `None` where nothing is kept.
-    budget: Option<Arc<ReplayBudget>>,
+    budget: Arc<ReplayBudget>,
 }
 
 impl Kept {
@@ -186,8 +185,7 @@ impl Kept {
     /// Keeps `frame`, where there is room for it.
     fn push(&mut self, frame: &Bytes) -> bool {
         let len = frame.len();
-        let fits = self.size + len <= self.limit
-            && self.budget.as_ref().is_some_and(|budget| budget.take(len));
+        let fits = self.size + len <= self.limit && self.budget.take(len);
         if fits {
             self.size += len;
             self.frames.push_back(frame.clone());
@@ -207,9 +205,7 @@ impl Kept {
 
     fn give_back(&mut self, bytes: usize) {
         self.size -= bytes;
-        if let Some(budget) = &self.budget {
-            budget.give(bytes);
-        }
+        self.budget.give(bytes);
     }
 }
 
@@ -220,21 +216,19 @@ impl Drop for Kept {
 }
 
 impl ReplayBuffer {
-    /// Keeps at most so many bytes of frames, framing included, and what is left of the channel's budget; with no limits
-    /// it keeps nothing from the start.
-    pub(crate) fn new(source: FrameSource, limits: Option<(usize, Arc<ReplayBudget>)>) -> Self {
-        let (limit, budget) = limits.unzip();
+    /// Keeps at most `limit` bytes of frames, framing included, and what is left of the channel's budget.
+    pub(crate) fn new(source: FrameSource, limit: usize, budget: Arc<ReplayBudget>) -> Self {
         let state = State {
             source,
             taken: false,
             ended: false,
             error: None,
-            keep: budget.is_some(),
+            keep: true,
             kept: Kept {
                 frames: VecDeque::new(),
                 freed: 0,
                 size: 0,
-                limit: limit.unwrap_or(0),
+                limit,
                 budget,
             },
             readers: Vec::new(),

@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 
 use super::{Answered, AttemptRules, attempt::Upload, bounds::Bounds, replay::ReplayBuffer};
 use crate::{
+    channel::Room,
     flow,
     frame::{self, FrameScanner},
     interceptor::Observers,
@@ -40,6 +41,7 @@ struct OpenCall {
     sent: Option<Arc<ReplayBuffer>>,
     /// Sends what the caller still has to say; dropped with the call.
     _upload: Option<Upload>,
+    _room: Room,
     attempt_span: AttemptSpan,
 }
 
@@ -72,6 +74,7 @@ impl ResponseBody {
             passing,
             sent,
             _upload: answer.upload,
+            _room: answer.room,
             attempt_span: answer.span,
         };
         let mut response = Response::new(Self {

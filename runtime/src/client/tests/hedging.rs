@@ -1,0 +1,201 @@
+use super::*;
+
+const HEDGING: HedgingPolicy = HedgingPolicy {
+    max_attempts: 3,
+    hedging_delay: Duration::from_millis(100),
+    non_fatal_status_codes: StatusCodes::new(&[Code::Unavailable]),
+};
+
+static HEDGED: Method<String, String> =
+    Method::unary("/test.Test/Hedged").with_hedging_policy(HEDGING);
+static HEDGED_STREAM: Method<String, String> =
+    Method::client_streaming("/test.Test/HedgedStream").with_hedging_policy(HEDGING);
+
+#[tokio::test(start_paused = true)]
+async fn rule_41_one_attempt_goes_at_once_then_one_every_hedging_delay() {
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().wait(1000).answer()]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    let times = times(&peer);
+    assert_eq!(times.len(), 3);
+    assert!(
+        times[1].abs_diff(100) <= 1 && times[2].abs_diff(200) <= 2,
+        "{times:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_41_one_deadline_bounds_all_hedges() {
+    let peer = Peer::new(vec![Act::stall(); 3]);
+    let call = peer
+        .channel()
+        .unary(&HEDGED, request())
+        .timeout(Duration::from_millis(250));
+    assert_eq!(call.await.unwrap_err().code(), Code::DeadlineExceeded);
+    settle().await;
+    assert!(
+        peer.seen()
+            .iter()
+            .all(|attempt| attempt.reset == Some(Reason::CANCEL))
+    );
+    assert_eq!(peer.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_7_without_a_delay_all_attempts_go_at_once() {
+    static EAGER: Method<String, String> =
+        Method::unary("/test.Test/Eager").with_hedging_policy(HedgingPolicy {
+            hedging_delay: Duration::ZERO,
+            ..HEDGING
+        });
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().wait(10).answer()]);
+    peer.channel().unary(&EAGER, request()).await.unwrap();
+    let times = times(&peer);
+    assert_eq!(times.len(), 3);
+    assert!(times.iter().all(|time| *time <= 2), "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_an_answer_cancels_the_others_on_the_wire() {
+    let peer = Peer::new([Act::stall(), Act::read().wait(10).answer()]);
+    let answer = peer.channel().unary(&HEDGED, request()).await.unwrap();
+    assert_eq!(answer.into_inner(), "answer");
+    settle().await;
+    assert_eq!(peer.seen().len(), 2);
+    assert_eq!(peer.seen()[0].reset, Some(Reason::CANCEL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_fatal_code_ends_the_call_and_cancels_the_others() {
+    let peer = Peer::new([Act::stall(), Act::fail(Code::Internal)]);
+    let status = peer.channel().unary(&HEDGED, request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    settle().await;
+    assert_eq!(peer.seen()[0].reset, Some(Reason::CANCEL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_non_fatal_code_sends_the_next_hedge_now_and_resumes_the_delay() {
+    let peer = Peer::new([
+        Act::read().wait(30).trailers_only(Code::Unavailable, &[]),
+        Act::stall(),
+        Act::read().answer(),
+    ]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    let times = times(&peer);
+    assert!(
+        times[1].abs_diff(30) <= 2 && times[2].abs_diff(130) <= 4,
+        "{times:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_when_all_have_failed_the_last_status_is_the_calls() {
+    let peer = Peer::new(vec![unavailable(); 3]);
+    let status = peer.channel().unary(&HEDGED, request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("3 attempts failed"), "{status}");
+    assert_eq!(peer.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_43_a_pushback_that_says_stop_sends_no_new_hedges() {
+    let peer = Peer::new([
+        Act::read().wait(5000).answer(),
+        Act::push_back(Code::Unavailable, "-1"),
+    ]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    assert_eq!(peer.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_43_a_pushback_sends_the_next_hedge_then() {
+    let peer = Peer::new([
+        Act::push_back(Code::Unavailable, "700"),
+        Act::stall(),
+        Act::read().answer(),
+    ]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    let times = times(&peer);
+    assert!(
+        times[1].abs_diff(700) <= 2 && times[2].abs_diff(800) <= 4,
+        "{times:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_25_hedges_count_the_attempts_before_them() {
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().answer()]);
+    peer.channel().unary(&HEDGED, request()).await.unwrap();
+    assert_eq!(
+        previous_attempts(&peer),
+        [None, Some("1".to_owned()), Some("2".to_owned())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_stream_sends_every_message_on_every_attempt() {
+    let peer = Peer::new([Act::stall(), Act::stall(), Act::read().answer()]);
+    let (messages, queue) = tokio::sync::mpsc::channel(1);
+    let queue = stream::wrappers::ReceiverStream::new(queue);
+    let call = peer.channel().client_streaming(&HEDGED_STREAM, queue);
+    let call = tokio::spawn(call.into_future());
+    for word in ["one", "two", "three"] {
+        messages.send(word.to_owned()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(90)).await;
+    }
+    drop(messages);
+    call.await.unwrap().unwrap();
+    settle().await;
+    let bodies: Vec<_> = peer.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies.len(), 3);
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body == &bodies[0] && body.len() == 3 * 7 + 11),
+        "{bodies:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_45_an_overflow_keeps_the_attempt_that_has_sent_the_most() {
+    let peer = Peer::new(vec![Act::read().wait(1000).answer(); 3]);
+    let (messages, queue) = tokio::sync::mpsc::channel(1);
+    let queue = stream::wrappers::ReceiverStream::new(queue);
+    let channel = peer.channel_with(|builder| builder.max_replay_buffer_size(100));
+    let call = tokio::spawn(
+        channel
+            .client_streaming(&HEDGED_STREAM, queue)
+            .into_future(),
+    );
+    messages.send("small".to_owned()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    messages.send("x".repeat(200)).await.unwrap();
+    messages.send("last".to_owned()).await.unwrap();
+    drop(messages);
+    call.await.unwrap().unwrap();
+    let whole: Vec<_> = peer
+        .seen()
+        .into_iter()
+        .filter(|attempt| attempt.body.len() > 200)
+        .collect();
+    assert_eq!((whole.len(), peer.seen().len()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_caller_of_a_stream_never_sees_parts_of_two_attempts() {
+    let late = Act::read().wait(150).headers().message("late").trailers(0);
+    let first = Act::read()
+        .headers()
+        .message("a")
+        .wait(500)
+        .message("b")
+        .trailers(0);
+    for kind in [MethodKind::ServerStreaming, MethodKind::BidiStreaming] {
+        let peer = Peer::new([late.clone(), first.clone()]);
+        let outcome = call(&peer.channel_with(saying(HEDGE)), kind).await;
+        assert_eq!(outcome.messages, ["a", "b"], "{kind:?}: {outcome:?}");
+        assert_eq!(outcome.code(), Code::Ok, "{kind:?}");
+        let resets: Vec<_> = peer.seen().iter().map(|seen| seen.reset).collect();
+        assert_eq!(resets, [Some(Reason::CANCEL), None], "{kind:?}");
+    }
+}
