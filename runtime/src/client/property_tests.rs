@@ -78,50 +78,84 @@ async fn holds(plan: &Plan) -> Result<(), TestCaseError> {
             .max_replay_buffer_size(plan.call_buffer)
             .max_channel_replay_buffer_size(plan.channel_buffer)
     });
-    for call in &plan.calls {
-        let before = peer.seen().len();
-        let start = Instant::now();
-        let made = tokio::time::timeout(FOREVER, make(&channel, call)).await;
-        let took = start.elapsed();
-        prop_assert!(made.is_ok(), "the call does not end");
-        let outcome = made.unwrap();
-        // What was sent as the call ended arrives.
-        settle().await;
-        let attempts = peer.seen().len();
-        prop_assert_eq!(channel.replay_buffered_bytes(), 0, "bytes are kept");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    let calls = plan.calls.iter().enumerate();
+    let calls: Vec<_> = calls
+        .map(|(id, call)| tokio::spawn(make(channel.clone(), id, call.clone())))
+        .collect();
+    let mut outcomes = Vec::new();
+    for call in calls {
+        let outcome = tokio::time::timeout(FOREVER, call).await;
+        prop_assert!(outcome.is_ok(), "a call does not end");
+        outcomes.push(outcome.unwrap().unwrap());
+    }
+    settle().await;
+    prop_assert_eq!(channel.replay_buffered_bytes(), 0, "bytes are kept");
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
-        let seen = peer.seen();
-        prop_assert_eq!(seen.len(), attempts, "an ended call made attempts");
-        in_time(plan, &outcome, took)?;
-        deadlines_agree(plan, start, &seen[before..])?;
-        few_enough(plan, &seen[before..])?;
-        sent_in_order(call, &seen[before..])?;
-        one_answer(plan, call, &outcome, &seen, before)?;
+    let seen: Vec<_> = peer.seen().into_iter().enumerate().collect();
+    for (id, (call, outcome)) in plan.calls.iter().zip(&outcomes).enumerate() {
+        let id = id.to_string();
+        let mut attempts = seen.clone();
+        attempts.retain(|(_, seen)| seen.header("call") == Some(&id));
+        in_time(plan, outcome)?;
+        deadlines_agree(plan, outcome, &attempts)?;
+        few_enough(plan, &attempts)?;
+        sent_in_order(call, &attempts)?;
+        one_answer(plan, call, outcome, &attempts)?;
     }
     Ok(())
 }
 
+/// An attempt, with its place among those of all calls.
+type Attempt = (usize, Seen);
+
 /// What the caller got: messages, and how the call ended.
 #[derive(Debug)]
 struct Outcome {
+    start: Instant,
+    end: Instant,
     messages: Vec<String>,
     status: Result<(), Status>,
 }
 
-async fn make(channel: &Channel, call: &PlannedCall) -> Outcome {
-    let messages: Vec<_> = call.messages.iter().map(|(wait, _)| *wait).collect();
-    let messages = messages.into_iter().zip(requests(call));
+async fn make(channel: Channel, id: usize, call: PlannedCall) -> Outcome {
+    tokio::time::sleep(Duration::from_millis(call.at)).await;
+    let start = Instant::now();
+    let (messages, status) = answers(&channel, &id.to_string(), &call).await;
+    Outcome {
+        start,
+        end: Instant::now(),
+        messages,
+        status,
+    }
+}
+
+async fn answers(
+    channel: &Channel,
+    id: &str,
+    call: &PlannedCall,
+) -> (Vec<String>, Result<(), Status>) {
+    let waits: Vec<_> = call.messages.iter().map(|(wait, _)| *wait).collect();
+    let messages = waits.into_iter().zip(requests(call));
     let first = requests(call).swap_remove(0);
     let requests = Box::pin(stream::iter(messages).then(|(wait, message)| async move {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         message
     }));
     match call.kind {
-        Kind::Unary => of_one(channel.unary(&UNARY, first).await),
-        Kind::ClientStreaming => of_one(channel.client_streaming(&SENDS, requests).await),
-        Kind::ServerStreaming => of_many(channel.server_streaming(&RECEIVES, first).await).await,
-        Kind::Bidi => of_many(channel.bidi_streaming(&BIDI, requests).await).await,
+        Kind::Unary => of_one(channel.unary(&UNARY, first).metadata("call", id).await),
+        Kind::ClientStreaming => {
+            let call = channel.client_streaming(&SENDS, requests);
+            of_one(call.metadata("call", id).await)
+        }
+        Kind::ServerStreaming => {
+            let call = channel.server_streaming(&RECEIVES, first);
+            of_many(call.metadata("call", id).await).await
+        }
+        Kind::Bidi => {
+            let call = channel.bidi_streaming(&BIDI, requests);
+            of_many(call.metadata("call", id).await).await
+        }
     }
 }
 
@@ -133,39 +167,33 @@ fn requests(call: &PlannedCall) -> Vec<String> {
         .collect()
 }
 
-fn of_one(answer: Result<tonic::Response<String>, Status>) -> Outcome {
+fn of_one(answer: Result<tonic::Response<String>, Status>) -> (Vec<String>, Result<(), Status>) {
     match answer {
-        Ok(answer) => Outcome {
-            messages: vec![answer.into_inner()],
-            status: Ok(()),
-        },
-        Err(status) => Outcome {
-            messages: Vec::new(),
-            status: Err(status),
-        },
+        Ok(answer) => (vec![answer.into_inner()], Ok(())),
+        Err(status) => (Vec::new(), Err(status)),
     }
 }
 
-async fn of_many(answer: Result<tonic::Response<Streaming<String>>, Status>) -> Outcome {
+async fn of_many(
+    answer: Result<tonic::Response<Streaming<String>>, Status>,
+) -> (Vec<String>, Result<(), Status>) {
     let mut messages = Vec::new();
-    let status = match answer {
-        Ok(answer) => {
-            let mut answers = answer.into_inner();
-            loop {
-                match answers.message().await {
-                    Ok(Some(message)) => messages.push(message),
-                    Ok(None) => break Ok(()),
-                    Err(status) => break Err(status),
-                }
-            }
-        }
-        Err(status) => Err(status),
+    let mut answers = match answer {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return (messages, Err(status)),
     };
-    Outcome { messages, status }
+    loop {
+        match answers.message().await {
+            Ok(Some(message)) => messages.push(message),
+            Ok(None) => return (messages, Ok(())),
+            Err(status) => return (messages, Err(status)),
+        }
+    }
 }
 
 /// The deadline ends the call, when it passes and not before.
-fn in_time(plan: &Plan, outcome: &Outcome, took: Duration) -> Result<(), TestCaseError> {
+fn in_time(plan: &Plan, outcome: &Outcome) -> Result<(), TestCaseError> {
+    let took = outcome.end - outcome.start;
     let expired = matches!(&outcome.status, Err(status) if status.code() == Code::DeadlineExceeded);
     match plan.timeout.map(Duration::from_millis) {
         Some(timeout) => {
@@ -177,14 +205,20 @@ fn in_time(plan: &Plan, outcome: &Outcome, took: Duration) -> Result<(), TestCas
     Ok(())
 }
 
-/// Each attempt tells the server the time that is left of the call's, and is not made where none is.
-fn deadlines_agree(plan: &Plan, start: Instant, attempts: &[Seen]) -> Result<(), TestCaseError> {
+/// Each attempt tells the server the time that is left of the call's; none is made where none is left, or once the call
+/// has ended.
+fn deadlines_agree(
+    plan: &Plan,
+    outcome: &Outcome,
+    attempts: &[Attempt],
+) -> Result<(), TestCaseError> {
     let timeout = plan.timeout.map(Duration::from_millis);
-    for seen in attempts {
+    for (_, seen) in attempts {
+        prop_assert!(seen.at <= outcome.end + TICK, "an ended call made attempts");
         let left = seen.header("grpc-timeout");
         let left = left.map(|left| decode_timeout(left.as_bytes()).unwrap());
         prop_assert_ne!(left, Some(Duration::ZERO));
-        let whole = left.map(|left| seen.at - start + left);
+        let whole = left.map(|left| seen.at - outcome.start + left);
         prop_assert_eq!(whole.is_some(), timeout.is_some());
         let apart = whole
             .zip(timeout)
@@ -195,10 +229,10 @@ fn deadlines_agree(plan: &Plan, start: Instant, attempts: &[Seen]) -> Result<(),
 }
 
 /// At most `maxAttempts` attempts, and one more for the one transparent retry of what was refused.
-fn few_enough(plan: &Plan, attempts: &[Seen]) -> Result<(), TestCaseError> {
+fn few_enough(plan: &Plan, attempts: &[Attempt]) -> Result<(), TestCaseError> {
     let numbers: Vec<usize> = attempts
         .iter()
-        .map(|seen| seen.header("grpc-previous-rpc-attempts"))
+        .map(|(_, seen)| seen.header("grpc-previous-rpc-attempts"))
         .map(|number| number.map_or(0, |number| number.parse().unwrap()))
         .collect();
     let distinct: BTreeSet<_> = numbers.iter().copied().collect();
@@ -208,9 +242,9 @@ fn few_enough(plan: &Plan, attempts: &[Seen]) -> Result<(), TestCaseError> {
 }
 
 /// Each attempt received what the caller sends from its beginning on, each message once.
-fn sent_in_order(call: &PlannedCall, attempts: &[Seen]) -> Result<(), TestCaseError> {
+fn sent_in_order(call: &PlannedCall, attempts: &[Attempt]) -> Result<(), TestCaseError> {
     let sent: Vec<_> = requests(call).iter().map(|message| text(message)).collect();
-    for seen in attempts {
+    for (_, seen) in attempts {
         let received = seen.messages();
         prop_assert!(received.len() <= sent.len());
         prop_assert!(received.iter().zip(&sent).all(|(got, sent)| got == sent));
@@ -225,31 +259,26 @@ fn one_answer(
     plan: &Plan,
     call: &PlannedCall,
     outcome: &Outcome,
-    seen: &[Seen],
-    before: usize,
+    attempts: &[Attempt],
 ) -> Result<(), TestCaseError> {
     let got = &outcome.messages;
     let ok = outcome.status.is_ok();
-    // Which of the attempts may have given this answer.
-    let mut answers = (before..seen.len()).filter(|index| match plan.behaviours.get(*index) {
-        Some(behaviour) => {
-            let answer = behaviour.messages(*index);
-            let whole = !ok || (answer.len() == got.len() && behaviour.ends_ok());
-            let read = !ok || behaviour.reads != Reads::All || got_all(call, &seen[*index]);
-            whole && read && answer.starts_with(got)
-        }
-        None => {
-            let whole = !ok || (got.len() == 1 && got_all(call, &seen[*index]));
-            whole && ["answer".to_owned()].starts_with(got)
-        }
-    });
+    let gave_this = |(index, seen): &Attempt| {
+        let got_all = seen.half_closed && seen.messages().len() == call.messages.len();
+        let (answer, ends_ok, reads_all) = match plan.behaviours.get(*index) {
+            Some(behaviour) => (
+                behaviour.messages(*index),
+                behaviour.ends_ok(),
+                behaviour.reads == Reads::All,
+            ),
+            None => (vec!["answer".to_owned()], true, true),
+        };
+        let whole = ends_ok && answer.len() == got.len() && (got_all || !reads_all);
+        answer.starts_with(got) && (whole || !ok)
+    };
     prop_assert!(
-        (got.is_empty() && !ok) || answers.next().is_some(),
+        (got.is_empty() && !ok) || attempts.iter().any(gave_this),
         "no attempt gave {outcome:?}"
     );
     Ok(())
-}
-
-fn got_all(call: &PlannedCall, seen: &Seen) -> bool {
-    seen.half_closed && seen.messages().len() == call.messages.len()
 }

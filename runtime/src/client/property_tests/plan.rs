@@ -50,6 +50,8 @@ pub(super) enum Kind {
 
 #[derive(Clone, Debug)]
 pub(super) struct PlannedCall {
+    /// When it is made, in milliseconds from the start.
+    pub(super) at: u64,
     pub(super) kind: Kind,
     /// How long after the one before it each message comes, in milliseconds, and its length.
     pub(super) messages: Vec<(u64, usize)>,
@@ -290,11 +292,12 @@ fn call() -> impl Strategy<Value = PlannedCall> {
         Kind::ClientStreaming,
         Kind::Bidi,
     ]);
-    (kind, vec(message, 1..6)).prop_map(|(kind, mut messages)| {
+    let at = prop_oneof![Just(0), 0..300u64];
+    (at, kind, vec(message, 1..6)).prop_map(|(at, kind, mut messages)| {
         if matches!(kind, Kind::Unary | Kind::ServerStreaming) {
             messages.truncate(1);
         }
-        PlannedCall { kind, messages }
+        PlannedCall { at, kind, messages }
     })
 }
 
@@ -309,12 +312,12 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
         2 => (0..4usize, 0..10u64).prop_map(|(count, apart)| Answer::Messages(count, apart)),
     ];
     let reason = || {
-        select(vec![
-            Reason::REFUSED_STREAM,
+        let others = select(vec![
             Reason::INTERNAL_ERROR,
             Reason::CANCEL,
             Reason::NO_ERROR,
-        ])
+        ]);
+        prop_oneof![Just(Reason::REFUSED_STREAM), others]
     };
     let last = || select(vec![Last::Zero, Last::Below, Last::This, Last::Max]);
     let pushback = option::weighted(0.3, select(vec!["0", "7", "-1", "soon"]));
