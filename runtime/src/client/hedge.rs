@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
@@ -24,6 +24,8 @@ pub(crate) async fn run<T, F>(
 where
     F: Future<Output = Result<T, Failure>>,
 {
+    // Part of the call's own future: attempts may be many, so that they are on the heap, but there is one timer.
+    let next = pin!(tokio::time::sleep_until(Instant::now()));
     let mut hedges = Hedges {
         max_attempts: policy.max_attempts.min(rules.limits.max_attempts),
         policy,
@@ -32,7 +34,7 @@ where
         sent: 0,
         made: 0,
         refused_before: false,
-        next: Box::pin(tokio::time::sleep_until(Instant::now())),
+        next,
         stopped: false,
     };
     hedges.send_next(&attempt);
@@ -50,7 +52,7 @@ struct Hedges<'a, F> {
     made: usize,
     refused_before: bool,
     /// When the next hedge is due.
-    next: Pin<Box<Sleep>>,
+    next: Pin<&'a mut Sleep>,
     /// No further hedge is sent: a server said so.
     stopped: bool,
 }
