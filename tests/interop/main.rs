@@ -8,6 +8,7 @@
 mod grpcio_client;
 mod grpcio_server;
 mod python;
+mod scripts;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code)]
 mod support;
