@@ -181,21 +181,61 @@ async fn rule_45_an_overflow_keeps_the_attempt_that_has_sent_the_most() {
     assert_eq!((whole.len(), peer.seen().len()), (1, 2));
 }
 
-#[tokio::test(start_paused = true)]
-async fn rule_42_a_caller_of_a_stream_never_sees_parts_of_two_attempts() {
-    let late = Act::read().wait(150).headers().message("late").trailers(0);
-    let first = Act::read()
+/// Answers with two messages of this name, `after` milliseconds from now, then 300 apart.
+fn two_parts(name: &str, after: u64) -> Act {
+    Act::default()
+        .wait(after)
         .headers()
-        .message("a")
-        .wait(500)
-        .message("b")
-        .trailers(0);
+        .message(name)
+        .wait(300)
+        .message(name)
+        .trailers(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_caller_of_a_hedged_stream_never_sees_parts_of_two_attempts() {
     for kind in [MethodKind::ServerStreaming, MethodKind::BidiStreaming] {
-        let peer = Peer::new([late.clone(), first.clone()]);
+        // The second attempt, 100 ms after the first, has headers before it.
+        let peer = Peer::new([two_parts("first", 150), two_parts("second", 20)]);
         let outcome = call(&peer.channel_with(saying(HEDGE)), kind).await;
-        assert_eq!(outcome.messages, ["a", "b"], "{kind:?}: {outcome:?}");
+        assert_eq!(
+            outcome.messages,
+            ["second", "second"],
+            "{kind:?}: {outcome:?}"
+        );
         assert_eq!(outcome.code(), Code::Ok, "{kind:?}");
-        let resets: Vec<_> = peer.seen().iter().map(|seen| seen.reset).collect();
-        assert_eq!(resets, [Some(Reason::CANCEL), None], "{kind:?}");
+        settle().await;
+        assert_eq!(peer.seen()[0].reset, Some(Reason::CANCEL), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_42_a_hedged_stream_that_fails_after_its_headers_is_not_taken_over() {
+    for kind in [MethodKind::ServerStreaming, MethodKind::BidiStreaming] {
+        let cut = Act::read_messages(1)
+            .wait(50)
+            .headers()
+            .message("first")
+            .wait(200);
+        let peer = Peer::new([cut.trailers(Code::Unavailable)]);
+        let outcome = call(&peer.channel_with(saying(HEDGE)), kind).await;
+        assert_eq!(outcome.messages, ["first"], "{kind:?}: {outcome:?}");
+        assert_eq!(outcome.code(), Code::Unavailable, "{kind:?}");
+        assert_eq!(peer.seen().len(), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_41_every_attempt_of_a_hedged_call_gets_the_whole_request() {
+    for kind in KINDS {
+        let peer = Peer::new([Act::stall(), Act::stall(), Act::read().answer()]);
+        let outcome = call(&peer.channel_with(saying(HEDGE)), kind).await;
+        assert_eq!(outcome.messages, ["answer"], "{kind:?}: {outcome:?}");
+        let seen = peer.seen();
+        assert_eq!(seen.len(), 3, "{kind:?}");
+        assert!(
+            seen.iter().all(|seen| seen.messages() == sent(kind)),
+            "{kind:?}"
+        );
     }
 }

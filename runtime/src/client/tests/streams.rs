@@ -28,6 +28,60 @@ async fn an_unread_request_stream_holds_at_most_what_the_window_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_18_headers_commit_a_call_of_any_kind() {
+    for act in [
+        Act::read().headers().trailers(Code::Unavailable),
+        Act::read()
+            .headers()
+            .message("answer")
+            .trailers(Code::Unavailable),
+    ] {
+        for kind in KINDS {
+            let peer = Peer::new([act.clone()]);
+            let outcome = call(&peer.channel_with(saying(RETRY)), kind).await;
+            assert_eq!(outcome.code(), Code::Unavailable, "{kind:?}: {outcome:?}");
+            assert_eq!(peer.seen().len(), 1, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_20_a_message_that_overflows_the_buffer_is_sent_and_commits_the_call() {
+    let peer = Peer::new([unavailable()]);
+    let channel = peer.channel_with(|builder| saying(RETRY)(builder).max_replay_buffer_size(100));
+    let words = ["small".to_owned(), "x".repeat(200), "last".to_owned()];
+    let call = channel.client_streaming(&CLIENT_STREAM, stream::iter(words.clone()));
+    assert_eq!(call.await.unwrap_err().code(), Code::Unavailable);
+    let seen = peer.seen();
+    assert_eq!(seen.len(), 1);
+    let whole: Vec<_> = words.iter().map(|word| wireloom_peer::text(word)).collect();
+    assert_eq!(seen[0].messages(), whole);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_22_a_retried_exchange_replays_before_it_sends_anything_new() {
+    let peer = Peer::new([Act::read_messages(2).trailers_only(Code::Unavailable, &[])]);
+    let (messages, queue) = tokio::sync::mpsc::channel(1);
+    let queue = stream::wrappers::ReceiverStream::new(queue);
+    let channel = peer.channel_with(saying(RETRY));
+    let mut responses = channel
+        .bidi_streaming(&BIDI, queue)
+        .await
+        .unwrap()
+        .into_inner();
+    messages.send("one".to_owned()).await.unwrap();
+    messages.send("two".to_owned()).await.unwrap();
+    peer.until(|seen| seen.len() == 2 && seen[1].messages().len() == 2)
+        .await;
+    messages.send("three".to_owned()).await.unwrap();
+    drop(messages);
+    assert_eq!(responses.message().await.unwrap().unwrap(), "answer");
+    let whole = ["one", "two", "three"].map(wireloom_peer::text);
+    assert_eq!(peer.seen()[1].messages(), whole);
+    assert_eq!(previous_attempts(&peer), [None, Some("1".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_21_the_answer_frees_what_was_kept_for_further_attempts() {
     let act = Act::read_messages(2)
         .headers()
