@@ -72,9 +72,10 @@ impl Warnings<'_> {
         let earliest = seconds(initial_backoff) * LEAST_JITTER;
         if let Some(timeout) = self.shorter_timeout(earliest) {
             let what = format!(
-                "the timeout of {} ends the call before its first retry, which comes after {earliest}s at the earliest: \
+                "the timeout of {} ends the call before its first retry, which comes after {} at the earliest: \
                  raise the timeout, or lower initial_backoff",
-                timeout.value.proto
+                timeout.value.proto,
+                spelled(earliest)
             );
             self.warn(what, &timeout.origin);
         }
@@ -150,4 +151,10 @@ fn among(codes: &[StatusCode], list: &[&str]) -> Option<String> {
 fn seconds(duration: &ProtoDuration) -> f64 {
     let seconds = duration.proto.trim_end_matches('s').parse();
     seconds.expect("the model's durations are decimal seconds")
+}
+
+/// Seconds as proto JSON has them, without what a float adds to them.
+fn spelled(seconds: f64) -> String {
+    let digits = format!("{seconds:.9}");
+    format!("{}s", digits.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -54,6 +54,8 @@ fn a_timeout_within_the_first_backoff() {
              raise the timeout, or lower initial_backoff ([methods.\"a.S/A\"], wireloom.toml:2)"
         ]
     );
+    let tenth = retry("0.05s", 3, "10s", "['UNAVAILABLE']").replace("'1s'", "'0.1s'");
+    assert!(warnings("", &tenth)[0].contains("comes after 0.08s at the earliest"));
     let policy = retry("0.81s", 3, "10s", "['UNAVAILABLE']");
     assert_eq!(warnings("", &policy), [""; 0]);
 }
