@@ -13,6 +13,7 @@ mod hedge;
 mod idempotency;
 #[cfg(test)]
 mod interceptor_tests;
+mod kept;
 mod options;
 #[cfg(test)]
 mod options_tests;
@@ -43,10 +44,10 @@ use tracing::Instrument as _;
 pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
+pub(crate) use self::kept::ReplayBudget;
 pub use self::options::CallOptions;
 #[cfg(fuzzing)]
 pub(crate) use self::pushback::Pushback;
-pub(crate) use self::replay::ReplayBudget;
 pub use self::response::ResponseBody;
 pub(crate) use self::throttle::TokenBucket;
 use self::{

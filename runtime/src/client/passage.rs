@@ -6,7 +6,10 @@ use bytes::Bytes;
 use tokio_stream::StreamExt as _;
 use tonic::Status;
 
-use super::replay::{FrameSource, Payload, ReplayBudget, ReplayBuffer};
+use super::{
+    kept::ReplayBudget,
+    replay::{FrameSource, Payload, ReplayBuffer},
+};
 use crate::{
     compression::Compression,
     frame::{self, FrameScanner, HEADER_LEN},
