@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 use super::{
-    streams::{Room, Streams, Watcher},
+    streams::{Room, Streams},
     target::Target,
 };
 use crate::{
@@ -312,14 +312,16 @@ where
         .ping_pong()
         .expect("the first to ask for it gets it");
     let streams = Arc::<Streams>::default();
-    let mut watcher = Watcher::new(Arc::clone(&streams), sender.clone());
+    let watched = Arc::clone(&streams);
     let driver = AbortOnDropHandle::new(tokio::spawn(async move {
         let driven = poll_fn(|cx| {
             let driven = Pin::new(&mut connection).poll(cx);
-            watcher.look(cx);
+            watched.look(cx);
             driven
         });
-        if let Err(error) = driven.await {
+        let driven = driven.await;
+        watched.end();
+        if let Err(error) = driven {
             tracing::debug!(target: "wireloom", %error, "connection ended");
         }
     }));

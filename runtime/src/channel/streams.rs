@@ -6,7 +6,7 @@
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context as TaskContext, Poll},
@@ -22,6 +22,14 @@ pub(super) struct Streams {
     open: AtomicUsize,
     waiting: AtomicUsize,
     changed: Notify,
+    /// The connection, while somebody waits: whoever drives it must not hold a handle, which would keep it open.
+    watched: Mutex<Option<Watched>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    sender: SendRequest<Bytes>,
+    limit: usize,
 }
 
 /// Room for one stream, given back when dropped.
@@ -42,7 +50,7 @@ impl Streams {
         if self.take(sender.current_max_send_streams()) {
             return Ok((sender, Room(Arc::clone(self))));
         }
-        let _waiting = Waiting::new(self);
+        let _waiting = Waiting::new(self, &sender);
         loop {
             let mut changed = pin!(self.changed.notified());
             // From here on no change is missed: whoever gives room back sees that somebody waits.
@@ -53,6 +61,31 @@ impl Streams {
             }
             changed.await;
         }
+    }
+
+    /// Looks at the connection after it has been driven on: calls that wait are told when the peer lets them have more,
+    /// or is going away.
+    pub(super) fn look(&self, cx: &mut TaskContext<'_>) {
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        if let Some(watched) = &mut *self.watched() {
+            let limit = watched.sender.current_max_send_streams();
+            let ending = matches!(watched.sender.poll_ready(cx), Poll::Ready(Err(_)));
+            if ending || limit > watched.limit {
+                self.changed.notify_waiters();
+            }
+            watched.limit = limit;
+        }
+    }
+
+    /// Tells calls that wait that the connection has ended.
+    pub(super) fn end(&self) {
+        self.changed.notify_waiters();
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Option<Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, limit: usize) -> bool {
@@ -76,50 +109,42 @@ impl Drop for Room {
 struct Waiting<'a>(&'a Streams);
 
 impl<'a> Waiting<'a> {
-    fn new(streams: &'a Streams) -> Self {
+    fn new(streams: &'a Streams, sender: &SendRequest<Bytes>) -> Self {
+        let mut watched = streams.watched();
         streams.waiting.fetch_add(1, Ordering::SeqCst);
+        watched.get_or_insert_with(|| Watched {
+            limit: sender.current_max_send_streams(),
+            sender: sender.clone(),
+        });
         Self(streams)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        let mut watched = self.0.watched();
+        if self.0.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+            *watched = None;
+        }
     }
 }
 
-/// Tells calls that wait for room when the peer lets them have more, or is going away.
-pub(super) struct Watcher {
-    streams: Arc<Streams>,
-    sender: SendRequest<Bytes>,
-    limit: usize,
-}
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
 
-impl Watcher {
-    pub(super) fn new(streams: Arc<Streams>, sender: SendRequest<Bytes>) -> Self {
-        Self {
-            streams,
-            limit: sender.current_max_send_streams(),
-            sender,
-        }
-    }
+    use crate::channel::Channel;
 
-    /// Looks at the connection, after it has been driven on.
-    pub(super) fn look(&mut self, cx: &mut TaskContext<'_>) {
-        if self.streams.waiting.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        let limit = self.sender.current_max_send_streams();
-        let ending = matches!(self.sender.poll_ready(cx), Poll::Ready(Err(_)));
-        if ending || limit > self.limit {
-            self.streams.changed.notify_waiters();
-        }
-        self.limit = limit;
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.streams.changed.notify_waiters();
+    #[tokio::test]
+    async fn a_channel_that_is_dropped_closes_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap().to_string();
+        let served = tokio::spawn(async move {
+            let (io, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(io).await.unwrap();
+            while connection.accept().await.is_some() {}
+        });
+        drop(Channel::connect(&target).await.unwrap());
+        served.await.unwrap();
     }
 }
