@@ -101,9 +101,10 @@ async fn exchange(
     let response = match response.await {
         Ok(response) => response,
         Err(error) => {
+            // The caller's own error ends the call: a further attempt could only send what came before it.
             return Err(payload
-                .take_error()
-                .map_or_else(|| classify(error), Failure::Failed));
+                .error()
+                .map_or_else(|| classify(error), Failure::Dropped));
         }
     };
     let (headers, body) = read_head(response).map_err(Failure::Failed)?;

@@ -36,6 +36,7 @@ where
         refused_before: false,
         next,
         stopped: false,
+        failed: None,
     };
     hedges.send_next(&attempt);
     poll_fn(|cx| hedges.poll(cx, payload, &attempt)).await
@@ -55,6 +56,8 @@ struct Hedges<'a, F> {
     next: Pin<&'a mut Sleep>,
     /// No further hedge is sent: a server said so.
     stopped: bool,
+    /// How the last attempt that failed did.
+    failed: Option<Status>,
 }
 
 struct Running<F> {
@@ -129,6 +132,10 @@ where
                 None if self.may_send(payload) && self.next.as_mut().poll(cx).is_ready() => {
                     self.send_next(attempt);
                 }
+                None if self.running.is_empty() && !self.may_send(payload) => {
+                    // It waited for the next hedge's turn, and none may be sent any more.
+                    return Poll::Ready(Err(self.last_failure()));
+                }
                 None => return Poll::Pending,
             }
         }
@@ -180,12 +187,17 @@ where
             Pushback::After(delay) => self.schedule(delay),
             Pushback::Stop => self.stopped = true,
         }
-        if self.running.is_empty() && !self.may_send(payload) {
-            return Some(match self.sent {
-                1 => failed,
-                attempts => status::after_attempts(&failed, attempts),
-            });
+        self.failed = Some(failed);
+        (self.running.is_empty() && !self.may_send(payload)).then(|| self.last_failure())
+    }
+
+    /// The call's status when all attempts have failed.
+    fn last_failure(&mut self) -> Status {
+        let failed = self.failed.take();
+        let failed = failed.unwrap_or_else(|| Status::internal("no attempt was made"));
+        match self.sent {
+            1 => failed,
+            attempts => status::after_attempts(&failed, attempts),
         }
-        None
     }
 }

@@ -88,7 +88,7 @@ impl Kept {
     }
 
     pub(super) fn get(&self, position: usize) -> Option<Bytes> {
-        self.frames.get(position - self.freed).cloned()
+        self.frames.get(position.checked_sub(self.freed)?).cloned()
     }
 
     /// Keeps `frame`, where there is room for it.

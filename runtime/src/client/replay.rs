@@ -11,6 +11,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::kept::{Kept, ReplayBudget, Reservation};
+use crate::status;
 
 /// Encoded frames as the caller's stream yields them.
 pub(crate) type FrameSource = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
@@ -57,10 +58,10 @@ impl Payload {
     }
 
     /// The error that the caller's own stream ended with, which is why the attempt was reset.
-    pub(crate) fn take_error(&self) -> Option<Status> {
+    pub(crate) fn error(&self) -> Option<Status> {
         match self {
             Self::Message { .. } => None,
-            Self::Frames(buffer) => buffer.take_error(),
+            Self::Frames(buffer) => buffer.error(),
         }
     }
 
@@ -130,11 +131,16 @@ impl ReplayBuffer {
 
     /// A reader for the attempt of that index, from the first frame on.
     pub(crate) fn reader(self: &Arc<Self>, attempt: usize) -> (Reader, ReaderGuard) {
-        self.lock().readers.push(Waiting {
-            reader: attempt,
-            position: 0,
-            waker: None,
-        });
+        let mut state = self.lock();
+        // An attempt that comes late, after the call has committed to another, has nothing to read.
+        if state.winner.is_none_or(|winner| winner == attempt) {
+            state.readers.push(Waiting {
+                reader: attempt,
+                position: 0,
+                waker: None,
+            });
+        }
+        drop(state);
         let guard = ReaderGuard {
             buffer: Arc::clone(self),
             attempt,
@@ -149,8 +155,8 @@ impl ReplayBuffer {
     }
 
     /// The error that the caller's own stream ended with.
-    pub(crate) fn take_error(&self) -> Option<Status> {
-        self.lock().error.take()
+    pub(crate) fn error(&self) -> Option<Status> {
+        self.lock().error.as_ref().map(status::copy)
     }
 
     /// Ends the caller's stream with an error found outside it.
@@ -178,7 +184,7 @@ pub(crate) enum Read {
     Frame(Bytes),
     /// The caller's stream has ended.
     Ended,
-    /// The caller's stream ended with an error, kept for [`Payload::take_error`].
+    /// The caller's stream ended with an error, kept for [`Payload::error`].
     Failed,
     /// The attempt is over, or the call is committed to another.
     Retired,

@@ -159,7 +159,7 @@ impl OpenCall {
         Poll::Ready(match flow::poll_data(stream, cx) {
             Poll::Ready(Some(Ok(data))) => Some(self.note(&data).map(|()| data)),
             Poll::Ready(Some(Err(error))) => {
-                let status = self.sent.as_ref().and_then(|sent| sent.take_error());
+                let status = self.sent.as_ref().and_then(|sent| sent.error());
                 let status = status.unwrap_or_else(|| status::from_h2(error));
                 Some(Err(self.passing.bounds.judge(status)))
             }

@@ -239,3 +239,28 @@ async fn rule_41_every_attempt_of_a_hedged_call_gets_the_whole_request() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn rule_35_a_hedge_that_waits_for_its_turn_fails_when_the_throttle_closes() {
+    let peer = Peer::new([
+        Act::push_back(Code::Unavailable, "1000"),
+        unavailable(),
+        unavailable(),
+    ]);
+    let json = format!(
+        r#"{{
+            "methodConfig": [{{"name": [{{"service": "test.Test", "method": "Unary"}}], {HEDGE}}},
+                             {{"name": [{{}}], {RETRY}}}],
+            "retryThrottling": {{"maxTokens": 4, "tokenRatio": 0.1}}
+        }}"#
+    );
+    let config = ServiceConfig::from_json(&json).unwrap();
+    let channel = peer.channel_with(|builder| builder.service_config(config));
+    let hedged = tokio::spawn(channel.unary(&UNARY, request()).into_future());
+    settle().await;
+    // One of four tokens is gone, so a hedge may come; another call takes the next, and half are left.
+    call(&channel, MethodKind::ClientStreaming).await;
+    let status = hedged.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(peer.seen().len(), 2);
+}

@@ -110,3 +110,20 @@ async fn rule_21_the_answer_frees_what_was_kept_for_further_attempts() {
     call.await.unwrap().unwrap();
     assert_eq!(peer.seen()[0].messages().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_s_own_error_ends_the_call_and_no_attempt_sends_a_shortened_request() {
+    for policy in [RETRY, HEDGE] {
+        let peer = Peer::new([]);
+        let policy = policy.replace("UNAVAILABLE", "RESOURCE_EXHAUSTED");
+        let channel = peer.channel_with(saying(&policy));
+        // The second message is over the limit, and the error that it gives is one that the policy lists.
+        let messages = stream::iter(["one".to_owned(), "x".repeat(100)]);
+        let call = channel.client_streaming(&CLIENT_STREAM, messages);
+        let status = call.max_send_message_size(50).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{policy}");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(peer.seen().len(), 1, "{policy}");
+        assert!(!peer.seen()[0].half_closed, "{policy}");
+    }
+}
