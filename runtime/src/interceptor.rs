@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::Extensions;
+use http::{Extensions, HeaderMap};
 use tonic::{Code, Response, Status, metadata::MetadataMap};
 
 use crate::{deadline::Deadline, frame::FrameScanner};
@@ -231,20 +231,34 @@ impl Interceptors {
         self.0.is_empty()
     }
 
-    /// Runs `call` through all of them, then through `last`.
-    pub(crate) async fn run<'a, F>(
-        &'a self,
+    /// Runs `call` through all of them, then through `last`, whose response headers they may change. What else `last` gives
+    /// passes by.
+    pub(crate) async fn run<T, F>(
+        &self,
         call: InterceptedCall,
-        last: impl FnOnce(InterceptedCall) -> F + Send + 'a,
-    ) -> Result<Response<()>, Status>
+        last: impl FnOnce(InterceptedCall) -> F + Send,
+    ) -> Result<(HeaderMap, T), Status>
     where
-        F: Future<Output = Result<Response<()>, Status>> + Send + 'a,
+        T: Send,
+        F: Future<Output = Result<(HeaderMap, T), Status>> + Send,
     {
+        let mut passed = None;
+        let slot = &mut passed;
+        let last = |call| async move {
+            let (headers, given) = last(call).await?;
+            *slot = Some(given);
+            let metadata = MetadataMap::from_headers(headers);
+            Ok(Response::from_parts(metadata, (), Extensions::new()))
+        };
         let next = Next {
             rest: &self.0,
-            last: Box::new(move |call| Box::pin(last(call))),
+            last: Box::new(|call| Box::pin(last(call))),
         };
-        next.run(call).await
+        let response = next.run(call).await?;
+        let given = passed.ok_or_else(|| {
+            Status::internal("an interceptor answered without having run the call")
+        })?;
+        Ok((response.into_parts().0.into_headers(), given))
     }
 }
 

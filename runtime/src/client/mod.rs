@@ -271,8 +271,6 @@ impl Starting<'_> {
             self.plan.head.deadline,
             Arc::clone(observers),
         );
-        let mut answered = None;
-        let slot = &mut answered;
         let last = |call: InterceptedCall| async move {
             let (metadata, _) = call.into_parts();
             self.plan.head.metadata = match self.requests {
@@ -282,14 +280,10 @@ impl Starting<'_> {
             };
             let mut answered = self.attempts(Some(observers)).await?;
             let headers = std::mem::take(&mut answered.answer.headers);
-            *slot = Some(answered);
-            Ok(response_of(headers))
+            Ok((headers, answered))
         };
-        let response = interceptors.run(call, last).await?;
-        let mut answered = answered.ok_or_else(|| {
-            Status::internal("an interceptor answered without having run the call")
-        })?;
-        answered.answer.headers = response.into_parts().0.into_headers();
+        let (headers, mut answered) = interceptors.run(call, last).await?;
+        answered.answer.headers = headers;
         Ok(answered)
     }
 
@@ -330,9 +324,4 @@ impl Starting<'_> {
             sent: payload.into_committed(),
         })
     }
-}
-
-fn response_of(headers: HeaderMap) -> tonic::Response<()> {
-    let metadata = MetadataMap::from_headers(headers);
-    tonic::Response::from_parts(metadata, (), Extensions::new())
 }

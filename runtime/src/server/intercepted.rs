@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap};
-use tonic::{Response, Status, metadata::MetadataMap};
+use tonic::{Code, metadata::MetadataMap};
 
 use super::{
     Call,
@@ -33,35 +32,18 @@ pub(super) async fn dispatch(
         deadline,
         Arc::clone(observers),
     );
-    let mut body = None;
-    let slot = &mut body;
     let last = |intercepted: InterceptedCall| async move {
         let (metadata, extensions) = intercepted.into_parts();
         call.head.headers = metadata.into_headers();
         call.head.extensions = extensions;
         let reply = shared.router.call(call).await;
         match reply.body {
-            ReplyBody::TrailersOnly(status) if status.code() != tonic::Code::Ok => Err(status),
-            body => {
-                *slot = Some(body);
-                Ok(response_of(reply.headers))
-            }
+            ReplyBody::TrailersOnly(status) if status.code() != Code::Ok => Err(status),
+            body => Ok((reply.headers, body)),
         }
     };
     match shared.options.interceptors.run(intercepted, last).await {
-        Ok(response) => match body {
-            Some(body) => Reply {
-                headers: response.into_parts().0.into_headers(),
-                body,
-            },
-            None => Reply::status(Status::internal(
-                "an interceptor answered without having run the call",
-            )),
-        },
+        Ok((headers, body)) => Reply { headers, body },
         Err(status) => Reply::status(status),
     }
-}
-
-fn response_of(headers: HeaderMap) -> Response<()> {
-    Response::from_parts(MetadataMap::from_headers(headers), (), Extensions::new())
 }
