@@ -125,15 +125,15 @@ where
             match self.poll_running(cx) {
                 Some((_, Ok(answer))) => return Poll::Ready(Ok(answer)),
                 Some((number, Err(failure))) => {
-                    if let Some(last) = self.after_failure(number, failure, payload, attempt) {
-                        return Poll::Ready(Err(last));
+                    if let Some(fatal) = self.after_failure(number, failure, payload, attempt) {
+                        return Poll::Ready(Err(fatal));
                     }
                 }
                 None if self.may_send(payload) && self.next.as_mut().poll(cx).is_ready() => {
                     self.send_next(attempt);
                 }
                 None if self.running.is_empty() && !self.may_send(payload) => {
-                    // It waited for the next hedge's turn, and none may be sent any more.
+                    // All have failed, or the next hedge may not be sent any more now that it is due.
                     return Poll::Ready(Err(self.last_failure()));
                 }
                 None => return Poll::Pending,
@@ -155,7 +155,7 @@ where
         Some((self.running.remove(index).number, ended))
     }
 
-    /// Sends or schedules what a failed attempt calls for; gives the call's status where it was the last.
+    /// Sends or schedules what a failed attempt calls for; gives its status where that ends the call.
     fn after_failure(
         &mut self,
         number: AttemptNumber,
@@ -188,7 +188,7 @@ where
             Pushback::Stop => self.stopped = true,
         }
         self.failed = Some(failed);
-        (self.running.is_empty() && !self.may_send(payload)).then(|| self.last_failure())
+        None
     }
 
     /// The call's status when all attempts have failed.
