@@ -10,7 +10,7 @@ use std::{
 use http::{Extensions, HeaderMap};
 use tonic::{Code, Response, Status, metadata::MetadataMap};
 
-use crate::{deadline::Deadline, frame::FrameScanner};
+use crate::{deadline::Deadline, frame::FrameScanner, reserved};
 
 /// Runs around calls: all of a channel ([`ChannelBuilder::interceptor`]) or all of a server ([`Server::interceptor`]).
 ///
@@ -51,8 +51,8 @@ use crate::{deadline::Deadline, frame::FrameScanner};
 pub trait Interceptor: Send + Sync + 'static {
     /// Runs around one call: awaits `next.run(call)`, once, and returns what it gives, or ends the call with a status.
     ///
-    /// The response has the metadata of the response headers; its messages pass by. A response that `next` did not give
-    /// ends the call with INTERNAL.
+    /// The response has the metadata of the response headers; its messages pass by. A response without that `next` has
+    /// run ends the call with INTERNAL.
     fn intercept(
         &self,
         call: InterceptedCall,
@@ -245,8 +245,8 @@ impl Interceptors {
         let mut passed = None;
         let slot = &mut passed;
         let last = |call| async move {
-            let (headers, given) = last(call).await?;
-            *slot = Some(given);
+            let (mut headers, given) = last(call).await?;
+            *slot = Some((reserved::split_off(&mut headers), given));
             let metadata = MetadataMap::from_headers(headers);
             Ok(Response::from_parts(metadata, (), Extensions::new()))
         };
@@ -255,10 +255,12 @@ impl Interceptors {
             last: Box::new(|call| Box::pin(last(call))),
         };
         let response = next.run(call).await?;
-        let given = passed.ok_or_else(|| {
+        let (protocol, given) = passed.ok_or_else(|| {
             Status::internal("an interceptor answered without having run the call")
         })?;
-        Ok((response.into_parts().0.into_headers(), given))
+        let mut headers = reserved::strip(response.into_parts().0.into_headers());
+        headers.extend(protocol);
+        Ok((headers, given))
     }
 }
 

@@ -32,6 +32,8 @@ mod retry;
 pub(crate) mod scripted_peer;
 mod service;
 #[cfg(test)]
+mod service_tests;
+#[cfg(test)]
 mod tests;
 mod throttle;
 
@@ -263,7 +265,9 @@ impl Starting<'_> {
             return self.attempts(None).await;
         };
         let interceptors = self.channel.interceptors();
-        let metadata = std::mem::take(&mut self.plan.head.metadata);
+        let mut metadata = std::mem::take(&mut self.plan.head.metadata);
+        // How tonic's client compresses its messages; what is reserved is in no other call's metadata.
+        let protocol = reserved::split_off(&mut metadata);
         let call = InterceptedCall::new(
             self.plan.head.path.path(),
             MetadataMap::from_headers(metadata),
@@ -273,11 +277,10 @@ impl Starting<'_> {
         );
         let last = |call: InterceptedCall| async move {
             let (metadata, _) = call.into_parts();
-            self.plan.head.metadata = match self.requests {
-                // tonic's client says itself how its messages are compressed.
-                Requests::Data(_) => metadata.into_headers(),
-                Requests::One(_) | Requests::Many(_) => reserved::strip(metadata.into_headers()),
-            };
+            let mut metadata = reserved::strip(metadata.into_headers());
+            metadata.remove(GRPC_TIMEOUT);
+            metadata.extend(protocol);
+            self.plan.head.metadata = metadata;
             let mut answered = self.attempts(Some(observers)).await?;
             let headers = std::mem::take(&mut answered.answer.headers);
             Ok((headers, answered))

@@ -206,36 +206,6 @@ async fn the_smaller_of_the_config_s_limit_and_the_caller_s_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tonic_s_clients_are_held_to_the_config_s_limits() {
-    let config = r#"{"methodConfig": [{"name": [{}], "maxRequestMessageBytes": 8}]}"#;
-    let config = ServiceConfig::from_json(config).unwrap();
-    let peer = Peer::new([]);
-    let mut channel = peer.channel_with(|builder| builder.service_config(config));
-    let frame = crate::frame::encode(&request()).unwrap();
-    let request = http::Request::post("http://scripted/test.Test/Unary")
-        .body(tonic::body::Body::new(http_body_of(frame)))
-        .unwrap();
-    let status = tower_service::Service::call(&mut channel, request).await;
-    assert_eq!(status.unwrap_err().code(), Code::ResourceExhausted);
-}
-
-/// A body of one piece of DATA.
-fn http_body_of(data: bytes::Bytes) -> impl http_body::Body<Data = bytes::Bytes, Error = Status> {
-    struct Once(Option<bytes::Bytes>);
-    impl http_body::Body for Once {
-        type Data = bytes::Bytes;
-        type Error = Status;
-        fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Status>>> {
-            std::task::Poll::Ready(self.0.take().map(|data| Ok(http_body::Frame::data(data))))
-        }
-    }
-    Once(Some(data))
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_idempotency_key_is_the_same_on_all_attempts_and_makes_the_call_retried() {
     let peer = Peer::new([unavailable(), unavailable()]);
     let call = peer.channel().unary(&UNARY, request());

@@ -65,7 +65,10 @@ where
                 }
                 None => return Poll::Ready(None),
             };
-            if let Ok(data) = frame.into_data() {
+            // Empty DATA says nothing, and h2 has no capacity to wait for.
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
                 return Poll::Ready(Some(Ok(data)));
             }
         }
