@@ -311,13 +311,14 @@ where
     let mut pings = connection
         .ping_pong()
         .expect("the first to ask for it gets it");
-    let streams = Arc::<Streams>::default();
+    let streams = Arc::new(Streams::new(connection.max_concurrent_send_streams()));
     let watched = Arc::clone(&streams);
     let driver = AbortOnDropHandle::new(tokio::spawn(async move {
         let driven = poll_fn(|cx| {
-            let driven = Pin::new(&mut connection).poll(cx);
-            watched.look(cx);
-            driven
+            watched.driven(cx, |cx| {
+                let driven = Pin::new(&mut connection).poll(cx);
+                (driven, connection.max_concurrent_send_streams())
+            })
         });
         let driven = driven.await;
         watched.end();

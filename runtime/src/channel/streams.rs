@@ -4,39 +4,49 @@
 //! call that never left is sent again whatever its policy, and one that did must not be.
 
 use std::{
-    pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context as TaskContext, Poll},
+    task::{Context as TaskContext, Poll, Waker},
 };
 
 use bytes::Bytes;
-use h2::client::SendRequest;
-use tokio::sync::Notify;
+use h2::{Reason, client::SendRequest};
+use tokio::sync::Semaphore;
 
-/// The streams of one connection.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    open: AtomicUsize,
-    waiting: AtomicUsize,
-    changed: Notify,
-    /// The connection, while somebody waits: whoever drives it must not hold a handle, which would keep it open.
-    watched: Mutex<Option<Watched>>,
-}
-
+/// The streams of one connection; calls that wait for room get it in the order in which they came.
 #[derive(Debug)]
-struct Watched {
-    sender: SendRequest<Bytes>,
-    limit: usize,
+pub(super) struct Streams {
+    room: Semaphore,
+    /// What the semaphore has been given in all: the peer's limit, or more where that has been lowered under open streams.
+    granted: AtomicUsize,
+    /// Streams that nobody holds any more: `h2` counts them until it has sent what ends them.
+    ended: AtomicUsize,
+    waiting: AtomicUsize,
+    driver: OnceLock<Waker>,
+    /// The connection, while somebody waits: whoever drives it must not hold a handle, which would keep it open.
+    watched: Mutex<Option<SendRequest<Bytes>>>,
 }
 
-/// Room for one stream, given back when dropped.
+/// Room for one stream; to be dropped after all handles to the stream.
 #[derive(Debug)]
 pub(crate) struct Room(Arc<Streams>);
 
 impl Streams {
+    /// The streams of a connection whose peer allows `limit` of them.
+    pub(super) fn new(limit: usize) -> Self {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Self {
+            room: Semaphore::new(limit),
+            granted: AtomicUsize::new(limit),
+            ended: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            driver: OnceLock::new(),
+            watched: Mutex::new(None),
+        }
+    }
+
     /// Waits for room for one more stream.
     ///
     /// # Errors
@@ -47,60 +57,87 @@ impl Streams {
         mut sender: SendRequest<Bytes>,
     ) -> Result<(SendRequest<Bytes>, Room), h2::Error> {
         sender = sender.ready().await?;
-        if self.take(sender.current_max_send_streams()) {
-            return Ok((sender, Room(Arc::clone(self))));
-        }
-        let _waiting = Waiting::new(self, &sender);
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            // From here on no change is missed: whoever gives room back sees that somebody waits.
-            changed.as_mut().enable();
-            sender = sender.ready().await?;
-            if self.take(sender.current_max_send_streams()) {
-                return Ok((sender, Room(Arc::clone(self))));
+        let room = match self.room.try_acquire() {
+            Ok(room) => Ok(room),
+            Err(_) => {
+                let _waiting = Waiting::new(self, &sender);
+                self.room.acquire().await
             }
-            changed.await;
+        };
+        match room {
+            Ok(room) => {
+                room.forget();
+                Ok((sender, Room(Arc::clone(self))))
+            }
+            Err(_) => {
+                sender.ready().await?;
+                Err(Reason::NO_ERROR.into())
+            }
         }
     }
 
-    /// Looks at the connection after it has been driven on: calls that wait are told when the peer lets them have more,
-    /// or is going away.
-    pub(super) fn look(&self, cx: &mut TaskContext<'_>) {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
+    /// Drives the connection on by `drive`, and looks at what came of it: whether streams have ended, the peer's `limit` is
+    /// another, or it is going away.
+    pub(super) fn driven<T>(
+        &self,
+        cx: &mut TaskContext<'_>,
+        drive: impl FnOnce(&mut TaskContext<'_>) -> (Poll<T>, usize),
+    ) -> Poll<T> {
+        self.driver.get_or_init(|| cx.waker().clone());
+        // What ends while the connection is driven may not be sent by then.
+        let ended = self.ended.load(Ordering::SeqCst);
+        let (driven, limit) = drive(cx);
+        if ended > 0 {
+            self.ended.fetch_sub(ended, Ordering::SeqCst);
+        }
+        self.grant(ended, limit.min(Semaphore::MAX_PERMITS));
+        if self.waiting.load(Ordering::SeqCst) > 0
+            && let Some(sender) = &mut *self.watched()
+            && matches!(sender.poll_ready(cx), Poll::Ready(Err(_)))
+        {
+            self.room.close();
+        }
+        driven
+    }
+
+    /// Gives back the room of streams that have ended, and follows the limit.
+    fn grant(&self, ended: usize, limit: usize) {
+        let granted = self.granted.load(Ordering::SeqCst);
+        if ended == 0 && granted == limit {
             return;
         }
-        if let Some(watched) = &mut *self.watched() {
-            let limit = watched.sender.current_max_send_streams();
-            let ending = matches!(watched.sender.poll_ready(cx), Poll::Ready(Err(_)));
-            if ending || limit > watched.limit {
-                self.changed.notify_waiters();
-            }
-            watched.limit = limit;
+        let open = granted - ended;
+        if open < limit {
+            self.room.add_permits(limit - open);
+            self.granted.store(limit, Ordering::SeqCst);
+        } else {
+            let taken_back = self.room.forget_permits(open - limit);
+            self.granted.store(open - taken_back, Ordering::SeqCst);
         }
     }
 
     /// Tells calls that wait that the connection has ended.
     pub(super) fn end(&self) {
-        self.changed.notify_waiters();
+        self.room.close();
     }
 
-    fn watched(&self) -> MutexGuard<'_, Option<Watched>> {
+    fn watched(&self) -> MutexGuard<'_, Option<SendRequest<Bytes>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, limit: usize) -> bool {
-        let take = |open| (open < limit).then_some(open + 1);
-        self.open
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
-            .is_ok()
+    /// Has the connection driven, so that it is looked at.
+    fn wake_driver(&self) {
+        if let Some(driver) = self.driver.get() {
+            driver.wake_by_ref();
+        }
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.ended.fetch_add(1, Ordering::SeqCst);
         if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            self.0.changed.notify_one();
+            self.0.wake_driver();
         }
     }
 }
@@ -112,10 +149,10 @@ impl<'a> Waiting<'a> {
     fn new(streams: &'a Streams, sender: &SendRequest<Bytes>) -> Self {
         let mut watched = streams.watched();
         streams.waiting.fetch_add(1, Ordering::SeqCst);
-        watched.get_or_insert_with(|| Watched {
-            limit: sender.current_max_send_streams(),
-            sender: sender.clone(),
-        });
+        watched.get_or_insert_with(|| sender.clone());
+        drop(watched);
+        // Streams that have ended may not have been looked for since.
+        streams.wake_driver();
         Self(streams)
     }
 }

@@ -34,19 +34,26 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// `None` for a Trailers-Only response, whose trailers are `headers`.
     pub(crate) body: Option<RecvStream>,
-    /// The task that still sends; it ends with the call.
-    pub(crate) upload: Option<Upload>,
-    pub(crate) room: Room,
+    /// What still sends or holds room; it ends with the call, after what it reads.
+    pub(crate) sent: Sent,
     pub(crate) span: AttemptSpan,
 }
 
 impl Answer {
     /// Commits the call to this attempt: no other will be made.
     pub(crate) fn commit(&self) {
-        if let Some(upload) = &self.upload {
+        if let Sent::Stream(upload) = &self.sent {
             upload.reader.commit();
         }
     }
+}
+
+/// The sending side of a stream, until the stream has ended.
+pub(crate) enum Sent {
+    /// A message, which is sent by now.
+    Message { _room: Room },
+    /// What a task still sends.
+    Stream(Upload),
 }
 
 /// Sends one attempt and waits for its response headers.
@@ -61,11 +68,10 @@ pub(crate) async fn send(
         .instrument(span.span().clone())
         .await;
     match answer {
-        Ok((headers, body, upload, room)) => Ok(Answer {
+        Ok((headers, body, sent)) => Ok(Answer {
             headers,
             body,
-            upload,
-            room,
+            sent,
             span,
         }),
         Err(failure) => {
@@ -75,7 +81,7 @@ pub(crate) async fn send(
     }
 }
 
-type Exchanged = (HeaderMap, Option<RecvStream>, Option<Upload>, Room);
+type Exchanged = (HeaderMap, Option<RecvStream>, Sent);
 
 async fn exchange(
     channel: &Channel,
@@ -97,7 +103,8 @@ async fn exchange(
         head.deadline,
         span.meter().sending(),
     );
-    let (response, upload, room) = opened?;
+    // Dropped after the response: its room is given back once nothing else holds the stream.
+    let (sent, response) = opened?;
     let response = match response.await {
         Ok(response) => response,
         Err(error) => {
@@ -108,7 +115,7 @@ async fn exchange(
         }
     };
     let (headers, body) = read_head(response).map_err(Failure::Failed)?;
-    Ok((headers, body, upload, room))
+    Ok((headers, body, sent))
 }
 
 /// The request's head, as the attempt sends it.
@@ -152,20 +159,28 @@ fn open(
     attempt: usize,
     deadline: Option<Deadline>,
     mut meter: SendMeter,
-) -> Result<(ResponseFuture, Option<Upload>, Room), Failure> {
+) -> Result<(Sent, ResponseFuture), Failure> {
     let (response, mut stream, room) = connection
         .send_request(request)
         .map_err(classify_unopened)?;
-    let upload = match payload {
+    let sent = match payload {
         Payload::Message { frame, .. } => {
             // An error means that the stream is gone already; the response says why.
             let _ = stream.send_data(frame.clone(), true);
             meter.data_sent(frame);
-            None
+            Sent::Message { _room: room }
         }
-        Payload::Frames(buffer) => Some(Upload::spawn(stream, buffer, attempt, deadline, meter)),
+        Payload::Frames(buffer) => {
+            let stream = Sending {
+                stream,
+                buffer: Arc::clone(buffer),
+                meter,
+                room: Arc::new(room),
+            };
+            Sent::Stream(Upload::spawn(stream, attempt, deadline))
+        }
     };
-    Ok((response, upload, room))
+    Ok((sent, response))
 }
 
 /// Why a stream did not open: its connection has ended, or the request cannot be sent on any.
@@ -220,31 +235,23 @@ fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvSt
 pub(crate) struct Upload {
     reader: ReaderGuard,
     _task: AbortOnDropHandle<()>,
+    _room: Arc<Room>,
 }
 
 impl Upload {
-    fn spawn(
-        stream: SendStream<Bytes>,
-        buffer: &Arc<ReplayBuffer>,
-        attempt: usize,
-        deadline: Option<Deadline>,
-        meter: SendMeter,
-    ) -> Self {
-        let (frames, reader) = buffer.reader(attempt);
+    fn spawn(sending: Sending, attempt: usize, deadline: Option<Deadline>) -> Self {
+        let (frames, reader) = sending.buffer.reader(attempt);
+        let room = Arc::clone(&sending.room);
         // The caller's stream is polled on another task, where it must see what the caller sees.
         let context = Context::current();
         let bounds = Bounds::new(deadline, context.cancellation());
-        let stream = Sending {
-            stream,
-            buffer: Arc::clone(buffer),
-            meter,
-        };
         let upload = context
-            .scope(upload(stream, frames, bounds))
+            .scope(upload(sending, frames, bounds))
             .in_current_span();
         Self {
             reader,
             _task: AbortOnDropHandle::new(tokio::spawn(upload)),
+            _room: room,
         }
     }
 }
@@ -254,6 +261,8 @@ struct Sending {
     stream: SendStream<Bytes>,
     buffer: Arc<ReplayBuffer>,
     meter: SendMeter,
+    /// Shared with whoever reads the answer: the stream ends with the last of both.
+    room: Arc<Room>,
 }
 
 impl Drop for Sending {

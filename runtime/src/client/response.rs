@@ -13,9 +13,8 @@ use http::{HeaderMap, Response};
 use http_body::Frame;
 use tonic::{Code, Status};
 
-use super::{Answered, AttemptRules, attempt::Upload, bounds::Bounds, replay::ReplayBuffer};
+use super::{Answered, AttemptRules, attempt::Sent, bounds::Bounds, replay::ReplayBuffer};
 use crate::{
-    channel::Room,
     flow,
     frame::{self, FrameScanner},
     interceptor::Observers,
@@ -39,9 +38,8 @@ struct OpenCall {
     scanner: FrameScanner,
     passing: Passing,
     sent: Option<Arc<ReplayBuffer>>,
-    /// Sends what the caller still has to say; dropped with the call.
-    _upload: Option<Upload>,
-    _room: Room,
+    /// Sends what the caller still has to say; dropped with the call, after the messages' stream.
+    _sent: Sent,
     attempt_span: AttemptSpan,
 }
 
@@ -73,8 +71,7 @@ impl ResponseBody {
             scanner: FrameScanner::default(),
             passing,
             sent,
-            _upload: answer.upload,
-            _room: answer.room,
+            _sent: answer.sent,
             attempt_span: answer.span,
         };
         let mut response = Response::new(Self {

@@ -27,14 +27,56 @@ async fn a_request_that_no_connection_can_send_fails_and_is_not_sent_again() {
     assert_eq!(peer.seen().len(), 0);
 }
 
+/// A peer that answers nothing to the first request, and takes one at a time.
+fn one_at_a_time() -> std::sync::Arc<Peer> {
+    Peer::scripted(Script {
+        requests: vec![Act::stall()],
+        max_concurrent_streams: Some(1),
+        ..Script::default()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_37_a_call_takes_the_room_of_a_dropped_one_once_that_has_ended_on_the_wire() {
+    for kind in KINDS {
+        let peer = one_at_a_time();
+        let channel = peer.channel();
+        tokio::select! {
+            outcome = call(&channel, kind) => panic!("{kind:?}: {outcome:?}"),
+            () = peer.until(|seen| seen.len() == 1) => {}
+        }
+        peer.close(1);
+        // The connection closes before it sends the reset: with its room, this call would be lost with it.
+        let outcome = call(&channel, MethodKind::Unary).await;
+        assert_eq!(outcome.messages, ["answer"], "{kind:?}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_get_room_in_the_order_in_which_they_came() {
+    let peer = one_at_a_time();
+    let channel = peer.channel();
+    let called = |message: &str| channel.unary(&UNARY, message.to_owned()).into_future();
+    let mut first = called("first");
+    tokio::select! {
+        answer = &mut first => panic!("{answer:?}"),
+        () = peer.until(|seen| seen.len() == 1) => {}
+    }
+    let second = tokio::spawn(called("second"));
+    settle().await;
+    drop(first);
+    called("third").await.unwrap();
+    second.await.unwrap().unwrap();
+    let seen = peer.seen();
+    let came: Vec<_> = seen.iter().map(|seen| seen.messages()).collect();
+    let order = ["first", "second", "third"].map(wireloom_peer::text);
+    assert_eq!(came, order.each_ref().map(|message| vec![&message[..]]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn rule_37_a_call_that_waited_for_room_on_a_connection_that_closed_is_sent_on_another() {
     for kind in KINDS {
-        let peer = Peer::scripted(Script {
-            requests: vec![Act::stall()],
-            max_concurrent_streams: Some(1),
-            ..Script::default()
-        });
+        let peer = one_at_a_time();
         let channel = peer.channel();
         let first = tokio::spawn(channel.unary(&UNARY, request()).into_future());
         peer.until(|seen| seen.len() == 1).await;
