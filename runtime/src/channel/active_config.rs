@@ -48,17 +48,23 @@ impl ConfigSlot {
         });
     }
 
-    /// Whether calls can be made by the current config; one that waits for a connection waits for a valid config, too.
-    pub(super) async fn check(&self, wait_for_ready: bool) -> Result<(), Status> {
+    /// Whether calls can be made by the current config.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE, with what is wrong with the only one that there is.
+    pub(super) fn check(&self) -> Result<(), Status> {
         match &self.0.borrow().failure {
-            None => return Ok(()),
-            Some(failure) if !wait_for_ready => return Err(status::copy(failure)),
-            Some(_) => {}
+            None => Ok(()),
+            Some(failure) => Err(status::copy(failure)),
         }
+    }
+
+    /// Waits until there is a valid config.
+    pub(super) async fn valid(&self) {
         let mut config = self.0.subscribe();
-        let valid = config.wait_for(|config| config.failure.is_none()).await;
-        valid.map(drop).expect("the slot holds the sender");
-        Ok(())
+        let valid = config.wait_for(|config| config.is_valid()).await;
+        valid.map(drop).expect("the slot holds the sender")
     }
 }
 
@@ -71,10 +77,15 @@ pub(crate) struct ActiveConfig {
     /// Whether somebody gave the config, so that it is worth keeping when an update is invalid.
     given: bool,
     /// Why no call can be made: there is no config but an invalid one.
-    pub(super) failure: Option<Status>,
+    failure: Option<Status>,
 }
 
 impl ActiveConfig {
+    /// Whether calls can be made by it.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.failure.is_none()
+    }
+
     fn new(config: ServiceConfig) -> Self {
         Self {
             throttle: config.retry_throttling().map(bucket),

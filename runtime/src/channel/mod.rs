@@ -171,9 +171,17 @@ impl Channel {
         self.inner.config.current()
     }
 
+    /// Waits until there is a valid service config.
+    pub(crate) async fn valid_config(&self) {
+        self.inner.config.valid().await;
+    }
+
     /// A connection with room for a stream.
     pub(crate) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
-        self.inner.config.check(wait_for_ready).await?;
+        if wait_for_ready {
+            self.valid_config().await;
+        }
+        self.inner.config.check()?;
         self.inner.slot.pick(wait_for_ready).await
     }
 

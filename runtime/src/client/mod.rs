@@ -62,7 +62,7 @@ use self::{
 use crate::{
     channel::Channel,
     context::Context,
-    deadline::{self, Deadline, GRPC_TIMEOUT},
+    deadline::{Deadline, GRPC_TIMEOUT},
     interceptor::{InterceptedCall, Observers},
     metrics::{FurtherAttempts, Metered},
     policy::AttemptPolicy,
@@ -83,16 +83,6 @@ pub(crate) struct CallHead {
 }
 
 impl CallHead {
-    /// Takes a `grpc-timeout` that the caller put into the metadata as what it means: a bound of this call.
-    fn take_timeout_from_metadata(&mut self) -> Result<(), Status> {
-        if let Some(timeout) = self.metadata.remove(GRPC_TIMEOUT) {
-            let timeout =
-                deadline::decode_timeout(timeout.as_bytes()).map_err(Status::invalid_argument)?;
-            self.deadline = Deadline::earliest(self.deadline, Some(Deadline::after(timeout)));
-        }
-        Ok(())
-    }
-
     fn full_name(&self) -> &str {
         self.path.path().trim_start_matches('/')
     }
@@ -181,7 +171,6 @@ pub(crate) async fn start(
     mut plan: Plan,
     requests: Requests,
 ) -> Result<Response<ResponseBody>, Status> {
-    plan.head.take_timeout_from_metadata()?;
     let context = Context::current();
     let deadline = Deadline::earliest(plan.head.deadline, context.deadline());
     plan.head.deadline = deadline;

@@ -7,13 +7,15 @@ use tonic::Status;
 
 use super::{
     CallHead, TokenBucket,
+    bounds::Bounds,
     idempotency::{self, IDEMPOTENCY_KEY},
     options::{Bound, CallOptions},
 };
 use crate::{
     channel::{ActiveConfig, Channel},
     compression::Compression,
-    deadline::Deadline,
+    context::Context,
+    deadline::{self, Deadline, GRPC_TIMEOUT},
     method::MethodDescriptor,
     metrics::Naming,
     policy::AttemptPolicy,
@@ -35,46 +37,59 @@ impl Plan {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for options that may not be.
-    pub(super) fn of_method(
+    pub(super) async fn of_method(
         channel: &Channel,
         method: &'static MethodDescriptor,
         mut options: CallOptions,
     ) -> Result<Self, Status> {
         options.check_valid()?;
         let path = PathAndQuery::from_static(method.path());
-        Ok(Self::new(channel, path, Some(method), options))
+        Self::new(channel, path, Some(method), options).await
     }
 
     /// The plan of a request that tonic's client made: it has done the compression, and set a timeout by itself.
-    pub(super) fn of_request(channel: &Channel, path: PathAndQuery, metadata: HeaderMap) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for a `grpc-timeout` that is none.
+    pub(super) async fn of_request(
+        channel: &Channel,
+        path: PathAndQuery,
+        metadata: HeaderMap,
+    ) -> Result<Self, Status> {
+        let options = CallOptions::of_metadata(metadata);
+        let plan = Self::new(channel, path, None, options).await?;
+        Ok(Self {
             compression: Compression::Identity,
-            ..Self::new(channel, path, None, CallOptions::of_metadata(metadata))
-        }
+            ..plan
+        })
     }
 
-    fn new(
+    async fn new(
         channel: &Channel,
         path: PathAndQuery,
         method: Option<&MethodDescriptor>,
         options: CallOptions,
-    ) -> Self {
-        let options = match channel.call_options() {
+    ) -> Result<Self, Status> {
+        let mut options = match channel.call_options() {
             Some(defaults) => options.over(defaults),
             None => options,
         };
-        let active = channel.active_config();
+        let stated = take_timeout_from(&mut options.metadata)?;
+        let mut active = channel.active_config();
+        if !active.is_valid() && waits_for_ready(&options, None, method) {
+            // What holds for the call, its config has to say first.
+            options.bound = wait_for_config(channel, options.bound, stated, method).await;
+            active = channel.active_config();
+        }
         let config = active.config.method(path.path());
-        let deadline = deadline(options.bound, config, method);
+        let deadline = Deadline::earliest(asked_deadline(options.bound, config, method), stated);
         let attempts = attempts(&options, config, method);
+        let wait_for_ready = waits_for_ready(&options, config, method);
         let mut metadata = options.metadata;
         if let Some(key) = options.idempotency_key {
             metadata.insert(IDEMPOTENCY_KEY, key.into_value());
         }
-        let wait_for_ready = options
-            .wait_for_ready
-            .or(config.and_then(|config| config.wait_for_ready))
-            .unwrap_or(method.is_some_and(MethodDescriptor::wait_for_ready));
         let max_send_message_size = smaller(
             options.max_send_message_size,
             config.and_then(|config| config.max_request_message_bytes),
@@ -85,7 +100,7 @@ impl Plan {
             config.and_then(|config| config.max_response_message_bytes),
         )
         .or(method.and_then(MethodDescriptor::max_response_message_size));
-        Self {
+        Ok(Self {
             naming: match method {
                 Some(_) => Naming::Registered,
                 None => Naming::Generic,
@@ -101,11 +116,53 @@ impl Plan {
                 wait_for_ready,
                 throttle: throttle(channel, &active, method),
             },
-        }
+        })
     }
 }
 
-fn deadline(
+/// Takes a `grpc-timeout` that the caller put into the metadata as what it means: a bound of this call.
+fn take_timeout_from(metadata: &mut HeaderMap) -> Result<Option<Deadline>, Status> {
+    let Some(timeout) = metadata.remove(GRPC_TIMEOUT) else {
+        return Ok(None);
+    };
+    let timeout = deadline::decode_timeout(timeout.as_bytes()).map_err(Status::invalid_argument)?;
+    Ok(Some(Deadline::after(timeout)))
+}
+
+fn waits_for_ready(
+    options: &CallOptions,
+    config: Option<&MethodConfig>,
+    method: Option<&MethodDescriptor>,
+) -> bool {
+    options
+        .wait_for_ready
+        .or(config.and_then(|config| config.wait_for_ready))
+        .unwrap_or(method.is_some_and(MethodDescriptor::wait_for_ready))
+}
+
+/// Waits for a valid config for as long as the call may take without one; gives what bounds the call from then on.
+async fn wait_for_config(
+    channel: &Channel,
+    bound: Bound,
+    stated: Option<Deadline>,
+    method: Option<&MethodDescriptor>,
+) -> Bound {
+    let context = Context::current();
+    let asked = Deadline::earliest(asked_deadline(bound, None, method), stated);
+    let asked = Deadline::earliest(asked, context.deadline());
+    let mut bounds = Bounds::new(asked, context.cancellation());
+    let valid = bounds.run(async {
+        channel.valid_config().await;
+        Ok(())
+    });
+    match (valid.await, asked, bound) {
+        // The method's own timeout stands back behind the config's.
+        (Ok(()), _, Bound::Unset) | (_, None, _) => bound,
+        (_, Some(asked), _) => Bound::By(asked),
+    }
+}
+
+fn asked_deadline(
     bound: Bound,
     config: Option<&MethodConfig>,
     method: Option<&MethodDescriptor>,

@@ -159,6 +159,41 @@ async fn rule_10_without_any_config_calls_fail_until_there_is_a_valid_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_valid_config_follows_it() {
+    let peer = Peer::new([]);
+    let channel = peer.channel();
+    channel.update_service_config(invalid());
+    let waiting = tokio::spawn(channel.unary(&WAITS, request()).into_future());
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    channel.update_service_config(Ok(timeout_of_two_seconds()));
+    waiting.await.unwrap().unwrap();
+    let seen = peer.seen().pop().unwrap();
+    assert_eq!(seen.header("grpc-timeout"), Some("2000000u"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_holds_while_a_call_waits_for_a_valid_config_and_after() {
+    let peer = Peer::new([]);
+    let channel = peer.channel();
+    channel.update_service_config(invalid());
+    let call = |channel: &Channel| {
+        let call = channel.unary(&WAITS, request());
+        call.timeout(Duration::from_millis(1500)).into_future()
+    };
+    let start = Instant::now();
+    let status = call(&channel).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(start.elapsed(), Duration::from_millis(1500));
+
+    let waiting = tokio::spawn(call(&channel));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    channel.update_service_config(Ok(timeout_of_two_seconds()));
+    waiting.await.unwrap().unwrap();
+    let seen = peer.seen().pop().unwrap();
+    assert_eq!(seen.header("grpc-timeout"), Some("1000000u"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn methods_that_state_a_throttling_share_the_channel_s_tokens() {
     use crate::policy::RetryThrottling;
     const POLICY: RetryPolicy = RetryPolicy {

@@ -40,9 +40,11 @@ where
         metadata.remove("grpc-previous-rpc-attempts");
         let path = parts.uri.path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let plan = Plan::of_request(&channel, path, metadata);
         let requests = Requests::Data(Box::pin(DataOf(Box::pin(body))));
-        Box::pin(async move { start(&channel, plan, requests).await })
+        Box::pin(async move {
+            let plan = Plan::of_request(&channel, path, metadata).await?;
+            start(&channel, plan, requests).await
+        })
     }
 }
 
