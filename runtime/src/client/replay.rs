@@ -311,3 +311,26 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_that_comes_after_the_commitment_reads_nothing() {
+        let frames = ["one", "two"].map(|frame| Ok(Bytes::from(frame)));
+        let frames: FrameSource = Box::pin(tokio_stream::iter(frames));
+        let budget = Arc::new(ReplayBudget::new(1 << 10));
+        let buffer = Arc::new(ReplayBuffer::new(frames, 1 << 10, budget));
+        let (mut winner, guard) = buffer.reader(0);
+        poll_fn(|cx| winner.poll_next(cx)).await;
+        guard.commit();
+        let (mut late, _guard) = buffer.reader(1);
+        let read = poll_fn(|cx| late.poll_next(cx)).await;
+        assert!(matches!(read, Read::Retired));
+        let read = poll_fn(|cx| winner.poll_next(cx)).await;
+        assert!(matches!(read, Read::Frame(frame) if frame == "two"));
+    }
+}
