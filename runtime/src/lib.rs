@@ -51,7 +51,7 @@ pub use tonic::{Code, IntoRequest, IntoStreamingRequest, Request, Response, Stat
 #[doc(hidden)]
 pub use tonic_prost;
 
-pub use self::channel::{Channel, ChannelBuilder};
+pub use self::channel::{Channel, ChannelBuilder, ConnectivityState, StateWatch, resolver};
 pub use self::client::{
     BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ResponseBody, ServerStreamingCall,
     UnaryCall,
@@ -64,7 +64,8 @@ pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 pub use self::policy::{
-    AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy, RetryThrottling, StatusCodes,
+    AttemptPolicy, HedgingPolicy, InvalidPolicy, LoadBalancing, RetryPolicy, RetryThrottling,
+    StatusCodes,
 };
 pub use self::server::{MessageStream, Server};
 pub use self::service_config::{InvalidServiceConfig, MethodConfig, ServiceConfig};

@@ -229,7 +229,11 @@ async fn a_channel_connects_again_when_its_server_has_restarted() {
         Code::Unavailable
     );
     let _server = TestServer::start(setup()).await;
-    client.unary(task("after")).await.unwrap();
+    client
+        .unary(task("after"))
+        .wait_for_ready(true)
+        .await
+        .unwrap();
 }
 
 #[test]

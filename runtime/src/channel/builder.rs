@@ -9,14 +9,18 @@ use tonic::Status;
 use super::{
     Channel, Inner,
     active_config::ConfigSlot,
-    connection::{Connector, Slot},
-    target::Target,
+    connector::Connector,
+    core::{Core, Parts},
+    resolver::{Dns, ErasedResolver, Fixed, Resolver},
+    subchannel::PoolSize,
+    target::{Servers, Target},
 };
 use crate::{
     client::{CallOptions, ReplayBudget, RetryLimits},
     interceptor::{Interceptor, Interceptors},
     limits::DEFAULT_MAX_ATTEMPTS,
     metrics,
+    policy::LoadBalancing,
     service_config::ServiceConfig,
 };
 
@@ -27,10 +31,15 @@ const USER_AGENT: HeaderValue =
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `connect` or `lazy`"]
 pub struct ChannelBuilder {
+    name: String,
     target: Result<Target, Status>,
+    resolver: Option<Arc<dyn ErasedResolver>>,
+    load_balancing: LoadBalancing,
+    pool: PoolSize,
     authority: Option<String>,
     user_agent: Option<String>,
     connect_timeout: Duration,
+    dns_refresh_interval: Duration,
     service_config: Option<ServiceConfig>,
     retry_limits: RetryLimits,
     max_channel_replay_buffer_size: usize,
@@ -42,20 +51,25 @@ pub struct ChannelBuilder {
 
 impl ChannelBuilder {
     pub(super) fn new(target: &str) -> Self {
-        Self::to(target.parse())
+        Self::to(target, Target::parse(target))
     }
 
     #[cfg(test)]
     pub(crate) fn scripted(peer: Arc<wireloom_peer::Peer>) -> Self {
-        Self::to(Ok(Target::Scripted(peer)))
+        Self::to("scripted", Ok(Target::scripted(peer)))
     }
 
-    fn to(target: Result<Target, Status>) -> Self {
+    fn to(name: &str, target: Result<Target, Status>) -> Self {
         Self {
+            name: name.to_owned(),
             target,
+            resolver: None,
+            load_balancing: LoadBalancing::default(),
+            pool: PoolSize { min: 1, max: 4 },
             authority: None,
             user_agent: None,
             connect_timeout: Duration::from_secs(20),
+            dns_refresh_interval: Duration::from_secs(60),
             service_config: None,
             retry_limits: RetryLimits {
                 max_attempts: DEFAULT_MAX_ATTEMPTS,
@@ -75,6 +89,42 @@ impl ChannelBuilder {
     /// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Finds the addresses of the target by `resolver`, in place of DNS; the target may then be of any form.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// How often DNS is asked without a reason; a connection that is lost or cannot be made is one, some seconds after the
+    /// last answer. The default is 60 seconds.
+    pub fn dns_refresh_interval(mut self, interval: Duration) -> Self {
+        self.dns_refresh_interval = interval;
+        self
+    }
+
+    /// How calls are spread over the target's addresses, where the service config does not say. The default is
+    /// [`LoadBalancing::PickFirst`].
+    pub fn load_balancing(mut self, policy: LoadBalancing) -> Self {
+        self.load_balancing = policy;
+        self
+    }
+
+    /// How many connections there are to each address: more spread the work over more threads. The default is 1.
+    ///
+    /// Where the streams of all are in use, as the server limits them, another is made, up to
+    /// [`max_connections`](Self::max_connections).
+    pub fn connections(mut self, count: usize) -> Self {
+        self.pool.min = count.max(1);
+        self
+    }
+
+    /// The most connections to each address. The default is 4, or [`connections`](Self::connections) where that is more;
+    /// calls that find no room on any wait for their turn.
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.pool.max = count.max(1);
         self
     }
 
@@ -159,12 +209,15 @@ impl ChannelBuilder {
     /// INVALID_ARGUMENT for what is no target, no authority, no product, or no valid option of calls.
     pub fn lazy(mut self) -> Result<Channel, Status> {
         let call_options = self.take_call_options()?;
-        let target = self.target?;
+        let target = match (self.target, &self.resolver) {
+            (Err(_), Some(_)) => Target::custom(&self.name),
+            (target, _) => target?,
+        };
         let authority = match &self.authority {
             Some(authority) => authority.parse::<Authority>().map_err(|error| {
                 Status::invalid_argument(format!("invalid authority {authority:?}: {error}"))
             })?,
-            None => target.authority(),
+            None => target.authority().clone(),
         };
         let user_agent = match &self.user_agent {
             Some(product) => format!("{product} wireloom/{}", env!("CARGO_PKG_VERSION"))
@@ -176,15 +229,31 @@ impl ChannelBuilder {
                 })?,
             None => USER_AGENT,
         };
-        let slot = Slot::new(Connector {
-            target: target.clone(),
-            timeout: self.connect_timeout,
+        let resolver = self.resolver.unwrap_or_else(|| match target.servers() {
+            Servers::Hosts(hosts) => Arc::new(Dns {
+                hosts: hosts.clone(),
+                timeout: self.connect_timeout,
+                refresh_interval: self.dns_refresh_interval,
+            }),
+            Servers::Fixed(addresses) => Arc::new(Fixed(addresses.clone())),
+        });
+        let core = Core::new(Parts {
+            connector: Connector {
+                target: target.to_string().into(),
+                timeout: self.connect_timeout,
+            },
+            resolver,
+            pool: PoolSize {
+                max: self.pool.max.max(self.pool.min),
+                ..self.pool
+            },
+            default_policy: self.load_balancing,
+            config: ConfigSlot::new(self.service_config),
         });
         let inner = Inner {
             target,
             authority,
-            slot,
-            config: ConfigSlot::new(self.service_config),
+            core,
             user_agent,
             retry_limits: self.retry_limits,
             replay_budget: Arc::new(ReplayBudget::new(self.max_channel_replay_buffer_size)),

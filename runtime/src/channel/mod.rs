@@ -1,10 +1,22 @@
 //! The channel: where a client's calls go, and how they get there.
 
 mod active_config;
+mod address;
+mod balancer;
 mod builder;
 mod connection;
+mod connector;
+mod core;
+mod redial;
+pub mod resolver;
+#[cfg(test)]
+mod scripted;
+mod state;
 mod streams;
+mod subchannel;
 pub(crate) mod target;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -21,8 +33,9 @@ use tonic::{IntoRequest, IntoStreamingRequest, Status};
 pub(crate) use self::active_config::ActiveConfig;
 pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
+pub use self::state::{ConnectivityState, StateWatch};
 pub(crate) use self::streams::Room;
-use self::{active_config::ConfigSlot, connection::Slot, target::Target};
+use self::{core::Core, target::Target};
 use crate::{
     client::{
         BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ReplayBudget, RetryLimits,
@@ -57,8 +70,7 @@ pub struct Channel {
 struct Inner {
     target: Target,
     authority: Authority,
-    slot: Slot,
-    config: ConfigSlot,
+    core: Arc<Core>,
     user_agent: HeaderValue,
     retry_limits: RetryLimits,
     replay_budget: Arc<ReplayBudget>,
@@ -147,7 +159,7 @@ impl Channel {
 
     /// Replaces the service config, of all clones: calls that start from now on follow it, those in flight keep theirs.
     pub fn set_service_config(&self, config: ServiceConfig) {
-        self.inner.config.update(Ok(config));
+        self.update_service_config(Ok(config));
     }
 
     /// Takes what came of reading a service config from where it is kept, as [gRFC A21] has it: a valid one replaces the
@@ -163,17 +175,37 @@ impl Channel {
     ///
     /// [gRFC A21]: https://github.com/grpc/proposal/blob/master/A21-service-config-error-handling.md
     pub fn update_service_config(&self, update: Result<ServiceConfig, InvalidServiceConfig>) {
-        self.inner.config.update(update);
+        self.inner.core.config.update(update);
+        self.inner.core.reconfigured();
+    }
+
+    /// Whether the channel has connections; see [`watch_state`](Self::watch_state).
+    pub fn state(&self) -> ConnectivityState {
+        self.watch_state().current()
+    }
+
+    /// Follows the [state](Self::state).
+    ///
+    /// ```no_run
+    /// # async fn example(channel: wireloom::Channel) {
+    /// use wireloom::ConnectivityState;
+    ///
+    /// let mut state = channel.watch_state();
+    /// state.until(ConnectivityState::Ready).await;
+    /// # }
+    /// ```
+    pub fn watch_state(&self) -> StateWatch {
+        self.inner.core.watch_state()
     }
 
     /// The service config of a call that starts now.
     pub(crate) fn active_config(&self) -> Arc<ActiveConfig> {
-        self.inner.config.current()
+        self.inner.core.config.current()
     }
 
     /// Waits until there is a valid service config.
     pub(crate) async fn valid_config(&self) {
-        self.inner.config.valid().await;
+        self.inner.core.config.valid().await;
     }
 
     /// A connection with room for a stream.
@@ -181,8 +213,8 @@ impl Channel {
         if wait_for_ready {
             self.valid_config().await;
         }
-        self.inner.config.check()?;
-        self.inner.slot.pick(wait_for_ready).await
+        self.inner.core.config.check()?;
+        self.inner.core.pick(wait_for_ready).await
     }
 
     pub(crate) fn uri(&self, path: &PathAndQuery) -> Uri {

@@ -1,32 +1,96 @@
-//! Room for streams on one connection: a call waits here for its turn, before it has left the client.
+//! Room for streams: a call waits here for its turn, before it has left the client.
 //!
 //! `h2` would queue it, too, but not say afterwards whether a stream that failed with its connection had left the queue; a
 //! call that never left is sent again whatever its policy, and one that did must not be.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context as TaskContext, Poll, Waker},
 };
 
-use bytes::Bytes;
-use h2::{Reason, client::SendRequest};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The streams of one connection; calls that wait for room get it in the order in which they came.
+/// The most streams that a connection gets, whatever its peer allows: more than any can serve.
+const MAX_STREAMS: usize = 1 << 20;
+
+/// The turns of calls at the connections of one subchannel, in the order in which they came.
+///
+/// There is never less than a turn for each room on a connection. There may be more, after a connection was lost: whoever
+/// finds no room with its turn gives it up, and waits for another.
+#[derive(Debug)]
+pub(super) struct Turns {
+    semaphore: Semaphore,
+    waiting: AtomicUsize,
+    /// Calls that have been given room, ever, and those whose streams have not ended.
+    started: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self {
+            semaphore: Semaphore::new(0),
+            waiting: AtomicUsize::new(0),
+            started: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    /// A turn, if nobody has to wait.
+    pub(super) fn try_take(&self) -> Option<SemaphorePermit<'_>> {
+        self.semaphore.try_acquire().ok()
+    }
+
+    /// Waits for a turn.
+    pub(super) async fn take(&self) -> SemaphorePermit<'_> {
+        let turn = self.semaphore.acquire().await;
+        turn.expect("the semaphore is never closed")
+    }
+
+    /// Counts the caller among those that wait, until what it gets is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(self)
+    }
+
+    pub(super) fn are_awaited(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    pub(super) fn started(&self) -> usize {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// A call that waits for its turn.
+pub(super) struct Waiting<'a>(&'a Turns);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The streams of one connection.
 #[derive(Debug)]
 pub(super) struct Streams {
-    room: Semaphore,
-    /// What the semaphore has been given in all: the peer's limit, or more where that has been lowered under open streams.
-    granted: AtomicUsize,
-    /// Streams that nobody holds any more: `h2` counts them until it has sent what ends them.
+    turns: Arc<Turns>,
+    /// Streams that have room, and how many may have it.
+    open: AtomicUsize,
+    limit: AtomicUsize,
+    peer_limit: AtomicUsize,
+    /// Whether calls may find it: room that they cannot find is worth no turn.
+    in_use: AtomicBool,
+    /// Those that nobody holds any more: `h2` counts them until it has sent what ends them.
     ended: AtomicUsize,
-    waiting: AtomicUsize,
     driver: OnceLock<Waker>,
-    /// The connection, while somebody waits: whoever drives it must not hold a handle, which would keep it open.
-    watched: Mutex<Option<SendRequest<Bytes>>>,
 }
 
 /// Room for one stream; to be dropped after all handles to the stream.
@@ -34,50 +98,40 @@ pub(super) struct Streams {
 pub(crate) struct Room(Arc<Streams>);
 
 impl Streams {
-    /// The streams of a connection whose peer allows `limit` of them.
-    pub(super) fn new(limit: usize) -> Self {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
+    pub(super) fn new(turns: Arc<Turns>) -> Self {
         Self {
-            room: Semaphore::new(limit),
-            granted: AtomicUsize::new(limit),
+            turns,
+            open: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+            peer_limit: AtomicUsize::new(0),
+            in_use: AtomicBool::new(false),
             ended: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
             driver: OnceLock::new(),
-            watched: Mutex::new(None),
         }
     }
 
-    /// Waits for room for one more stream.
-    ///
-    /// # Errors
-    ///
-    /// Where the connection has ended, or its peer is going away.
-    pub(super) async fn room(
-        self: &Arc<Self>,
-        mut sender: SendRequest<Bytes>,
-    ) -> Result<(SendRequest<Bytes>, Room), h2::Error> {
-        sender = sender.ready().await?;
-        let room = match self.room.try_acquire() {
-            Ok(room) => Ok(room),
-            Err(_) => {
-                let _waiting = Waiting::new(self, &sender);
-                self.room.acquire().await
-            }
-        };
-        match room {
-            Ok(room) => {
-                room.forget();
-                Ok((sender, Room(Arc::clone(self))))
-            }
-            Err(_) => {
-                sender.ready().await?;
-                Err(Reason::NO_ERROR.into())
-            }
-        }
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
-    /// Drives the connection on by `drive`, and looks at what came of it: whether streams have ended, the peer's `limit` is
-    /// another, or it is going away.
+    pub(super) fn has_room(&self) -> bool {
+        self.open() < self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Takes room, if there is some.
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Room> {
+        let limit = self.limit.load(Ordering::SeqCst);
+        let take = |open| (open < limit).then_some(open + 1);
+        let taken = self
+            .open
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+        taken.ok()?;
+        self.turns.started.fetch_add(1, Ordering::Relaxed);
+        self.turns.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Room(Arc::clone(self)))
+    }
+
+    /// Drives the connection on by `drive`, and follows what came of it: streams that have ended, and the peer's limit.
     pub(super) fn driven<T>(
         &self,
         cx: &mut TaskContext<'_>,
@@ -89,44 +143,44 @@ impl Streams {
         let (driven, limit) = drive(cx);
         if ended > 0 {
             self.ended.fetch_sub(ended, Ordering::SeqCst);
+            self.open.fetch_sub(ended, Ordering::SeqCst);
         }
-        self.grant(ended, limit.min(Semaphore::MAX_PERMITS));
-        if self.waiting.load(Ordering::SeqCst) > 0
-            && let Some(sender) = &mut *self.watched()
-            && matches!(sender.poll_ready(cx), Poll::Ready(Err(_)))
-        {
-            self.room.close();
+        let limit = limit.min(MAX_STREAMS);
+        let changed = limit != self.peer_limit.swap(limit, Ordering::SeqCst);
+        if self.in_use.load(Ordering::SeqCst) {
+            if changed {
+                self.follow(limit);
+            }
+            if ended > 0 {
+                self.turns.semaphore.add_permits(ended);
+            }
         }
         driven
     }
 
-    /// Gives back the room of streams that have ended, and follows the limit.
-    fn grant(&self, ended: usize, limit: usize) {
-        let granted = self.granted.load(Ordering::SeqCst);
-        if ended == 0 && granted == limit {
-            return;
-        }
-        let open = granted - ended;
-        if open < limit {
-            self.room.add_permits(limit - open);
-            self.granted.store(limit, Ordering::SeqCst);
-        } else {
-            let taken_back = self.room.forget_permits(open - limit);
-            self.granted.store(open - taken_back, Ordering::SeqCst);
-        }
+    /// Gives room from now on.
+    pub(super) fn begin(&self) {
+        self.in_use.store(true, Ordering::SeqCst);
+        self.follow(self.peer_limit.load(Ordering::SeqCst));
     }
 
-    /// Tells calls that wait that the connection has ended.
-    pub(super) fn end(&self) {
-        self.room.close();
+    /// Gives room to nobody any more.
+    pub(super) fn close(&self) {
+        self.in_use.store(false, Ordering::SeqCst);
+        let limit = self.limit.swap(0, Ordering::SeqCst);
+        let free = limit.saturating_sub(self.open());
+        self.turns.semaphore.forget_permits(free);
     }
 
-    fn watched(&self) -> MutexGuard<'_, Option<SendRequest<Bytes>>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn follow(&self, limit: usize) {
+        let before = self.limit.swap(limit, Ordering::SeqCst);
+        let turns = &self.turns.semaphore;
+        turns.add_permits(limit.saturating_sub(before));
+        turns.forget_permits(before.saturating_sub(limit));
     }
 
-    /// Has the connection driven, so that it is looked at.
-    fn wake_driver(&self) {
+    /// Has the connection driven, so that what has ended is looked for.
+    pub(super) fn wake_driver(&self) {
         if let Some(driver) = self.driver.get() {
             driver.wake_by_ref();
         }
@@ -135,53 +189,11 @@ impl Streams {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            self.0.wake_driver();
+        let Self(streams) = self;
+        streams.turns.in_flight.fetch_sub(1, Ordering::Relaxed);
+        streams.ended.fetch_add(1, Ordering::SeqCst);
+        if streams.turns.are_awaited() {
+            streams.wake_driver();
         }
-    }
-}
-
-/// Counts a call that waits for room.
-struct Waiting<'a>(&'a Streams);
-
-impl<'a> Waiting<'a> {
-    fn new(streams: &'a Streams, sender: &SendRequest<Bytes>) -> Self {
-        let mut watched = streams.watched();
-        streams.waiting.fetch_add(1, Ordering::SeqCst);
-        watched.get_or_insert_with(|| sender.clone());
-        drop(watched);
-        // Streams that have ended may not have been looked for since.
-        streams.wake_driver();
-        Self(streams)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut watched = self.0.watched();
-        if self.0.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
-            *watched = None;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use crate::channel::Channel;
-
-    #[tokio::test]
-    async fn a_channel_that_is_dropped_closes_its_connection() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = listener.local_addr().unwrap().to_string();
-        let served = tokio::spawn(async move {
-            let (io, _) = listener.accept().await.unwrap();
-            let mut connection = h2::server::handshake(io).await.unwrap();
-            while connection.accept().await.is_some() {}
-        });
-        drop(Channel::connect(&target).await.unwrap());
-        served.await.unwrap();
     }
 }

@@ -1,51 +1,48 @@
-//! Where a channel connects to, as the user names it.
+//! Where a channel connects to, as the user names it ([gRPC name resolution]).
+//!
+//! [gRPC name resolution]: https://github.com/grpc/grpc/blob/master/doc/naming.md
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use http::uri::{Authority, Uri};
 use tonic::Status;
 
-/// A parsed target: `http://host:port`, `host:port`, `dns:///host:port`, `unix:path` or `unix:///absolute/path`.
+use super::address::{Address, Transport};
+
+const LOCALHOST: &str = "localhost";
+
+/// A parsed target.
 #[derive(Clone, Debug)]
-pub(crate) enum Target {
-    /// A host and port, resolved by the system at each connection attempt.
-    Host(Authority),
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A peer that a test scripts, over memory, so that the clock may be paused.
-    #[cfg(test)]
-    Scripted(std::sync::Arc<wireloom_peer::Peer>),
+pub(crate) struct Target {
+    /// As spans and errors name it.
+    name: String,
+    authority: Authority,
+    servers: Servers,
+}
+
+/// How the addresses of a target are found.
+#[derive(Clone, Debug)]
+pub(super) enum Servers {
+    /// By DNS, of each host with its port.
+    Hosts(Vec<String>),
+    Fixed(Vec<Address>),
 }
 
 impl Target {
-    /// What requests carry as `:authority`.
-    pub(crate) fn authority(&self) -> Authority {
-        match self {
-            Self::Host(authority) => authority.clone(),
-            Self::Unix(_) => Authority::from_static("localhost"),
-            #[cfg(test)]
-            Self::Scripted(_) => Authority::from_static("scripted"),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host(authority) => authority.fmt(f),
-            Self::Unix(path) => path.display().fmt(f),
-            #[cfg(test)]
-            Self::Scripted(_) => f.write_str("scripted"),
-        }
-    }
-}
-
-impl FromStr for Target {
-    type Err = Status;
-
-    fn from_str(target: &str) -> Result<Self, Status> {
+    /// Reads `http://host:port`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or
+    /// `unix:///absolute/path`.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for all else.
+    pub(super) fn parse(target: &str) -> Result<Self, Status> {
         if let Some(path) = target.strip_prefix("unix:") {
-            return unix(target, path).map(Self::Unix);
+            let path = unix(target, path)?;
+            return Ok(Self::fixed(path.display(), Transport::Unix(path.clone())));
+        }
+        if let Some(hosts) = target.strip_prefix("static:") {
+            let hosts = hosts.strip_prefix("///").unwrap_or(hosts);
+            return Self::hosts(target, hosts, &hosts.split(',').collect::<Vec<_>>());
         }
         let host = match target.split_once("://") {
             Some(("http", rest)) => rest.strip_suffix('/').unwrap_or(rest),
@@ -62,22 +59,98 @@ impl FromStr for Target {
                 ));
             }
             Some((scheme, _)) => {
-                return Err(invalid(
-                    target,
-                    &format!("the scheme {scheme:?} is unknown"),
-                ));
+                let reason = format!(
+                    "the scheme {scheme:?} is unknown: a resolver for it is given by `ChannelBuilder::resolver`"
+                );
+                return Err(invalid(target, &reason));
             }
             None => target.strip_prefix("dns:").unwrap_or(target),
         };
-        let authority = Authority::from_str(host)
-            .map_err(|error| invalid(target, &format!("{host:?} is no host: {error}")))?;
-        if authority.port_u16().is_none()
-            || authority.host().is_empty()
-            || authority.as_str().contains('@')
-        {
-            return Err(invalid(target, "it must name a host and a port"));
+        Self::hosts(target, host, &[host])
+    }
+
+    /// A target that means something to a resolver of the user's.
+    pub(super) fn custom(target: &str) -> Self {
+        Self {
+            name: target.to_owned(),
+            authority: endpoint(target)
+                .parse()
+                .unwrap_or(Authority::from_static(LOCALHOST)),
+            servers: Servers::Fixed(Vec::new()),
         }
-        Ok(Self::Host(authority))
+    }
+
+    #[cfg(test)]
+    pub(super) fn scripted(peer: std::sync::Arc<wireloom_peer::Peer>) -> Self {
+        let peer = super::scripted::Scripted(peer);
+        let authority = Authority::from_static("scripted");
+        Self {
+            authority,
+            ..Self::fixed("scripted", Transport::Scripted(peer))
+        }
+    }
+
+    fn fixed(name: impl fmt::Display, server: Transport) -> Self {
+        Self {
+            name: name.to_string(),
+            authority: Authority::from_static(LOCALHOST),
+            servers: Servers::Fixed(vec![Address(server)]),
+        }
+    }
+
+    /// Requests to one of several hosts carry the first as their authority.
+    fn hosts(target: &str, name: &str, hosts: &[&str]) -> Result<Self, Status> {
+        let authorities = hosts.iter().map(|host| read_host(target, host));
+        let authorities: Vec<_> = authorities.collect::<Result<_, _>>()?;
+        let literal = |host: &&str| host.parse::<SocketAddr>().ok().map(Address::from);
+        let servers = match hosts.iter().map(literal).collect() {
+            Some(addresses) => Servers::Fixed(addresses),
+            None => Servers::Hosts(hosts.iter().map(|&host| host.to_owned()).collect()),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            authority: authorities[0].clone(),
+            servers,
+        })
+    }
+
+    /// What requests carry as `:authority`.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(super) fn servers(&self) -> &Servers {
+        &self.servers
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+fn read_host(target: &str, host: &str) -> Result<Authority, Status> {
+    let authority = host
+        .parse::<Authority>()
+        .map_err(|error| invalid(target, &format!("{host:?} is no host: {error}")))?;
+    if authority.port_u16().is_none()
+        || authority.host().is_empty()
+        || authority.as_str().contains('@')
+    {
+        return Err(invalid(target, "it must name a host and a port"));
+    }
+    Ok(authority)
+}
+
+/// What a target names, after its scheme and the scheme's authority.
+fn endpoint(target: &str) -> &str {
+    if let Some((_, rest)) = target.split_once("://") {
+        return rest.split_once('/').map_or(rest, |(_, endpoint)| endpoint);
+    }
+    match target.split_once(':') {
+        Some((_, rest)) if rest.parse::<u16>().is_err() => rest,
+        _ => target,
     }
 }
 
@@ -98,7 +171,7 @@ pub(crate) fn unix(target: &str, path: &str) -> Result<PathBuf, Status> {
 fn invalid(target: &str, reason: &str) -> Status {
     Status::invalid_argument(format!(
         "invalid target {target:?}: {reason} (examples: http://localhost:50051, dns:///greeter:50051, \
-         unix:/run/greeter.sock)"
+         static:10.0.0.1:50051,10.0.0.2:50051, unix:/run/greeter.sock)"
     ))
 }
 
@@ -116,20 +189,37 @@ mod tests {
     use super::*;
 
     fn parse(target: &str) -> Target {
-        target
-            .parse()
-            .unwrap_or_else(|status| panic!("{target}: {status}"))
+        Target::parse(target).unwrap_or_else(|status| panic!("{target}: {status}"))
+    }
+
+    /// The servers of `target`, and what requests to it carry as their authority.
+    fn read(target: &str) -> (String, String) {
+        let target = parse(target);
+        let servers = match target.servers() {
+            Servers::Hosts(hosts) => format!("look up {}", hosts.join(" ")),
+            Servers::Fixed(addresses) => {
+                let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
+                addresses.join(" ")
+            }
+        };
+        (servers, target.authority().to_string())
     }
 
     #[test]
     fn every_spelling_of_a_host_is_read() {
         for target in ["http://h:1", "http://h:1/", "h:1", "dns:///h:1", "dns:h:1"] {
-            assert!(
-                matches!(parse(target), Target::Host(host) if host == "h:1"),
+            assert_eq!(
+                read(target),
+                ("look up h:1".into(), "h:1".into()),
                 "{target}"
             );
         }
-        assert!(matches!(parse("http://[::1]:50051"), Target::Host(host) if host == "[::1]:50051"));
+    }
+
+    #[test]
+    fn an_address_is_not_looked_up() {
+        let address = "[::1]:50051".to_owned();
+        assert_eq!(read("http://[::1]:50051"), (address.clone(), address));
     }
 
     #[test]
@@ -139,7 +229,35 @@ mod tests {
             ("unix:///run/x", "/run/x"),
             ("unix:x", "x"),
         ] {
-            assert!(matches!(parse(target), Target::Unix(path) if path.to_str() == Some(socket)));
+            assert_eq!(read(target), (socket.into(), "localhost".into()));
+        }
+    }
+
+    #[test]
+    fn a_list_may_be_of_addresses_or_of_hosts() {
+        for target in [
+            "static:127.0.0.1:1,127.0.0.2:2",
+            "static:///127.0.0.1:1,127.0.0.2:2",
+        ] {
+            let servers = "127.0.0.1:1 127.0.0.2:2";
+            assert_eq!(read(target), (servers.into(), "127.0.0.1:1".into()));
+        }
+        assert_eq!(
+            read("static:a:1,b:2"),
+            ("look up a:1 b:2".into(), "a:1".into())
+        );
+    }
+
+    #[test]
+    fn the_authority_of_a_custom_target_is_what_it_names() {
+        for (target, authority) in [
+            ("etcd://127.0.0.1:2379/greeter", "greeter"),
+            ("etcd:///greeter", "greeter"),
+            ("etcd:greeter", "greeter"),
+            ("greeter:80", "greeter:80"),
+            ("file:/a/b c", "localhost"),
+        ] {
+            assert_eq!(Target::custom(target).authority(), authority, "{target}");
         }
     }
 
@@ -158,9 +276,12 @@ mod tests {
             "dns://8.8.8.8/h:1",
             "h:99999",
             ":1",
+            "static:",
+            "static:a:1,",
+            "static:a:1,b",
         ];
         for target in invalid {
-            let status = target.parse::<Target>().unwrap_err();
+            let status = Target::parse(target).unwrap_err();
             assert_eq!(status.code(), tonic::Code::InvalidArgument, "{target}");
             assert!(
                 status.message().contains("http://localhost:50051"),

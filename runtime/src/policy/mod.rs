@@ -1,11 +1,13 @@
 //! Policies: what a call does when an attempt fails or is slow. Data and arithmetic only; the client acts on them.
 
 mod hedging;
+mod load_balancing;
 mod retry;
 mod status_codes;
 mod throttling;
 
 pub use self::hedging::HedgingPolicy;
+pub use self::load_balancing::LoadBalancing;
 pub(crate) use self::retry::Backoff;
 pub use self::retry::RetryPolicy;
 pub use self::status_codes::StatusCodes;

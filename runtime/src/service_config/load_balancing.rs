@@ -4,60 +4,80 @@
 
 use super::{
     InvalidServiceConfig,
-    json::{Node, Object, STRING},
+    json::{Form, Node, Object, STRING, integer},
 };
+use crate::policy::LoadBalancing;
 
-/// What holds where a config asks for none.
-pub(super) const DEFAULT: &str = "pick_first";
+/// How the config of a policy is read.
+type Read = fn(&Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig>;
 
 /// The policies there are.
-const SUPPORTED: &[&str] = &[DEFAULT];
+const SUPPORTED: [(&str, Read); 3] = [
+    ("pick_first", |_| Ok(LoadBalancing::PickFirst)),
+    ("round_robin", |_| Ok(LoadBalancing::RoundRobin)),
+    ("least_request_experimental", read_least_request),
+];
 
-/// The name of the first policy that is supported; `pick_first` where none is asked for.
-pub(super) fn read(config: &Object<'_>) -> Result<&'static str, InvalidServiceConfig> {
-    let supported = |name: &str| {
-        SUPPORTED
-            .iter()
-            .copied()
-            .find(|supported| *supported == name)
-    };
+/// As gRFC A48 has it: at least 2; more than 10 are as 10.
+const CHOICE_COUNT: Form<u32> = Form {
+    expected: "a whole number of at least 2",
+    read: |value| {
+        let count = integer(value).filter(|count| *count >= 2)?;
+        Some(count.min(10) as u32)
+    },
+};
+
+fn read_least_request(config: &Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig> {
+    let choice_count = config.optional("choiceCount", CHOICE_COUNT)?.unwrap_or(2);
+    Ok(LoadBalancing::LeastRequest { choice_count })
+}
+
+/// The first policy that is supported; `None` where none is asked for.
+pub(super) fn read(config: &Object<'_>) -> Result<Option<LoadBalancing>, InvalidServiceConfig> {
     let deprecated = config.get("loadBalancingPolicy")?;
     let asked = match &deprecated {
         Some(policy) => policy.read(STRING)?.to_ascii_lowercase(),
         None => String::new(),
     };
     if let Some(policies) = config.get("loadBalancingConfig")? {
-        let names = policies.list()?;
-        let names = names.iter().map(read_entry);
-        let names = names.collect::<Result<Vec<_>, _>>()?;
-        return names
-            .iter()
-            .find_map(|name| supported(name))
-            .ok_or_else(|| {
-                let reason = match names.as_slice() {
-                    [] => "is empty".to_owned(),
-                    names => format!("has only {}", names.join(", ")),
-                };
-                let expected = format!("a list with {}", one_of_supported());
-                InvalidServiceConfig::new(policies.path(), reason, expected)
-            });
+        let entries = policies.list()?;
+        let entries: Vec<_> = entries.iter().map(read_entry).collect::<Result<_, _>>()?;
+        for (name, policy) in &entries {
+            if let Some(read) = supported(name) {
+                return read(policy).map(Some);
+            }
+        }
+        let names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
+        let reason = match names.as_slice() {
+            [] => "is empty".to_owned(),
+            names => format!("has only {}", names.join(", ")),
+        };
+        let expected = format!("a list with {}", one_of_supported());
+        return Err(InvalidServiceConfig::new(policies.path(), reason, expected));
     }
     match (deprecated, asked.as_str()) {
-        (Some(policy), name) if !matches!(name, "" | "unspecified") => {
-            supported(name).ok_or_else(|| policy.invalid(one_of_supported()))
-        }
-        _ => Ok(DEFAULT),
+        (None, _) | (_, "" | "unspecified") => Ok(None),
+        // It is a name alone, so only policies that need no config can be meant.
+        (Some(_), "pick_first") => Ok(Some(LoadBalancing::PickFirst)),
+        (Some(_), "round_robin") => Ok(Some(LoadBalancing::RoundRobin)),
+        (Some(policy), _) => Err(policy.invalid("one of pick_first, round_robin")),
     }
 }
 
-/// The name of an entry, whose only field is its policy's config.
-fn read_entry(entry: &Node<'_>) -> Result<String, InvalidServiceConfig> {
+fn supported(name: &str) -> Option<Read> {
+    let mut policies = SUPPORTED.iter();
+    let (_, read) = policies.find(|(supported, _)| *supported == name)?;
+    Some(*read)
+}
+
+/// The name of an entry, and its only field: the policy's config.
+fn read_entry<'a>(entry: &Node<'a>) -> Result<(String, Object<'a>), InvalidServiceConfig> {
     let object = entry.object()?;
     let mut policies = object.fields();
     match (policies.next(), policies.next()) {
         (Some((name, policy)), None) => {
-            policy.object()?;
-            Ok(name.to_owned())
+            let policy = policy.object()?;
+            Ok((name.to_owned(), policy))
         }
         (first, _) => Err(InvalidServiceConfig::new(
             entry.path(),
@@ -71,7 +91,7 @@ fn read_entry(entry: &Node<'_>) -> Result<String, InvalidServiceConfig> {
 }
 
 fn one_of_supported() -> String {
-    format!("one of {}", SUPPORTED.join(", "))
+    format!("one of {}", SUPPORTED.map(|(name, _)| name).join(", "))
 }
 
 #[cfg(test)]
@@ -83,24 +103,51 @@ mod tests {
         ServiceConfig::from_json(json).expect_err(json)
     }
 
+    fn policy(json: &str) -> Option<LoadBalancing> {
+        let config = ServiceConfig::from_json(json).expect(json);
+        config.load_balancing().cloned()
+    }
+
     #[test]
     fn rule_12_the_first_supported_policy_wins() {
         for json in [
             r#"{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}"#,
             r#"{"loadBalancingConfig": [{"xds_experimental": {"a": 1}}, {"pick_first": {}}]}"#,
             r#"{"loadBalancingPolicy": "PICK_FIRST"}"#,
-            r#"{"loadBalancingPolicy": "UNSPECIFIED"}"#,
             r#"{"loadBalancingPolicy": "round_robin", "loadBalancingConfig": [{"pick_first": {}}]}"#,
-            "{}",
         ] {
+            assert_eq!(policy(json), Some(LoadBalancing::PickFirst), "{json}");
+        }
+        for json in ["{}", r#"{"loadBalancingPolicy": "UNSPECIFIED"}"#] {
+            assert_eq!(policy(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn each_policy_is_read() {
+        let of = |entry: &str| policy(&format!(r#"{{"loadBalancingConfig": [{entry}]}}"#));
+        assert_eq!(
+            of(r#"{"round_robin": {}}"#),
+            Some(LoadBalancing::RoundRobin)
+        );
+        for (config, choice_count) in [
+            ("{}", 2),
+            (r#"{"choiceCount": 3}"#, 3),
+            (r#"{"choice_count": 99}"#, 10),
+        ] {
+            let entry = format!(r#"{{"least_request_experimental": {config}}}"#);
             assert_eq!(
-                ServiceConfig::from_json(json)
-                    .unwrap()
-                    .load_balancing_policy(),
-                "pick_first",
-                "{json}"
+                of(&entry),
+                Some(LoadBalancing::LeastRequest { choice_count })
             );
         }
+        let error = rejected(
+            r#"{"loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 1}}]}"#,
+        );
+        assert_eq!(
+            error.field(),
+            "loadBalancingConfig[0].least_request_experimental.choiceCount"
+        );
     }
 
     #[test]
@@ -108,13 +155,16 @@ mod tests {
         let error = rejected(r#"{"loadBalancingConfig": [{"grpclb": {}}, {"my_lb": {}}]}"#);
         assert_eq!(error.field(), "loadBalancingConfig");
         assert_eq!(error.reason(), "has only grpclb, my_lb");
-        assert_eq!(error.expected(), "a list with one of pick_first");
+        assert_eq!(
+            error.expected(),
+            "a list with one of pick_first, round_robin, least_request_experimental"
+        );
         assert_eq!(
             rejected(r#"{"loadBalancingConfig": []}"#).reason(),
             "is empty"
         );
-        let error = rejected(r#"{"loadBalancingPolicy": "Round_Robin"}"#);
-        assert_eq!(error.reason(), r#"is "Round_Robin""#);
+        let error = rejected(r#"{"loadBalancingPolicy": "Grpclb"}"#);
+        assert_eq!(error.reason(), r#"is "Grpclb""#);
     }
 
     #[test]

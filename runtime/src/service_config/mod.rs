@@ -15,7 +15,7 @@ use std::{collections::HashMap, time::Duration};
 
 pub use self::error::InvalidServiceConfig;
 use self::{json::Node, read::Reading};
-use crate::policy::{AttemptPolicy, RetryThrottling};
+use crate::policy::{AttemptPolicy, LoadBalancing, RetryThrottling};
 
 /// A gRPC [service config]: timeouts, limits and policies of methods, and what holds for the server as a whole.
 ///
@@ -63,13 +63,13 @@ use crate::policy::{AttemptPolicy, RetryThrottling};
 ///
 /// [service config]: https://github.com/grpc/grpc/blob/master/doc/service_config.md
 /// [gRFC A21]: https://github.com/grpc/proposal/blob/master/A21-service-config-error-handling.md
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
     methods: Vec<MethodConfig>,
     /// Where in `methods` the config of `/service/method`, of `/service/`, and of all else (the empty path) is.
     paths: HashMap<String, usize>,
     retry_throttling: Option<RetryThrottling>,
-    load_balancing_policy: &'static str,
+    load_balancing: Option<LoadBalancing>,
     health_check_service: Option<String>,
 }
 
@@ -208,27 +208,15 @@ impl ServiceConfig {
         self.retry_throttling
     }
 
-    /// The first of `loadBalancingConfig` that Wireloom has; by default `pick_first`, which today is the only one.
+    /// The first of `loadBalancingConfig` that Wireloom has; `None` where the config names no policy.
     ///
     /// The deprecated `loadBalancingPolicy` counts where `loadBalancingConfig` is absent.
-    pub fn load_balancing_policy(&self) -> &'static str {
-        self.load_balancing_policy
+    pub fn load_balancing(&self) -> Option<&LoadBalancing> {
+        self.load_balancing.as_ref()
     }
 
     /// The service to ask the server's health of, in `healthCheckConfig`; empty for the server as a whole.
     pub fn health_check_service(&self) -> Option<&str> {
         self.health_check_service.as_deref()
-    }
-}
-
-impl Default for ServiceConfig {
-    fn default() -> Self {
-        Self {
-            methods: Vec::new(),
-            paths: HashMap::new(),
-            retry_throttling: None,
-            load_balancing_policy: load_balancing::DEFAULT,
-            health_check_service: None,
-        }
     }
 }

@@ -81,7 +81,7 @@ impl ServiceConfig {
                 Some(throttling) => Some(read_throttling(&throttling.object()?)?),
                 None => None,
             },
-            load_balancing_policy: load_balancing::read(&config)?,
+            load_balancing: load_balancing::read(&config)?,
             health_check_service: match config.get("healthCheckConfig")? {
                 Some(check) => check.object()?.optional("serviceName", STRING)?,
                 None => None,

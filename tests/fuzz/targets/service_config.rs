@@ -7,7 +7,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use wireloom::{
-    AttemptPolicy, Code, Deadline, InvalidServiceConfig, MethodConfig, ServiceConfig,
+    LoadBalancing, AttemptPolicy, Code, Deadline, InvalidServiceConfig, MethodConfig, ServiceConfig,
     fuzzing::backoffs,
 };
 
@@ -38,7 +38,9 @@ fn assert_serves(config: &ServiceConfig, document: &Value) {
         assert!((1..=1_000_000).contains(&throttling.max_tokens_thousandths()));
         assert!(throttling.token_ratio_thousandths() > 0);
     }
-    assert_eq!(config.load_balancing_policy(), "pick_first");
+    if let Some(LoadBalancing::LeastRequest { choice_count }) = config.load_balancing() {
+        assert!((2..=10).contains(choice_count));
+    }
 }
 
 fn list<'a>(object: &'a Value, camel: &str, snake: &str) -> &'a [Value] {

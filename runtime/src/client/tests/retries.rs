@@ -19,7 +19,7 @@ async fn rule_16_attempts_are_apart_by_the_jittered_backoff() {
 #[tokio::test(start_paused = true)]
 async fn rule_17_a_stream_that_never_opened_is_retried() {
     let peer = Peer::scripted(Script {
-        connections: vec![Connect::Refuse, Connect::Refuse],
+        connections: vec![Connect::Refuse],
         ..Script::default()
     });
     peer.channel().unary(&RETRIED, request()).await.unwrap();

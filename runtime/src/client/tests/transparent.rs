@@ -40,7 +40,7 @@ fn one_at_a_time() -> std::sync::Arc<Peer> {
 async fn rule_37_a_call_takes_the_room_of_a_dropped_one_once_that_has_ended_on_the_wire() {
     for kind in KINDS {
         let peer = one_at_a_time();
-        let channel = peer.channel();
+        let channel = peer.channel_with(|builder| builder.max_connections(1));
         tokio::select! {
             outcome = call(&channel, kind) => panic!("{kind:?}: {outcome:?}"),
             () = peer.until(|seen| seen.len() == 1) => {}
@@ -55,7 +55,7 @@ async fn rule_37_a_call_takes_the_room_of_a_dropped_one_once_that_has_ended_on_t
 #[tokio::test(start_paused = true)]
 async fn calls_get_room_in_the_order_in_which_they_came() {
     let peer = one_at_a_time();
-    let channel = peer.channel();
+    let channel = peer.channel_with(|builder| builder.max_connections(1));
     let called = |message: &str| channel.unary(&UNARY, message.to_owned()).into_future();
     let mut first = called("first");
     tokio::select! {
@@ -77,7 +77,7 @@ async fn calls_get_room_in_the_order_in_which_they_came() {
 async fn rule_37_a_call_that_waited_for_room_on_a_connection_that_closed_is_sent_on_another() {
     for kind in KINDS {
         let peer = one_at_a_time();
-        let channel = peer.channel();
+        let channel = peer.channel_with(|builder| builder.max_connections(1));
         let first = tokio::spawn(channel.unary(&UNARY, request()).into_future());
         peer.until(|seen| seen.len() == 1).await;
         let waiting = channel.clone();

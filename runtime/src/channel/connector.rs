@@ -1,0 +1,136 @@
+//! How connections are made: to one address, or to the first of several that answers.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tonic::{Code, Status};
+use tracing::Instrument as _;
+
+use super::{
+    address::{Address, Transport},
+    connection::{Opened, handshake},
+    subchannel::Owner,
+};
+use crate::status;
+
+/// How long one address may take before the next is tried beside it (RFC 8305, section 5).
+const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// How a channel makes connections.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    /// The channel's target, for messages.
+    pub(super) target: Arc<str>,
+    /// The budget of an attempt: name resolution, TCP and HTTP/2 together.
+    pub(super) timeout: Duration,
+}
+
+impl Connector {
+    /// Connects to the first of `addresses` that answers by `deadline`, as [Happy Eyeballs] has it: each gets a head start
+    /// before the next.
+    ///
+    /// [Happy Eyeballs]: https://www.rfc-editor.org/rfc/rfc8305
+    pub(super) async fn connect(
+        &self,
+        addresses: &[Address],
+        deadline: Instant,
+        owner: &Owner,
+    ) -> Result<Opened, Status> {
+        let connected = match addresses {
+            [] => return Err(Status::unavailable("there is no address")),
+            [address] => timeout_at(deadline, connect(address, owner)).await,
+            addresses => timeout_at(deadline, race(addresses, owner)).await,
+        };
+        let failure = match connected {
+            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Err(failure)) => failure,
+            Err(_) => Status::unavailable(format!("no connection within {:?}", self.timeout)),
+        };
+        let message = format!(
+            "could not connect to {}: {}",
+            self.target,
+            failure.message()
+        );
+        Err(status::with_message(&failure, message))
+    }
+}
+
+async fn race(addresses: &[Address], owner: &Owner) -> Result<Opened, Status> {
+    let mut left: VecDeque<_> = interleaved(addresses).into();
+    let mut attempts = JoinSet::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(address) = left.pop_front() {
+            let owner = owner.clone();
+            let attempt = async move {
+                let connected = connect(&address, &owner).await;
+                connected.map_err(|failure| (address, failure))
+            };
+            attempts.spawn(attempt.in_current_span());
+        }
+        let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
+        tokio::select! {
+            Some(attempt) = attempts.join_next() => match attempt {
+                Ok(Ok(opened)) => return Ok(opened),
+                Ok(Err(failure)) => failures.push(failure),
+                Err(_) => {}
+            },
+            () = sleep_until(head_start), if !left.is_empty() => {}
+        }
+        if left.is_empty() && attempts.is_empty() {
+            return Err(all_failed(failures));
+        }
+    }
+}
+
+fn all_failed(failures: Vec<(Address, Status)>) -> Status {
+    let causes: Vec<_> = failures
+        .iter()
+        .map(|(address, failure)| format!("{address}: {}", failure.message()))
+        .collect();
+    Status::unavailable(causes.join("; "))
+}
+
+/// The addresses, those of both families in turn, that of the first first (RFC 8305, section 4).
+fn interleaved(addresses: &[Address]) -> Vec<Address> {
+    let is_v6 = |address: &Address| address.socket_addr().is_some_and(|addr| addr.is_ipv6());
+    let first_is_v6 = addresses.first().is_some_and(is_v6);
+    let (same, other): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .cloned()
+        .partition(|address| is_v6(address) == first_is_v6);
+    let mut interleaved = Vec::with_capacity(addresses.len());
+    let (mut same, mut other) = (same.into_iter(), other.into_iter());
+    while interleaved.len() < addresses.len() {
+        interleaved.extend(same.next());
+        interleaved.extend(other.next());
+    }
+    interleaved
+}
+
+async fn connect(address: &Address, owner: &Owner) -> Result<Opened, Status> {
+    match &address.0 {
+        Transport::Tcp(addr) => {
+            let io = TcpStream::connect(addr).await.map_err(unreachable)?;
+            io.set_nodelay(true).map_err(unreachable)?;
+            handshake(io, address, owner.clone()).await
+        }
+        Transport::Unix(path) => {
+            let io = UnixStream::connect(path).await.map_err(unreachable)?;
+            handshake(io, address, owner.clone()).await
+        }
+        #[cfg(test)]
+        Transport::Scripted(peer) => {
+            let io = peer.0.connect().map_err(unreachable)?;
+            handshake(io, address, owner.clone()).await
+        }
+    }
+}
+
+fn unreachable(error: io::Error) -> Status {
+    status::with_source(Code::Unavailable, error.to_string(), error)
+}

@@ -1,0 +1,288 @@
+//! What all handles of a channel share: the addresses of its target, its subchannels, and the picker over them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
+use tracing::Instrument as _;
+
+use super::{
+    active_config::ConfigSlot,
+    address::Address,
+    balancer::{Pick, Picker},
+    connection::Connection,
+    connector::Connector,
+    resolver::{ErasedResolver, Resolution, ResolverUpdates},
+    state::{ConnectivityState, StateWatch},
+    subchannel::{PoolSize, Reconnect, Subchannel},
+};
+use crate::{policy::LoadBalancing, status};
+
+#[derive(Debug)]
+pub(super) struct Core {
+    me: Weak<Self>,
+    connector: Arc<Connector>,
+    resolver: Arc<dyn ErasedResolver>,
+    pool: PoolSize,
+    /// What balances where the service config names nothing.
+    default_policy: LoadBalancing,
+    pub(super) config: ConfigSlot,
+    state: Mutex<State>,
+    picker: watch::Sender<Picker>,
+    connectivity: watch::Sender<ConnectivityState>,
+    wanted: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct State {
+    policy: LoadBalancing,
+    /// Since when the channel has been finding addresses and making connections; `None` while nobody has asked.
+    active: Option<Instant>,
+    resolver: Option<AbortOnDropHandle<()>>,
+    addresses: Arc<[Address]>,
+    /// Why there are no addresses.
+    failure: Option<Arc<Status>>,
+    subchannels: Vec<Arc<Subchannel>>,
+}
+
+/// What a [`Core`] is made of.
+pub(super) struct Parts {
+    pub(super) connector: Connector,
+    pub(super) resolver: Arc<dyn ErasedResolver>,
+    pub(super) pool: PoolSize,
+    pub(super) default_policy: LoadBalancing,
+    pub(super) config: ConfigSlot,
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        let state = State {
+            policy: policy(&parts.config, &parts.default_policy),
+            active: None,
+            resolver: None,
+            addresses: Arc::default(),
+            failure: None,
+            subchannels: Vec::new(),
+        };
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            connector: Arc::new(parts.connector),
+            resolver: parts.resolver,
+            pool: parts.pool,
+            default_policy: parts.default_policy,
+            config: parts.config,
+            state: Mutex::new(state),
+            picker: watch::Sender::new(Picker::Idle),
+            connectivity: watch::Sender::new(ConnectivityState::Idle),
+            wanted: Arc::new(Notify::new()),
+        })
+    }
+
+    /// A connection with room for a stream; `wait_for_ready` waits until one can be made.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE, with the reason, where none can be made.
+    pub(super) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+        let picked = self.picker.borrow().pick();
+        if let Pick::Open(subchannel) = picked
+            && let Some(connection) = subchannel.try_open()
+        {
+            return Ok(connection);
+        }
+        let mut pickers = self.picker.subscribe();
+        loop {
+            let picked = pickers.borrow_and_update().pick();
+            match picked {
+                Pick::Open(subchannel) => tokio::select! {
+                    connection = subchannel.open() => return Ok(connection),
+                    _ = pickers.changed() => continue,
+                },
+                Pick::Activate => self.activate(),
+                Pick::Connect(subchannel) => {
+                    subchannel.connect(Instant::now() + self.connector.timeout);
+                    self.refresh();
+                }
+                Pick::Fail(status) if !wait_for_ready => return Err(status::copy(&status)),
+                Pick::Fail(_) | Pick::Wait => {}
+            }
+            // The sender is here: it cannot be gone.
+            let _ = pickers.changed().await;
+        }
+    }
+
+    pub(super) fn watch_state(&self) -> StateWatch {
+        StateWatch::new(self.connectivity.subscribe(), Weak::clone(&self.me))
+    }
+
+    /// Begins to find addresses and to make connections.
+    pub(super) fn activate(&self) {
+        let mut state = self.lock();
+        if state.active.is_none() {
+            state.active = Some(Instant::now());
+            self.resolve(&mut state);
+            self.publish(&state);
+        }
+    }
+
+    fn resolve(&self, state: &mut State) {
+        let updates = ResolverUpdates::new(Weak::clone(&self.me), Arc::clone(&self.wanted));
+        let running = Arc::clone(&self.resolver).run(updates);
+        let running = tokio::spawn(running.in_current_span());
+        state.resolver = Some(AbortOnDropHandle::new(running));
+    }
+
+    /// Has the resolver look again: a connection was lost, or could not be made.
+    pub(super) fn resolve_again(&self) {
+        let mut state = self.lock();
+        let ended = state
+            .resolver
+            .as_ref()
+            .is_some_and(|task| task.is_finished());
+        if ended && Handle::try_current().is_ok() {
+            self.resolve(&mut state);
+        }
+        self.wanted.notify_one();
+    }
+
+    /// Takes what the resolver has found.
+    pub(super) fn resolved(&self, found: Result<Resolution, Status>) {
+        let mut found = found.and_then(|found| match found.addresses.as_slice() {
+            [] => Err(Status::unavailable("the target has no address")),
+            _ => Ok(found),
+        });
+        if let Ok(found) = &mut found
+            && let Some(config) = found.service_config.take()
+        {
+            self.config.update(config);
+        }
+        let mut state = self.lock();
+        match found {
+            Ok(found) => {
+                state.failure = None;
+                let mut addresses = Vec::with_capacity(found.addresses.len());
+                for address in found.addresses {
+                    if !addresses.contains(&address) {
+                        addresses.push(address);
+                    }
+                }
+                if *state.addresses != addresses {
+                    state.addresses = addresses.into();
+                    self.arrange(&mut state);
+                }
+            }
+            Err(failure) => {
+                let message = format!("{}: {}", self.connector.target, failure.message());
+                state.failure = Some(Arc::new(status::with_message(&failure, message)));
+            }
+        }
+        self.follow_config(&mut state);
+        self.publish(&state);
+    }
+
+    /// Follows a change of the service config.
+    pub(super) fn reconfigured(&self) {
+        let mut state = self.lock();
+        self.follow_config(&mut state);
+        self.publish(&state);
+    }
+
+    fn follow_config(&self, state: &mut State) {
+        let policy = policy(&self.config, &self.default_policy);
+        if state.policy != policy {
+            state.policy = policy;
+            self.arrange(state);
+        }
+    }
+
+    /// Has a subchannel for each address, or for all, as the policy asks for; those that are there already stay.
+    fn arrange(&self, state: &mut State) {
+        if state.addresses.is_empty() {
+            return;
+        }
+        let before = std::mem::take(&mut state.subchannels);
+        let deadline = self.deadline_of_connecting(state);
+        if state.policy == LoadBalancing::PickFirst {
+            let kept = before
+                .into_iter()
+                .find(|subchannel| subchannel.try_move_to(&state.addresses));
+            let was_kept = kept.is_some();
+            let subchannel = kept.unwrap_or_else(|| {
+                self.subchannel(Reconnect::OnDemand, Arc::clone(&state.addresses))
+            });
+            if !was_kept {
+                subchannel.connect(deadline);
+            }
+            state.subchannels.push(subchannel);
+            return;
+        }
+        for address in &*state.addresses {
+            let is_it = |subchannel: &&Arc<Subchannel>| {
+                *subchannel.addresses() == std::slice::from_ref(address)[..]
+            };
+            let subchannel = match before.iter().find(is_it) {
+                Some(subchannel) => Arc::clone(subchannel),
+                None => self.subchannel(Reconnect::Always, Arc::new([address.clone()])),
+            };
+            subchannel.connect(deadline);
+            state.subchannels.push(subchannel);
+        }
+    }
+
+    /// Until when connections to new addresses have to be there. Finding the first addresses is part of the budget.
+    fn deadline_of_connecting(&self, state: &State) -> Instant {
+        let now = Instant::now();
+        let first = state.active.map(|since| since + self.connector.timeout);
+        let first = first.filter(|deadline| *deadline > now);
+        first.unwrap_or(now + self.connector.timeout)
+    }
+
+    fn subchannel(&self, reconnect: Reconnect, addresses: Arc<[Address]>) -> Arc<Subchannel> {
+        Arc::new(Subchannel::new(
+            Weak::clone(&self.me),
+            Arc::clone(&self.connector),
+            self.pool,
+            reconnect,
+            addresses,
+        ))
+    }
+
+    /// Makes the picker anew, from what the subchannels have become.
+    pub(super) fn refresh(&self) {
+        self.publish(&self.lock());
+    }
+
+    fn publish(&self, state: &State) {
+        let picker = if state.active.is_none() {
+            Picker::Idle
+        } else if !state.subchannels.is_empty() {
+            Picker::new(&state.policy, &state.subchannels)
+        } else if let Some(failure) = &state.failure {
+            Picker::TransientFailure(Arc::clone(failure))
+        } else {
+            Picker::Connecting
+        };
+        let connectivity = picker.state();
+        self.picker.send_replace(picker);
+        self.connectivity.send_if_modified(|current| {
+            let changed = *current != connectivity;
+            *current = connectivity;
+            changed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn policy(config: &ConfigSlot, default: &LoadBalancing) -> LoadBalancing {
+    let active = config.current();
+    let configured = active.config.load_balancing();
+    configured.unwrap_or(default).clone()
+}

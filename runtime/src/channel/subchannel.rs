@@ -1,0 +1,466 @@
+//! The connections to one server, or to the first of several addresses that answers.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context as TaskContext, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, SemaphorePermit},
+    time::{Instant, sleep_until},
+};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
+use tracing::Instrument as _;
+
+use super::{
+    address::Address,
+    connection::{Connection, Opened},
+    connector::Connector,
+    core::Core,
+    redial::{Next, Redial},
+    streams::{Streams, Turns},
+};
+
+/// A connection that was lost before it had carried a call, within this time, counts as one that could not be made.
+const SHORT_LIVED: Duration = Duration::from_secs(1);
+
+/// How many connections a subchannel has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PoolSize {
+    /// So many, as long as it has any.
+    pub(super) min: usize,
+    /// Up to so many, where the streams of all others are in use.
+    pub(super) max: usize,
+}
+
+/// Whether a subchannel reconnects without a call that asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reconnect {
+    Always,
+    OnDemand,
+}
+
+/// gRPC's connectivity state of a subchannel.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    Idle,
+    Connecting,
+    Ready,
+    /// Until a connection is made, however many attempts that takes.
+    TransientFailure(Arc<Status>),
+}
+
+/// Connections to a server, made when asked for, and again when they are lost.
+#[derive(Debug)]
+pub(super) struct Subchannel {
+    shared: Arc<Shared>,
+    /// Makes connections, unless the subchannel is idle.
+    task: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    core: Weak<Core>,
+    connector: Arc<Connector>,
+    pool: PoolSize,
+    reconnect: Reconnect,
+    turns: Arc<Turns>,
+    state: Mutex<State>,
+    /// Tells the task that a connection was lost, or another is wanted.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    addresses: Arc<[Address]>,
+    condition: Condition,
+    open: Vec<Opened>,
+    /// When the first of the open connections was made, and the calls that had been started by then.
+    since: Instant,
+    started: usize,
+    /// How the last of the open connections was lost, until the task knows.
+    lost: Option<Lost>,
+    /// The number of the task that makes connections, and whether it does.
+    task: usize,
+    has_task: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Lost {
+    /// After it had carried calls.
+    InUse,
+    Unused,
+    /// Before it could.
+    AtOnce,
+}
+
+/// Who is told what becomes of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Owner(Weak<Shared>, Arc<Turns>);
+
+impl Subchannel {
+    pub(super) fn new(
+        core: Weak<Core>,
+        connector: Arc<Connector>,
+        pool: PoolSize,
+        reconnect: Reconnect,
+        addresses: Arc<[Address]>,
+    ) -> Self {
+        let state = State {
+            addresses,
+            condition: Condition::Idle,
+            open: Vec::new(),
+            since: Instant::now(),
+            started: 0,
+            lost: None,
+            task: 0,
+            has_task: false,
+        };
+        let shared = Shared {
+            core,
+            connector,
+            pool,
+            reconnect,
+            turns: Arc::new(Turns::new()),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            task: Mutex::default(),
+        }
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        self.shared.lock().condition.clone()
+    }
+
+    pub(super) fn addresses(&self) -> Arc<[Address]> {
+        self.shared.addresses()
+    }
+
+    /// Takes other addresses, if all connections there are lead to one of them, or none is wanted yet.
+    pub(super) fn try_move_to(&self, addresses: &Arc<[Address]>) -> bool {
+        let mut state = self.shared.lock();
+        let stays = match state.condition {
+            Condition::Idle => true,
+            Condition::Ready => {
+                let mut open = state.open.iter();
+                open.all(|opened| addresses.contains(&opened.address))
+            }
+            Condition::Connecting | Condition::TransientFailure(_) => false,
+        };
+        if stays {
+            state.addresses = Arc::clone(addresses);
+        }
+        stays
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.shared.turns
+    }
+
+    /// Makes connections from now on, if it is idle. `deadline` bounds the first attempt.
+    pub(super) fn connect(&self, deadline: Instant) {
+        let mut state = self.shared.lock();
+        if !matches!(state.condition, Condition::Idle) {
+            return;
+        }
+        state.condition = Condition::Connecting;
+        state.task += 1;
+        state.has_task = true;
+        let connecting = Connecting {
+            shared: Arc::clone(&self.shared),
+            number: state.task,
+        };
+        drop(state);
+        let task = tokio::spawn(connecting.run(deadline).in_current_span());
+        let mut slot = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(AbortOnDropHandle::new(task));
+    }
+
+    /// A connection with room for a stream, if there is one now.
+    pub(super) fn try_open(&self) -> Option<Connection> {
+        let turn = self.shared.turns.try_take()?;
+        self.shared.open(turn)
+    }
+
+    /// A connection with room for a stream; waits for room. To be dropped where the subchannel is no longer ready.
+    pub(super) async fn open(&self) -> Connection {
+        let shared = &self.shared;
+        let waiting = shared.turns.wait();
+        let connection = loop {
+            shared.want_room();
+            let turn = shared.turns.take().await;
+            if let Some(connection) = shared.open(turn) {
+                break connection;
+            }
+            tokio::task::yield_now().await;
+        };
+        drop(waiting);
+        if shared.turns.are_awaited() {
+            // This may have been the last room there was.
+            shared.changed.notify_one();
+        }
+        connection
+    }
+}
+
+impl Drop for Subchannel {
+    fn drop(&mut self) {
+        // The task first: it may be about to add one more.
+        drop(
+            self.task
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let open = std::mem::take(&mut self.shared.lock().open);
+        open.iter().for_each(|opened| opened.streams.close());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn addresses(&self) -> Arc<[Address]> {
+        Arc::clone(&self.lock().addresses)
+    }
+
+    /// Uses a turn for room on the connection with the fewest streams; gives the turn up where none has room.
+    fn open(&self, turn: SemaphorePermit<'_>) -> Option<Connection> {
+        turn.forget();
+        loop {
+            let state = self.lock();
+            let with_room = state.open.iter().filter(|opened| opened.streams.has_room());
+            let opened = with_room.min_by_key(|opened| opened.streams.open())?;
+            // Room is taken under the lock alone.
+            let room = opened.streams.try_take()?;
+            if let Some(connection) = opened.with(room) {
+                return Some(connection);
+            }
+            let ended = Arc::clone(&opened.streams);
+            drop(state);
+            self.retire(&ended);
+        }
+    }
+
+    /// Whether there is to be one connection more: there are fewer than always, or calls wait while none has room.
+    fn has_too_few(&self, state: &State) -> bool {
+        let count = state.open.len();
+        let full = || !state.open.iter().any(|opened| opened.streams.has_room());
+        count < self.pool.min || count < self.pool.max && self.turns.are_awaited() && full()
+    }
+
+    /// Has ended streams looked for, and one more connection made where that is allowed.
+    fn want_room(&self) {
+        for opened in &self.lock().open {
+            opened.streams.wake_driver();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Uses a connection from now on, unless it has ended again.
+    fn add(&self, opened: Opened) {
+        let mut state = self.lock();
+        let streams = Arc::clone(&opened.streams);
+        if state.open.is_empty() {
+            state.since = Instant::now();
+            state.started = self.turns.started();
+        }
+        let was_ready = matches!(state.condition, Condition::Ready);
+        state.condition = Condition::Ready;
+        state.open.push(opened);
+        let added = state.open.last_mut().expect("it was pushed");
+        let is_open = added.is_open(&mut TaskContext::from_waker(Waker::noop()));
+        streams.begin();
+        drop(state);
+        if !is_open {
+            self.retire(&streams);
+        } else if !was_ready {
+            self.tell();
+        }
+    }
+
+    /// Gives up a connection, unless that is done already; streams on it go on.
+    fn retire(&self, streams: &Arc<Streams>) {
+        let mut state = self.lock();
+        let is_it = |opened: &Opened| Arc::ptr_eq(&opened.streams, streams);
+        let Some(index) = state.open.iter().position(is_it) else {
+            return;
+        };
+        let retired = state.open.swap_remove(index);
+        retired.streams.close();
+        if state.open.is_empty() {
+            let lost = if self.turns.started() > state.started {
+                Lost::InUse
+            } else if state.since.elapsed() < SHORT_LIVED {
+                Lost::AtOnce
+            } else {
+                Lost::Unused
+            };
+            let reconnects = !matches!((lost, self.reconnect), (Lost::Unused, Reconnect::OnDemand));
+            state.lost = Some(lost);
+            state.condition = if state.has_task && reconnects {
+                Condition::Connecting
+            } else {
+                Condition::Idle
+            };
+        }
+        drop(state);
+        self.changed.notify_one();
+        self.tell();
+        if let Some(core) = self.core.upgrade() {
+            core.resolve_again();
+        }
+    }
+
+    /// No connection could be made.
+    fn fail(&self, failure: Status) {
+        let mut state = self.lock();
+        if !state.open.is_empty() {
+            return;
+        }
+        state.condition = Condition::TransientFailure(Arc::new(failure));
+        drop(state);
+        self.tell();
+        if let Some(core) = self.core.upgrade() {
+            core.resolve_again();
+        }
+    }
+
+    fn tell(&self) {
+        if let Some(core) = self.core.upgrade() {
+            core.refresh();
+        }
+    }
+}
+
+impl Owner {
+    pub(super) fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.1)
+    }
+
+    /// Looks at a connection that has been driven on: calls that wait for room are not to wait for one that is going away.
+    pub(super) fn look(&self, streams: &Arc<Streams>, cx: &mut TaskContext<'_>) {
+        if !self.1.are_awaited() {
+            return;
+        }
+        let Some(shared) = self.0.upgrade() else {
+            return;
+        };
+        let mut state = shared.lock();
+        let mut open = state.open.iter_mut();
+        let opened = open.find(|opened| Arc::ptr_eq(&opened.streams, streams));
+        let ends = opened.is_some_and(|opened| !opened.is_open(cx));
+        drop(state);
+        if ends {
+            shared.retire(streams);
+        }
+    }
+
+    pub(super) fn ended(&self, streams: &Arc<Streams>) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.retire(streams);
+        }
+    }
+}
+
+/// Makes a subchannel's connections, until it is idle; what it leaves is tidied up when it is dropped, even where the
+/// runtime that it ran on was shut down.
+struct Connecting {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+/// What a subchannel with connections comes to want.
+enum Wanted {
+    /// Another connection.
+    Connection,
+    /// The same, but not at once: the last was lost before it was of use.
+    Retry,
+    /// Nothing any more.
+    Nothing,
+}
+
+impl Connecting {
+    async fn run(self, mut deadline: Instant) {
+        let shared = &self.shared;
+        let mut redial = Redial::new();
+        loop {
+            let begun = Instant::now();
+            let addresses = shared.addresses();
+            let owner = Owner(Arc::downgrade(shared), Arc::clone(&shared.turns));
+            let connected = shared.connector.connect(&addresses, deadline, &owner);
+            let failure = match connected.await {
+                Ok(opened) => {
+                    shared.add(opened);
+                    match self.wanted(&mut redial).await {
+                        Wanted::Connection => None,
+                        Wanted::Retry => Some(closed()),
+                        Wanted::Nothing => return,
+                    }
+                }
+                Err(failure) => Some(failure),
+            };
+            if let Some(failure) = failure {
+                let next_at = match redial.failed(fastrand::f64()) {
+                    Next::Soon(wait) => Instant::now() + wait,
+                    Next::Later(wait) => {
+                        shared.fail(failure);
+                        begun + wait
+                    }
+                };
+                sleep_until(next_at).await;
+            }
+            deadline = Instant::now() + shared.connector.timeout;
+        }
+    }
+
+    async fn wanted(&self, redial: &mut Redial) -> Wanted {
+        loop {
+            self.shared.changed.notified().await;
+            let mut state = self.shared.lock();
+            if state.task != self.number || matches!(state.condition, Condition::Idle) {
+                return Wanted::Nothing;
+            }
+            if !state.open.is_empty() {
+                if self.shared.has_too_few(&state) {
+                    return Wanted::Connection;
+                }
+                continue;
+            }
+            return match state.lost.take() {
+                Some(Lost::AtOnce) => Wanted::Retry,
+                Some(Lost::InUse) => {
+                    redial.lost();
+                    Wanted::Connection
+                }
+                Some(Lost::Unused) | None => Wanted::Connection,
+            };
+        }
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if state.task != self.number {
+            return;
+        }
+        state.has_task = false;
+        if state.open.is_empty() {
+            state.condition = Condition::Idle;
+        }
+        drop(state);
+        self.shared.tell();
+    }
+}
+
+fn closed() -> Status {
+    Status::unavailable("the connection closed as soon as it was made")
+}
