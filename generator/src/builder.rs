@@ -238,9 +238,7 @@ impl Builder {
             !config.generate.protos.is_empty() || config.generate.descriptor_set.is_some();
         config.narrowed = lists_protos && !self.generate.protos.is_empty();
         override_with(&mut config.generate, self.generate);
-        for path in &config.generate.service_configs {
-            config.service_configs.push(ServiceConfig::read(path)?);
-        }
+        config.service_configs = service_configs(&config.generate.service_configs)?;
         Ok((config, self.prost))
     }
 
@@ -314,6 +312,21 @@ fn override_with(config: &mut Generate, builder: Generate) {
     }
     value(&mut config.descriptor_set, builder.descriptor_set);
     value(&mut config.protoc, builder.protoc);
+}
+
+/// Reads the service configs, and reports what is wrong with all of them.
+fn service_configs(paths: &[PathBuf]) -> Result<Vec<ServiceConfig>, Error> {
+    let (mut configs, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match ServiceConfig::read(path) {
+            Ok(config) => configs.push(config),
+            Err(error) => errors.push(error),
+        }
+    }
+    match Error::all(errors) {
+        Some(error) => Err(error),
+        None => Ok(configs),
+    }
 }
 
 fn sources(generate: &Generate) -> Sources {

@@ -101,11 +101,15 @@ impl Error {
         self
     }
 
-    /// Joins errors that were found together into one; `None` if there are none.
+    /// Joins errors that were found together into one, those that were joined before too; `None` if there are none.
     pub(crate) fn all(errors: impl IntoIterator<Item = Error>) -> Option<Self> {
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
-        first.0.others.extend(errors);
+        for mut error in errors {
+            let others = std::mem::take(&mut error.0.others);
+            first.0.others.push(error);
+            first.0.others.extend(others);
+        }
         Some(first)
     }
 
@@ -249,6 +253,19 @@ mod tests {
         let errors = [Error::new("a"), Error::new("b"), Error::new("c")];
         let error = Error::all(errors).unwrap();
         assert_eq!(error.to_string(), "a (and 2 more errors)");
+    }
+
+    #[test]
+    fn errors_that_were_joined_before_stay_beside_each_other() {
+        let joined = |names: [&str; 2]| Error::all(names.map(Error::new));
+        let error = Error::all(
+            [joined(["a", "b"]), joined(["c", "d"])]
+                .into_iter()
+                .flatten(),
+        );
+        let error = error.unwrap();
+        assert_eq!(error.to_string(), "a (and 3 more errors)");
+        assert_eq!(format!("{error:?}"), "a\n\nb\n\nc\n\nd");
     }
 
     #[test]
