@@ -5,16 +5,18 @@
 
 mod codes;
 mod durations;
-
-use heck::ToLowerCamelCase as _;
+mod judge;
 
 use crate::error::Error;
 use crate::model::{
-    AttemptPolicy, Bytes, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Origin,
-    ProtoDuration, RetryPolicy, Sourced, StatusCode,
+    AttemptPolicy, Bytes, Idempotency, MethodKind, MethodPolicy, Origin, ProtoDuration,
+    RetryPolicy, Sourced,
 };
 use crate::source::Spot;
 use crate::syntax::{self, Written};
+use judge::Judge;
+
+pub(super) use judge::Spelling;
 
 /// What one option or one table of `wireloom.toml` says.
 #[derive(Clone, Debug)]
@@ -118,11 +120,7 @@ pub(super) fn judge(
     origin: impl Fn(&Spot) -> Origin,
     errors: &mut Vec<Error>,
 ) -> Layer {
-    let mut judge = Judge {
-        errors,
-        spelling,
-        within: "",
-    };
+    let mut judge = Judge::new(spelling, errors);
     let timeout = match (&policy.timeout, is_true(&policy.no_timeout)) {
         (Some(timeout), Some(off)) => {
             judge.not_both("timeout", &timeout.spot, "no_timeout", off);
@@ -205,249 +203,4 @@ fn is_true(flag: &Option<Written<bool>>) -> Option<&Spot> {
     flag.as_ref()
         .filter(|flag| flag.value)
         .map(|flag| &flag.spot)
-}
-
-/// How the author of a policy spells its fields.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Spelling<'a> {
-    /// As the proto's options and `wireloom.toml` do: `max_attempts`.
-    Options,
-    /// As the entry of a service config at this path does. Errors name the whole path, since entries look alike:
-    /// `methodConfig[2].retryPolicy.maxAttempts`.
-    ServiceConfig(&'a str),
-}
-
-/// Collects what may not be.
-struct Judge<'a> {
-    errors: &'a mut Vec<Error>,
-    spelling: Spelling<'a>,
-    /// The policy whose fields are judged; empty for the fields beside it.
-    within: &'static str,
-}
-
-impl Judge<'_> {
-    /// A field, as its author finds it.
-    fn named(&self, field: &str) -> String {
-        match self.spelling {
-            Spelling::Options => field.to_owned(),
-            Spelling::ServiceConfig(entry) => {
-                let steps = [self.within, field].map(str::to_lower_camel_case);
-                let steps = steps.into_iter().filter(|step| !step.is_empty());
-                steps.fold(entry.to_owned(), |path, step| format!("{path}.{step}"))
-            }
-        }
-    }
-
-    /// Judges what is inside a policy.
-    fn within<T>(&mut self, policy: &'static str, judge: impl FnOnce(&mut Self) -> T) -> T {
-        self.within = policy;
-        let judged = judge(self);
-        self.within = "";
-        judged
-    }
-
-    fn reject(&mut self, spot: &Spot, message: String, must: &str) {
-        self.errors.push(spot.error(message, must));
-    }
-
-    fn not_both(&mut self, one: &str, first: &Spot, other: &str, second: &Spot) {
-        let (one, other) = (self.named(one), self.named(other));
-        let error = first
-            .error(
-                format!("a method has `{one}` or `{other}`, not both"),
-                "either this",
-            )
-            .and_at(second, "or this")
-            .with_help("take one of them out");
-        self.errors.push(error);
-    }
-
-    /// A field that must be there.
-    fn required<'a, T>(
-        &mut self,
-        name: &str,
-        field: &'a Option<Written<T>>,
-        spot: &Spot,
-    ) -> Option<&'a Written<T>> {
-        if field.is_none() {
-            let message = match self.spelling {
-                Spelling::Options => format!("`{}` needs `{name}`", self.within),
-                Spelling::ServiceConfig(_) => format!("`{}` is missing", self.named(name)),
-            };
-            self.reject(spot, message, "it is required here");
-        }
-        field.as_ref()
-    }
-
-    fn duration(&mut self, name: &str, field: &Written<String>) -> Option<durations::Nanos> {
-        match durations::parse(&field.value) {
-            Ok(duration) => Some(duration),
-            Err(must) => {
-                self.reject(
-                    &field.spot,
-                    format!("`{}` is no duration: \"{}\"", self.named(name), field.value),
-                    &must,
-                );
-                None
-            }
-        }
-    }
-
-    fn above_zero(&mut self, name: &str, field: &Written<String>) -> Option<ProtoDuration> {
-        let duration = self.duration(name, field)?;
-        if duration == 0 {
-            self.reject(
-                &field.spot,
-                format!("`{}` must be above zero", self.named(name)),
-                "must be above zero, such as \"0.5s\"",
-            );
-            return None;
-        }
-        Some(durations::proto_duration(duration))
-    }
-
-    fn bytes(&mut self, name: &str, field: &Written<i64>) -> Option<Bytes> {
-        let Ok(count) = u64::try_from(field.value) else {
-            self.reject(
-                &field.spot,
-                format!("`{}` must not be negative", self.named(name)),
-                "must be a number of bytes, such as 65536",
-            );
-            return None;
-        };
-        // gRPC's frames have 32 bits for the length, so that nothing is larger; and `usize` may have no more.
-        let rust = match u32::try_from(count) {
-            Ok(count) => durations::grouped(count.into()),
-            Err(_) => "::core::primitive::usize::MAX".to_owned(),
-        };
-        Some(Bytes { count, rust })
-    }
-
-    fn attempts(&mut self, field: &Written<i64>) -> Option<u32> {
-        if field.value < 2 {
-            let name = self.named("max_attempts");
-            let message = format!("`{name}` must be above 1: it counts the first attempt too");
-            self.reject(&field.spot, message, "must be 2 or more");
-            return None;
-        }
-        let value = u32::try_from(field.value).ok();
-        if value.is_none() {
-            self.reject(
-                &field.spot,
-                format!("`{}` is too large", self.named("max_attempts")),
-                "must fit in 32 bits",
-            );
-        }
-        value
-    }
-
-    fn multiplier(&mut self, field: &Written<f64>) -> Option<f64> {
-        if field.value > 0.0 && field.value.is_finite() {
-            return Some(field.value);
-        }
-        self.reject(
-            &field.spot,
-            format!("`{}` must be above zero", self.named("backoff_multiplier")),
-            "must be above zero, such as 2",
-        );
-        None
-    }
-
-    fn codes(
-        &mut self,
-        name: &str,
-        field: &Written<Vec<Written<syntax::Code>>>,
-    ) -> Vec<StatusCode> {
-        let mut codes: Vec<StatusCode> = Vec::new();
-        for code in &field.value {
-            match codes::parse(&code.value) {
-                Ok(found) if found.is_ok() => {
-                    let name = self.named(name);
-                    let message = format!("`{name}` cannot have OK: it is no failure");
-                    self.reject(&code.spot, message, "must be the code of a failure");
-                }
-                Ok(found) => {
-                    let found = found.status_code();
-                    if !codes.contains(&found) {
-                        codes.push(found);
-                    }
-                }
-                Err(help) => {
-                    let shown = match &code.value {
-                        syntax::Code::Number(number) => number.to_string(),
-                        syntax::Code::Name(name) => name.clone(),
-                    };
-                    let message = match self.spelling {
-                        Spelling::Options => format!("there is no status code `{shown}`"),
-                        Spelling::ServiceConfig(_) => {
-                            let name = self.named(name);
-                            format!("`{name}` has `{shown}`, which is no status code")
-                        }
-                    };
-                    let error = code.spot.error(message, "no such code");
-                    self.errors.push(error.with_help(help));
-                }
-            }
-        }
-        codes
-    }
-
-    fn retry(&mut self, written: &Written<syntax::RetryPolicy>) -> Option<RetryPolicy> {
-        let (policy, spot) = (&written.value, &written.spot);
-        let max_attempts = self.required("max_attempts", &policy.max_attempts, spot);
-        let max_attempts = max_attempts.and_then(|field| self.attempts(field));
-        let initial_backoff = self.required("initial_backoff", &policy.initial_backoff, spot);
-        let initial_backoff =
-            initial_backoff.and_then(|field| self.above_zero("initial_backoff", field));
-        let max_backoff = self.required("max_backoff", &policy.max_backoff, spot);
-        let max_backoff = max_backoff.and_then(|field| self.above_zero("max_backoff", field));
-        let multiplier = self.required("backoff_multiplier", &policy.backoff_multiplier, spot);
-        let multiplier = multiplier.and_then(|field| self.multiplier(field));
-        let written = self.required(
-            "retryable_status_codes",
-            &policy.retryable_status_codes,
-            spot,
-        );
-        let codes = written.map(|field| (field, self.codes("retryable_status_codes", field)));
-        if let Some((field, _)) = codes.as_ref().filter(|(field, _)| field.value.is_empty()) {
-            let message = format!(
-                "`{}` must not be empty",
-                self.named("retryable_status_codes")
-            );
-            self.reject(
-                &field.spot,
-                message,
-                "must have at least one code, such as UNAVAILABLE",
-            );
-        }
-        let backoff_multiplier = multiplier?;
-        Some(RetryPolicy {
-            max_attempts: max_attempts?,
-            initial_backoff: initial_backoff?,
-            max_backoff: max_backoff?,
-            backoff_multiplier,
-            // Debug, as opposed to Display, always has the point or exponent that makes it a float in Rust.
-            backoff_multiplier_rust: format!("{backoff_multiplier:?}"),
-            retryable_status_codes: codes?.1,
-        })
-    }
-
-    fn hedging(&mut self, written: &Written<syntax::HedgingPolicy>) -> Option<HedgingPolicy> {
-        let policy = &written.value;
-        let max_attempts = self.required("max_attempts", &policy.max_attempts, &written.spot);
-        let max_attempts = max_attempts.and_then(|field| self.attempts(field));
-        let delay = match &policy.hedging_delay {
-            Some(field) => self.duration("hedging_delay", field),
-            None => Some(0),
-        };
-        let codes = policy.non_fatal_status_codes.as_ref();
-        let codes = codes
-            .map(|field| self.codes("non_fatal_status_codes", field))
-            .unwrap_or_default();
-        Some(HedgingPolicy {
-            max_attempts: max_attempts?,
-            hedging_delay: durations::proto_duration(delay?),
-            non_fatal_status_codes: codes,
-        })
-    }
 }
