@@ -139,8 +139,7 @@ fn method_config(entry: &Object<'_>, errors: &mut Vec<Error>) -> MethodConfig {
         wait_for_ready: entry.boolean("waitForReady", errors),
         max_request_message_bytes: entry.integer("maxRequestMessageBytes", errors),
         max_response_message_bytes: entry.integer("maxResponseMessageBytes", errors),
-        retry_policy: retry_policy
-            .and_then(|policy| self::retry_policy(&policy, &mut notes, errors)),
+        retry_policy: retry_policy.map(|policy| self::retry_policy(&policy, &mut notes, errors)),
         hedging_policy: hedging_policy.map(|policy| self::hedging_policy(&policy, errors)),
         ..Policy::default()
     };
@@ -178,42 +177,34 @@ fn retry_policy(
     policy: &Object<'_>,
     notes: &mut Vec<Written<String>>,
     errors: &mut Vec<Error>,
-) -> Option<Written<RetryPolicy>> {
+) -> Written<RetryPolicy> {
     let spot = policy.spot();
-    let mut note = |what: String| {
-        notes.push(Written {
-            value: what,
-            spot: spot.clone(),
-        })
-    };
-    let codes = policy.codes("retryableStatusCodes", errors);
-    if codes.as_ref().is_none_or(|codes| codes.value.is_empty()) {
-        note(format!(
-            "`{}` has no retryableStatusCodes: nothing is retried",
-            policy.path()
-        ));
-        return None;
-    }
-    let max_attempts = policy.integer("maxAttempts", errors).or_else(|| {
-        if !policy.has("maxAttempts") {
-            note(format!(
-                "`{}` has no maxAttempts: gRPC's cap of {MAX_ATTEMPTS} holds",
-                policy.path()
-            ));
-        }
-        Some(Written {
-            value: MAX_ATTEMPTS,
-            spot: spot.clone(),
-        })
-    });
-    let value = RetryPolicy {
-        max_attempts,
+    let mut value = RetryPolicy {
+        max_attempts: policy.integer("maxAttempts", errors),
         initial_backoff: policy.string("initialBackoff", errors),
         max_backoff: policy.string("maxBackoff", errors),
         backoff_multiplier: policy.number("backoffMultiplier", errors),
-        retryable_status_codes: codes,
+        retryable_status_codes: policy.codes("retryableStatusCodes", errors),
     };
-    Some(Written { value, spot })
+    let mut note = |what: String| {
+        notes.push(Written {
+            value: format!("`{}` has no {what}", policy.path()),
+            spot: spot.clone(),
+        });
+    };
+    let codes = value.retryable_status_codes.as_ref();
+    if codes.is_none_or(|codes| codes.value.is_empty()) {
+        note("retryableStatusCodes: it counts as none".to_owned());
+    } else if !policy.has("maxAttempts") {
+        note(format!("maxAttempts: gRPC's cap of {MAX_ATTEMPTS} holds"));
+    }
+    if !policy.has("maxAttempts") {
+        value.max_attempts = Some(Written {
+            value: MAX_ATTEMPTS,
+            spot: spot.clone(),
+        });
+    }
+    Written { value, spot }
 }
 
 fn hedging_policy(policy: &Object<'_>, errors: &mut Vec<Error>) -> Written<HedgingPolicy> {

@@ -36,6 +36,14 @@ const WILL_FAIL_AGAIN: [&str; 8] = [
 /// The warnings about a method's policy: what is wrong, what to do, and where the value was set.
 pub(super) fn warnings(method: &Method) -> Vec<String> {
     let policy = &method.policy;
+    if let Some(timeout) = &policy.timeout
+        && seconds(&timeout.value) == 0.0
+    {
+        // Without a first attempt there is nothing to say of others.
+        let what = "the timeout of 0s leaves a call no time: it sends nothing and fails with DEADLINE_EXCEEDED, unless \
+                    it sets a timeout of its own";
+        return vec![format!("{what} ({})", set_by(Some(&timeout.origin)))];
+    }
     let Some(attempts) = &policy.attempts else {
         return Vec::new();
     };

@@ -127,16 +127,7 @@ pub(super) fn judge(
             Setting::Unset
         }
         (_, Some(off)) => Setting::Off(origin(off)),
-        (Some(timeout), None) => {
-            judge
-                .above_zero("timeout", timeout)
-                .map_or(Setting::Unset, |value| {
-                    Setting::On(Sourced {
-                        value,
-                        origin: origin(&timeout.spot),
-                    })
-                })
-        }
+        (Some(timeout), None) => on(judge.timeout(timeout), origin(&timeout.spot)),
         (None, None) => Setting::Unset,
     };
 

@@ -84,6 +84,17 @@ async fn rule_13_the_deadline_is_the_earliest_of_the_caller_s_and_the_config_s()
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_47_a_config_s_timeout_of_zero_sends_nothing() {
+    let config = r#"{"methodConfig": [{"name": [{}], "timeout": "0s"}]}"#;
+    let config = ServiceConfig::from_json(config).unwrap();
+    let peer = Peer::new([]);
+    let channel = peer.channel_with(|builder| builder.service_config(config));
+    let status = call(&channel).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(peer.seen().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_34_and_35_failed_attempts_cost_tokens_and_at_half_nothing_is_retried() {
     let peer = Peer::new(vec![unavailable(); 4]);
     let channel = peer.channel_with(|builder| builder.service_config(retrying(TWO_TOKENS)));

@@ -106,11 +106,18 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn above_zero(
-        &mut self,
-        name: &str,
-        field: &Written<String>,
-    ) -> Option<ProtoDuration> {
+    /// A service config may have a timeout of zero, as files that are published do: a call then has no time, and sends
+    /// nothing. In an option it can only be a mistake.
+    pub(super) fn timeout(&mut self, field: &Written<String>) -> Option<ProtoDuration> {
+        match self.spelling {
+            Spelling::Options => self.above_zero("timeout", field),
+            Spelling::ServiceConfig(_) => self
+                .duration("timeout", field)
+                .map(durations::proto_duration),
+        }
+    }
+
+    fn above_zero(&mut self, name: &str, field: &Written<String>) -> Option<ProtoDuration> {
         let duration = self.duration(name, field)?;
         if duration == 0 {
             self.reject(
@@ -220,23 +227,7 @@ impl<'a> Judge<'a> {
         let max_backoff = max_backoff.and_then(|field| self.above_zero("max_backoff", field));
         let multiplier = self.required("backoff_multiplier", &policy.backoff_multiplier, spot);
         let multiplier = multiplier.and_then(|field| self.multiplier(field));
-        let written = self.required(
-            "retryable_status_codes",
-            &policy.retryable_status_codes,
-            spot,
-        );
-        let codes = written.map(|field| (field, self.codes("retryable_status_codes", field)));
-        if let Some((field, _)) = codes.as_ref().filter(|(field, _)| field.value.is_empty()) {
-            let message = format!(
-                "`{}` must not be empty",
-                self.named("retryable_status_codes")
-            );
-            self.reject(
-                &field.spot,
-                message,
-                "must have at least one code, such as UNAVAILABLE",
-            );
-        }
+        let codes = self.retryable_status_codes(policy, spot);
         let backoff_multiplier = multiplier?;
         Some(RetryPolicy {
             max_attempts: max_attempts?,
@@ -245,8 +236,29 @@ impl<'a> Judge<'a> {
             backoff_multiplier,
             // Debug, as opposed to Display, always has the point or exponent that makes it a float in Rust.
             backoff_multiplier_rust: format!("{backoff_multiplier:?}"),
-            retryable_status_codes: codes?.1,
+            retryable_status_codes: codes?,
         })
+    }
+
+    fn retryable_status_codes(
+        &mut self,
+        policy: &syntax::RetryPolicy,
+        spot: &Spot,
+    ) -> Option<Vec<StatusCode>> {
+        const NAME: &str = "retryable_status_codes";
+        let field = &policy.retryable_status_codes;
+        let is_empty = field.as_ref().is_none_or(|codes| codes.value.is_empty());
+        // Files that are published have such policies; they count as none, once all else in them is judged.
+        if is_empty && matches!(self.spelling, Spelling::ServiceConfig(_)) {
+            return None;
+        }
+        let codes = self.required(NAME, field, spot)?;
+        if is_empty {
+            let message = format!("`{}` must not be empty", self.named(NAME));
+            let must = "must have at least one code, such as UNAVAILABLE";
+            self.reject(&codes.spot, message, must);
+        }
+        Some(self.codes(NAME, codes))
     }
 
     pub(super) fn hedging(

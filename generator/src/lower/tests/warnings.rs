@@ -105,16 +105,71 @@ fn hedging_of_what_may_not_be_done_twice_or_comes_too_late() {
     assert_eq!(warnings.len(), 2);
 }
 
+/// What is explained of `a.S/A` with this service config, `config.json`; `idempotent` sets the method's level.
+fn explained(idempotency: &str, config: &str) -> String {
+    let proto = format!(
+        "syntax = \"proto3\"; package a; message M {{}} service S {{ rpc A(M) returns (M) {{ {idempotency} }} }}"
+    );
+    let protos = Protos::new(&[("a.proto", &proto), ("config.json", config)]);
+    let config = ServiceConfig::read(&protos.folder.path().join("config.json")).unwrap();
+    let config = Config {
+        service_configs: vec![config],
+        ..Config::default()
+    };
+    let model = protos
+        .lower_with(&config)
+        .unwrap_or_else(|error| panic!("{}", protos.relative(&format!("{error:?}"))));
+    protos.relative(&explain(&model, "a.S/A").unwrap().to_string())
+}
+
+#[test]
+fn a_timeout_of_zero_in_a_service_config_is_taken_and_warned_of() {
+    let explanation = explained(
+        IDEMPOTENT,
+        r#"{"methodConfig": [{"name": [{}], "timeout": "0s"}]}"#,
+    );
+    let warnings: Vec<_> = explanation
+        .lines()
+        .filter(|line| line.contains("warning"))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "  warning: the timeout of 0s leaves a call no time: it sends nothing and fails with DEADLINE_EXCEEDED, unless \
+             it sets a timeout of its own (methodConfig[0], config.json:1)"
+        ]
+    );
+}
+
+#[test]
+fn a_retry_policy_without_codes_counts_as_none() {
+    let config = |codes: &str| {
+        format!(
+            r#"{{"methodConfig": [{{"name": [{{}}], "retryPolicy": {{"initialBackoff": "1s", "maxBackoff": "1s",
+            "backoffMultiplier": 1{codes}}}}}]}}"#
+        )
+    };
+    for codes in ["", r#", "retryableStatusCodes": []"#] {
+        let explanation = explained("", &config(codes));
+        assert!(
+            explanation.contains("none but transparent ones  default\n"),
+            "{explanation}"
+        );
+        let note = "note: `methodConfig[0].retryPolicy` has no retryableStatusCodes: it counts as none, config.json:1\n";
+        assert!(explanation.contains(note), "{explanation}");
+        let idempotent = explained(IDEMPOTENT, &config(codes));
+        assert!(
+            idempotent.contains("default for its idempotency_level"),
+            "{idempotent}"
+        );
+    }
+}
+
 #[test]
 fn a_service_config_s_values_and_notes_are_explained() {
-    let protos = Protos::new(&[
-        (
-            "a.proto",
-            "syntax = \"proto3\"; package a; message M {} service S { rpc A(M) returns (M); }",
-        ),
-        (
-            "config.json",
-            r#"{
+    let explanation = explained(
+        "",
+        r#"{
   "methodConfig": [{
     "name": [{"service": "a.S"}],
     "waitForReady": true,
@@ -124,17 +179,9 @@ fn a_service_config_s_values_and_notes_are_explained() {
   "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
   "loadBalancingConfig": [{"round_robin": {}}]
 }"#,
-        ),
-    ]);
-    let config = Config {
-        service_configs: vec![
-            ServiceConfig::read(&protos.folder.path().join("config.json")).unwrap(),
-        ],
-        ..Config::default()
-    };
-    let explanation = explain(&protos.lower_with(&config).unwrap(), "a.S/A").unwrap();
+    );
     assert_eq!(
-        protos.relative(&explanation.to_string()),
+        explanation,
         "\
 a.S/A
 
