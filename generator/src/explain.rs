@@ -13,8 +13,8 @@ use crate::suggest;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     methods: Vec<Explained>,
-    /// What holds for channels, not for methods.
-    notes: Vec<String>,
+    /// What holds for channels, not for methods, and what of that cannot work.
+    remarks: Vec<String>,
 }
 
 /// A method and the rows of its table.
@@ -68,12 +68,12 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
     }
     Ok(Explanation {
         methods,
-        notes: model.channel_configs.iter().map(of_channel).collect(),
+        remarks: model.channel_configs.iter().flat_map(of_channel).collect(),
     })
 }
 
 /// What a service config says that no method can take.
-fn of_channel(config: &ChannelConfig) -> String {
+fn of_channel(config: &ChannelConfig) -> Vec<String> {
     let mut what = Vec::new();
     if !config.load_balancing_policies.is_empty() {
         let names = config.load_balancing_policies.join(", ");
@@ -82,11 +82,13 @@ fn of_channel(config: &ChannelConfig) -> String {
     if let Some(service) = &config.health_check_service {
         what.push(format!("healthCheckConfig (service {service:?})"));
     }
-    format!(
-        "{} of {} holds for a channel: give it the file with `Channel::builder(..).service_config(..)`",
+    let note = format!(
+        "note: {} of {} holds for a channel: give it the file with `Channel::builder(..).service_config(..)`",
         what.join(" and "),
         config.file
-    )
+    );
+    let warning = warnings::of_channel(config).map(|warning| format!("warning: {warning}"));
+    warning.into_iter().chain([note]).collect()
 }
 
 /// The rows of a method's table: a value, what it is, and where it was set.
@@ -250,8 +252,8 @@ impl fmt::Display for Explanation {
                 writeln!(f, "  note: {note}")?;
             }
         }
-        for note in &self.notes {
-            writeln!(f, "\nnote: {note}")?;
+        for remark in &self.remarks {
+            writeln!(f, "\n{remark}")?;
         }
         Ok(())
     }

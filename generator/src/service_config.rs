@@ -267,27 +267,31 @@ fn thousandths(object: &Object<'_>, name: &str, errors: &mut Vec<Error>) -> Opti
     })
 }
 
-/// The names of the policies, each the one field of its object; the deprecated `loadBalancingPolicy` where there are none.
+/// The names of the policies, in their order; the deprecated `loadBalancingPolicy` where there is no list of them.
 fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<String> {
-    let mut policies = Vec::new();
-    for entry in document.items("loadBalancingConfig", errors) {
-        let Some(policy) = entry.object(errors) else {
-            continue;
+    const MUST: &str = "must be like {\"pick_first\": {}}";
+    let deprecated = document.string("loadBalancingPolicy", errors);
+    let Some(list) = document.get("loadBalancingConfig", errors) else {
+        let policy = deprecated.map(|policy| policy.value.to_ascii_lowercase());
+        let says_something = |policy: &String| !matches!(policy.as_str(), "" | "unspecified");
+        return policy.into_iter().filter(says_something).collect();
+    };
+    let entries = list.items(errors);
+    if entries.as_ref().is_some_and(Vec::is_empty) {
+        let message = format!("`{}` names no policy", list.path());
+        errors.push(list.spot().error(message, "must have one or more"));
+    }
+    let names = entries.iter().flatten().filter_map(|entry| {
+        let policy = entry.object(errors)?;
+        let [(name, config)] = &policy.fields()[..] else {
+            let message = format!("`{}` must have one field, the policy's name", policy.path());
+            errors.push(policy.spot().error(message, MUST));
+            return None;
         };
-        match policy.field_names()[..] {
-            [name] => policies.push(name.to_owned()),
-            _ => {
-                let message = format!("`{}` must have one field, the policy's name", policy.path());
-                let must = "must be like {\"pick_first\": {}}";
-                errors.push(policy.spot().error(message, must));
-            }
-        }
-    }
-    if policies.is_empty() {
-        let policy = document.string("loadBalancingPolicy", errors);
-        policies.extend(policy.map(|policy| policy.value.to_lowercase()));
-    }
-    policies
+        config.object(errors)?;
+        Some((*name).to_owned())
+    });
+    names.collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::set_by;
 use crate::model::{
-    AttemptPolicy, HedgingPolicy, Idempotency, Method, MethodPolicy, Origin, ProtoDuration,
-    RetryPolicy, Sourced, StatusCode,
+    AttemptPolicy, ChannelConfig, HedgingPolicy, Idempotency, Method, MethodPolicy, Origin,
+    ProtoDuration, RetryPolicy, Sourced, StatusCode,
 };
 
 /// gRPC's cap: a channel makes no more attempts unless it is told to.
@@ -32,6 +32,30 @@ const WILL_FAIL_AGAIN: [&str; 8] = [
     "UNIMPLEMENTED",
     "UNAUTHENTICATED",
 ];
+
+/// The load-balancing policies that a channel may have, by gRPC's names.
+const LOAD_BALANCING: [&str; 4] = [
+    "pick_first",
+    "round_robin",
+    "least_request_experimental",
+    "ring_hash_experimental",
+];
+
+/// The warning about what a service config says of channels, which gRFC A21 has them refuse. Generated code has none of it, so
+/// that the file may be generated with all the same.
+pub(super) fn of_channel(config: &ChannelConfig) -> Option<String> {
+    let asked = &config.load_balancing_policies;
+    let is_known = |name: &String| LOAD_BALANCING.contains(&name.as_str());
+    let fails = !asked.is_empty() && !asked.iter().any(is_known);
+    fails.then(|| {
+        format!(
+            "a channel refuses {}, since it has no load balancing by {}: add one of {}",
+            config.file,
+            asked.join(" or "),
+            LOAD_BALANCING.join(", ")
+        )
+    })
+}
 
 /// The warnings about a method's policy: what is wrong, what to do, and where the value was set.
 pub(super) fn warnings(method: &Method) -> Vec<String> {

@@ -57,7 +57,11 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn spot(&self) -> Spot {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn spot(&self) -> Spot {
         let range = self.value.range();
         Spot::in_source(self.source, range.start..range.end)
     }
@@ -70,6 +74,18 @@ impl<'a> Node<'a> {
             object,
             path: self.path.clone(),
         })
+    }
+
+    /// The elements of the value, which must be a list.
+    pub(super) fn items(&self, errors: &mut Vec<Error>) -> Option<Vec<Node<'a>>> {
+        let list = self.expect("a list", |value| value.as_array(), errors)?;
+        let elements = list.elements.iter().enumerate();
+        let nodes = elements.map(|(index, value)| Node {
+            source: self.source,
+            value,
+            path: format!("{}[{index}]", self.path),
+        });
+        Some(nodes.collect())
     }
 
     fn expect<T>(
@@ -120,9 +136,14 @@ impl<'a> Object<'a> {
         Spot::in_source(self.source, range.start..range.end)
     }
 
-    pub(super) fn field_names(&self) -> Vec<&str> {
+    /// The fields as they are written, those that are null too.
+    pub(super) fn fields(&self) -> Vec<(&'a str, Node<'a>)> {
         let properties = self.object.properties.iter();
-        properties.map(|property| property.name.as_str()).collect()
+        let fields = properties.map(|property| {
+            let name = property.name.as_str();
+            (name, self.node(name, &property.value))
+        });
+        fields.collect()
     }
 
     /// Whether the field is there; null is absence.
@@ -131,7 +152,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a field, which may have either of its names, but not both.
-    fn get(&self, name: &str, errors: &mut Vec<Error>) -> Option<Node<'a>> {
+    pub(super) fn get(&self, name: &str, errors: &mut Vec<Error>) -> Option<Node<'a>> {
         let original = name.to_snake_case();
         let camel = self.exact(name);
         let snake = match original == name {
@@ -152,15 +173,18 @@ impl<'a> Object<'a> {
         if matches!(property.value, Value::NullKeyword(_)) {
             return None;
         }
-        let path = match self.path.as_str() {
-            "" => name.to_owned(),
-            path => format!("{path}.{name}"),
-        };
-        Some(Node {
+        Some(self.node(name, &property.value))
+    }
+
+    fn node(&self, name: &str, value: &'a Value<'a>) -> Node<'a> {
+        Node {
             source: self.source,
-            value: &property.value,
-            path,
-        })
+            value,
+            path: match self.path.as_str() {
+                "" => name.to_owned(),
+                path => format!("{path}.{name}"),
+            },
+        }
     }
 
     pub(super) fn object(&self, name: &str, errors: &mut Vec<Error>) -> Option<Object<'a>> {
@@ -170,7 +194,7 @@ impl<'a> Object<'a> {
     /// The elements of a list; none where there is no such field.
     pub(super) fn items(&self, name: &str, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
         let list = self.get(name, errors);
-        list.map(|list| items_of(&list, errors)).unwrap_or_default()
+        list.and_then(|list| list.items(errors)).unwrap_or_default()
     }
 
     pub(super) fn string(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<String>> {
@@ -206,7 +230,7 @@ impl<'a> Object<'a> {
             Value::StringLit(name) => Some(Code::Name(name.value.clone().into_owned())),
             number => integer(number).map(Code::Number),
         };
-        let codes = items_of(&list, errors);
+        let codes = list.items(errors).unwrap_or_default();
         let codes = codes
             .iter()
             .filter_map(|code| code.written(KIND, read, errors));
@@ -215,19 +239,6 @@ impl<'a> Object<'a> {
             spot: list.spot(),
         })
     }
-}
-
-fn items_of<'a>(list: &Node<'a>, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
-    let Some(array) = list.expect("a list", |value| value.as_array(), errors) else {
-        return Vec::new();
-    };
-    let elements = array.elements.iter().enumerate();
-    let nodes = elements.map(|(index, value)| Node {
-        source: list.source,
-        value,
-        path: format!("{}[{index}]", list.path),
-    });
-    nodes.collect()
 }
 
 fn string(value: &Value<'_>) -> Option<String> {

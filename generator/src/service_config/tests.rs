@@ -135,6 +135,36 @@ fn what_holds_for_a_channel_is_kept() {
 }
 
 #[test]
+fn rule_12_each_load_balancing_entry_has_one_policy_with_its_config() {
+    for (list, what) in [
+        ("[]", "`loadBalancingConfig` names no policy"),
+        (
+            "{}",
+            "`loadBalancingConfig` must be a list, and is an object",
+        ),
+        (
+            "[{}]",
+            "`loadBalancingConfig[0]` must have one field, the policy's name",
+        ),
+        (
+            r#"[{"grpclb": {}, "pick_first": {}}]"#,
+            "`loadBalancingConfig[0]` must have one field, the policy's name",
+        ),
+        (
+            r#"["pick_first"]"#,
+            "`loadBalancingConfig[0]` must be an object, and is the string \"pick_first\"",
+        ),
+        (
+            r#"[{"pick_first": {}}, {"grpclb": null}]"#,
+            "`loadBalancingConfig[1].grpclb` must be an object, and is null",
+        ),
+    ] {
+        let message = error(&format!(r#"{{"loadBalancingConfig": {list}}}"#));
+        assert_eq!(message.split_once(": ").unwrap().1, what);
+    }
+}
+
+#[test]
 fn what_is_no_service_config_has_a_place() {
     assert_eq!(
         error("[]"),

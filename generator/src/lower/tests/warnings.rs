@@ -204,3 +204,36 @@ note: loadBalancingConfig (round_robin) of config.json holds for a channel: give
 "
     );
 }
+
+#[test]
+fn load_balancing_that_no_channel_has() {
+    let warning = |balancing: &str| {
+        let explanation = explained("", &format!("{{{balancing}}}"));
+        let mut lines = explanation.lines().map(str::to_owned);
+        lines.find(|line| line.starts_with("warning: "))
+    };
+    let refused = |names: &str| {
+        Some(format!(
+            "warning: a channel refuses config.json, since it has no load balancing by {names}: add one of pick_first, \
+             round_robin, least_request_experimental, ring_hash_experimental"
+        ))
+    };
+    assert_eq!(
+        warning(r#""loadBalancingConfig": [{"grpclb": {}}, {"my_lb": {}}]"#),
+        refused("grpclb or my_lb")
+    );
+    assert_eq!(
+        warning(r#""loadBalancingPolicy": "GRPCLB""#),
+        refused("grpclb")
+    );
+    for known in [
+        r#""loadBalancingConfig": [{"grpclb": {}}, {"round_robin": {}}]"#,
+        r#""loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 2}}]"#,
+        r#""loadBalancingConfig": [{"ring_hash_experimental": {}}]"#,
+        r#""loadBalancingPolicy": "PICK_FIRST""#,
+        r#""loadBalancingPolicy": "UNSPECIFIED""#,
+        r#""loadBalancingConfig": null"#,
+    ] {
+        assert_eq!(warning(known), None, "{known}");
+    }
+}
