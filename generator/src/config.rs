@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::service_config::ServiceConfig;
 use crate::source::Source;
-use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, Written};
+use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
 use table::Table;
 
 /// Which stubs are rendered.
@@ -203,6 +203,7 @@ fn scopes(file: &mut Table<'_>, kind: &str, errors: &mut Vec<Error>) -> Vec<Scop
 fn policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> Policy {
     let retry = table.table("retry_policy", errors);
     let hedging = table.table("hedging_policy", errors);
+    let throttling = table.table("retry_throttling", errors);
     let policy = Policy {
         timeout: table.string("timeout", errors),
         no_timeout: table.boolean("no_timeout", errors),
@@ -218,6 +219,10 @@ fn policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> Policy {
         wait_for_ready: table.boolean("wait_for_ready", errors),
         max_request_message_bytes: table.integer("max_request_message_bytes", errors),
         max_response_message_bytes: table.integer("max_response_message_bytes", errors),
+        retry_throttling: throttling.map(|table| Written {
+            spot: table.spot(),
+            value: retry_throttling(table, errors),
+        }),
     };
     table.finish(errors);
     policy
@@ -243,6 +248,15 @@ fn hedging_policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> HedgingPolic
     };
     table.finish(errors);
     policy
+}
+
+fn retry_throttling(mut table: Table<'_>, errors: &mut Vec<Error>) -> RetryThrottling {
+    let throttling = RetryThrottling {
+        max_tokens: table.number("max_tokens", errors),
+        token_ratio: table.number("token_ratio", errors),
+    };
+    table.finish(errors);
+    throttling
 }
 
 #[cfg(test)]

@@ -207,13 +207,13 @@ pub enum Origin {
         /// The table.
         key: String,
     },
-    /// A service config; `key` is the entry that set it (`methodConfig[2]`).
+    /// A service config; `key` is the field that set it (`methodConfig[2].timeout`, `methodConfig[2].retryPolicy`).
     ServiceConfig {
         /// The service config.
         file: String,
         /// The line, from 1.
         line: usize,
-        /// The entry.
+        /// The path of the field.
         key: String,
     },
 }
@@ -257,12 +257,16 @@ pub struct HedgingPolicy {
 }
 
 /// gRFC A6's `retryThrottling`, validated; in thousandths of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RetryThrottling {
     /// What there is at first, and at most.
     pub max_tokens_thousandths: u32,
+    /// `max_tokens_thousandths` as a Rust literal (`10_000`).
+    pub max_tokens_thousandths_rust: String,
     /// What a successful call gives back.
     pub token_ratio_thousandths: u32,
+    /// `token_ratio_thousandths` as a Rust literal.
+    pub token_ratio_thousandths_rust: String,
 }
 
 /// A number of bytes, by both its spellings.

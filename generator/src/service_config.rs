@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::source::Source;
-use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, Written};
+use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
 use json::{Node, Object};
 
 /// gRPC's cap of attempts, which stands for `maxAttempts` where a published file has none.
@@ -50,13 +50,6 @@ pub(crate) enum Name {
     Default,
 }
 
-/// `retryThrottling`, in thousandths of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RetryThrottling {
-    pub(crate) max_tokens: u32,
-    pub(crate) token_ratio: u32,
-}
-
 impl ServiceConfig {
     /// Reads a file.
     ///
@@ -94,8 +87,7 @@ impl ServiceConfig {
         Self {
             file: file.to_owned(),
             methods,
-            retry_throttling: throttling
-                .and_then(|throttling| retry_throttling(&throttling, errors)),
+            retry_throttling: throttling.map(|throttling| retry_throttling(&throttling, errors)),
             load_balancing_policies: load_balancing(document, errors),
             health_check_service: health_check
                 .and_then(|check| check.string("serviceName", errors))
@@ -114,6 +106,15 @@ impl ServiceConfig {
         names.iter().find_map(|name| {
             let is_named = |entry: &MethodConfig| entry.names.contains(name);
             self.methods.iter().position(is_named)
+        })
+    }
+
+    /// Whether an entry is for a service, for one of its methods, or for every method.
+    pub(crate) fn is_for(&self, service: &str) -> bool {
+        let mut names = self.methods.iter().flat_map(|entry| &entry.names);
+        names.any(|name| match name {
+            Name::Method(named, _) | Name::Service(named) => named == service,
+            Name::Default => true,
         })
     }
 
@@ -219,52 +220,15 @@ fn hedging_policy(policy: &Object<'_>, errors: &mut Vec<Error>) -> Written<Hedgi
     }
 }
 
-fn retry_throttling(
-    throttling: &Object<'_>,
-    errors: &mut Vec<Error>,
-) -> Option<Written<RetryThrottling>> {
-    let max_tokens = thousandths(throttling, "maxTokens", errors);
-    let token_ratio = thousandths(throttling, "tokenRatio", errors);
-    let (max_tokens, token_ratio) = (max_tokens?, token_ratio?);
-    let mut reject = |field: &Written<u32>, name: &str, must: &str| {
-        let message = format!("`{}.{name}` {must}", throttling.path());
-        errors.push(field.spot.error(message, must));
+fn retry_throttling(throttling: &Object<'_>, errors: &mut Vec<Error>) -> Written<RetryThrottling> {
+    let value = RetryThrottling {
+        max_tokens: throttling.number("maxTokens", errors),
+        token_ratio: throttling.number("tokenRatio", errors),
     };
-    let (valid_tokens, valid_ratio) = (
-        (1..=1_000_000).contains(&max_tokens.value),
-        token_ratio.value > 0,
-    );
-    if !valid_tokens {
-        reject(&max_tokens, "maxTokens", "must be above 0 and at most 1000");
-    }
-    if !valid_ratio {
-        reject(&token_ratio, "tokenRatio", "must be at least 0.001");
-    }
-    (valid_tokens && valid_ratio).then(|| Written {
-        value: RetryThrottling {
-            max_tokens: max_tokens.value,
-            token_ratio: token_ratio.value,
-        },
+    Written {
+        value,
         spot: throttling.spot(),
-    })
-}
-
-/// A number cut off after three decimals, as a count of thousandths; what is out of range becomes 0, which is invalid.
-fn thousandths(object: &Object<'_>, name: &str, errors: &mut Vec<Error>) -> Option<Written<u32>> {
-    if !object.has(name) {
-        let message = format!("`{}` needs `{name}`", object.path());
-        errors.push(object.spot().error(message, "it is required here"));
-        return None;
     }
-    let number = object.number(name, errors)?;
-    // The shortest decimal that reads as the number: multiplying it would round.
-    let decimal = number.value.to_string();
-    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
-    let digits = format!("{whole}{:0<3.3}", fraction);
-    Some(Written {
-        value: digits.parse().unwrap_or(0),
-        spot: number.spot,
-    })
 }
 
 /// The names of the policies, in their order; the deprecated `loadBalancingPolicy` where there is no list of them.

@@ -24,6 +24,7 @@ pub(crate) struct Policy {
     pub(crate) wait_for_ready: Option<Written<bool>>,
     pub(crate) max_request_message_bytes: Option<Written<i64>>,
     pub(crate) max_response_message_bytes: Option<Written<i64>>,
+    pub(crate) retry_throttling: Option<Written<RetryThrottling>>,
 }
 
 /// `wireloom.RetryPolicy`.
@@ -42,6 +43,13 @@ pub(crate) struct HedgingPolicy {
     pub(crate) max_attempts: Option<Written<i64>>,
     pub(crate) hedging_delay: Option<Written<String>>,
     pub(crate) non_fatal_status_codes: Option<Written<Vec<Written<Code>>>>,
+}
+
+/// `wireloom.RetryThrottling`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RetryThrottling {
+    pub(crate) max_tokens: Option<Written<f64>>,
+    pub(crate) token_ratio: Option<Written<f64>>,
 }
 
 /// A status code: gRFC A6 allows its number, and its name in any case.

@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 use crate::error::Error;
 use crate::lower::places::Places;
 use crate::source::Spot;
-use crate::syntax::{Code, HedgingPolicy, Policy, RetryPolicy, Written};
+use crate::syntax::{Code, HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
 use crate::text_format::Step;
 
 /// The option of methods.
@@ -80,6 +80,10 @@ impl Reader<'_> {
                 let inner = value.as_message().map(|message| reader.hedging(message));
                 policy.hedging_policy = reader.written(inner);
             }
+            "retry_throttling" => {
+                let inner = value.as_message().map(|message| reader.throttling(message));
+                policy.retry_throttling = reader.written(inner);
+            }
             _ => reader.unknown(name),
         });
         policy
@@ -111,6 +115,16 @@ impl Reader<'_> {
             _ => reader.unknown(name),
         });
         hedging
+    }
+
+    fn throttling(&mut self, message: &DynamicMessage) -> RetryThrottling {
+        let mut throttling = RetryThrottling::default();
+        self.each_field(message, |reader, name, value| match name {
+            "max_tokens" => throttling.max_tokens = reader.written(value.as_u32().map(f64::from)),
+            "token_ratio" => throttling.token_ratio = reader.written(value.as_f64()),
+            _ => reader.unknown(name),
+        });
+        throttling
     }
 
     fn codes(&mut self, name: &str, value: &Value) -> Option<Written<Vec<Written<Code>>>> {

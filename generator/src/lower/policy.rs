@@ -6,17 +6,19 @@
 mod codes;
 mod durations;
 mod judge;
+mod throttling;
 
 use crate::error::Error;
 use crate::model::{
     AttemptPolicy, Bytes, Idempotency, MethodKind, MethodPolicy, Origin, ProtoDuration,
-    RetryPolicy, Sourced,
+    RetryPolicy, RetryThrottling, Sourced,
 };
 use crate::source::Spot;
 use crate::syntax::{self, Written};
 use judge::Judge;
 
 pub(super) use judge::Spelling;
+pub(super) use throttling::refuse_throttling;
 
 /// What one option or one table of `wireloom.toml` says.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ pub(super) struct Layer {
     wait_for_ready: Option<Sourced<bool>>,
     max_request_message_bytes: Option<Sourced<Bytes>>,
     max_response_message_bytes: Option<Sourced<Bytes>>,
+    retry_throttling: Option<Sourced<RetryThrottling>>,
 }
 
 /// What a layer says of a value.
@@ -104,6 +107,7 @@ impl Layer {
             &mut policy.max_response_message_bytes,
             &self.max_response_message_bytes,
         );
+        set(&mut policy.retry_throttling, &self.retry_throttling);
     }
 }
 
@@ -114,31 +118,34 @@ fn set<T: Clone>(value: &mut Option<T>, layer: &Option<T>) {
 }
 
 /// Judges a policy; what may not be is added to the errors, and left out.
+///
+/// `origin` makes the origin of a field from its place and from its name, as its author finds it.
 pub(super) fn judge(
     policy: &syntax::Policy,
     spelling: Spelling<'_>,
-    origin: impl Fn(&Spot) -> Origin,
+    origin: impl Fn(&Spot, String) -> Origin,
     errors: &mut Vec<Error>,
 ) -> Layer {
     let mut judge = Judge::new(spelling, errors);
+    let origin = |field: &str, spot: &Spot| origin(spot, spelling.named(&[field]));
     let timeout = match (&policy.timeout, is_true(&policy.no_timeout)) {
         (Some(timeout), Some(off)) => {
             judge.not_both("timeout", &timeout.spot, "no_timeout", off);
             Setting::Unset
         }
-        (_, Some(off)) => Setting::Off(origin(off)),
-        (Some(timeout), None) => on(judge.timeout(timeout), origin(&timeout.spot)),
+        (_, Some(off)) => Setting::Off(origin("no_timeout", off)),
+        (Some(timeout), None) => on(judge.timeout(timeout), || origin("timeout", &timeout.spot)),
         (None, None) => Setting::Unset,
     };
 
     // Both are judged even where only one may stay, so that one run shows all that is wrong.
     let retry = policy.retry_policy.as_ref().map(|retry| {
         let judged = judge.within("retry_policy", |judge| judge.retry(retry));
-        (&retry.spot, judged)
+        (&retry.spot, judged.map(AttemptPolicy::Retry))
     });
     let hedging = policy.hedging_policy.as_ref().map(|hedging| {
         let judged = judge.within("hedging_policy", |judge| judge.hedging(hedging));
-        (&hedging.spot, judged)
+        (&hedging.spot, judged.map(AttemptPolicy::Hedging))
     });
     let attempts = match (retry, hedging, is_true(&policy.no_retry)) {
         (Some((retry, _)), Some((hedging, _)), _) => {
@@ -153,20 +160,27 @@ pub(super) fn judge(
             judge.not_both("hedging_policy", spot, "no_retry", off);
             Setting::Unset
         }
-        (None, None, Some(off)) => Setting::Off(origin(off)),
-        (Some((spot, value)), None, None) => on(value.map(AttemptPolicy::Retry), origin(spot)),
-        (None, Some((spot, value)), None) => on(value.map(AttemptPolicy::Hedging), origin(spot)),
+        (None, None, Some(off)) => Setting::Off(origin("no_retry", off)),
+        (Some((spot, retry)), None, None) => on(retry, || origin("retry_policy", spot)),
+        (None, Some((spot, hedging)), None) => on(hedging, || origin("hedging_policy", spot)),
         (None, None, None) => Setting::Unset,
     };
     let wait_for_ready = policy.wait_for_ready.as_ref().map(|wait| Sourced {
         value: wait.value,
-        origin: origin(&wait.spot),
+        origin: origin("wait_for_ready", &wait.spot),
+    });
+    let retry_throttling = policy.retry_throttling.as_ref().and_then(|throttling| {
+        let judged = judge.within("retry_throttling", |judge| judge.throttling(throttling));
+        Some(Sourced {
+            value: judged?,
+            origin: origin("retry_throttling", &throttling.spot),
+        })
     });
     let mut bytes = |name: &str, field: &Option<Written<i64>>| {
         let field = field.as_ref()?;
         Some(Sourced {
             value: judge.bytes(name, field)?,
-            origin: origin(&field.spot),
+            origin: origin(name, &field.spot),
         })
     };
     Layer {
@@ -181,12 +195,16 @@ pub(super) fn judge(
             "max_response_message_bytes",
             &policy.max_response_message_bytes,
         ),
+        retry_throttling,
     }
 }
 
-fn on<T>(value: Option<T>, origin: Origin) -> Setting<T> {
+fn on<T>(value: Option<T>, origin: impl FnOnce() -> Origin) -> Setting<T> {
     value.map_or(Setting::Unset, |value| {
-        Setting::On(Sourced { value, origin })
+        Setting::On(Sourced {
+            value,
+            origin: origin(),
+        })
     })
 }
 

@@ -120,6 +120,7 @@ impl Lowering<'_> {
             &mut self.errors,
         );
         if let Some(written) = written {
+            policy::refuse_throttling(&written, &mut self.errors);
             policy::judge(&written, Spelling::Options, method_origin, &mut self.errors)
                 .over(&mut policy);
         }
@@ -278,14 +279,14 @@ fn kind(method: &MethodDescriptor) -> MethodKind {
     }
 }
 
-fn service_origin(spot: &Spot) -> Origin {
+fn service_origin(spot: &Spot, _: String) -> Origin {
     Origin::ServiceOption {
         file: spot.place.file.clone(),
         line: spot.place.line,
     }
 }
 
-fn method_origin(spot: &Spot) -> Origin {
+fn method_origin(spot: &Spot, _: String) -> Origin {
     Origin::MethodOption {
         file: spot.place.file.clone(),
         line: spot.place.line,

@@ -7,11 +7,11 @@ use prost_reflect::FileDescriptor;
 use crate::config::{Config, Scope};
 use crate::error::Error;
 use crate::lower::policy::{self, Layer, Spelling};
-use crate::model::{MethodPolicy, Origin, RetryThrottling, Sourced};
+use crate::model::{MethodPolicy, Origin};
 use crate::service_config::ServiceConfig;
 use crate::source::Spot;
 use crate::suggest;
-use crate::syntax::Written;
+use crate::syntax::{Policy, Written};
 
 /// The settings of a configuration, by the names they are for.
 pub(super) struct Settings<'a> {
@@ -26,6 +26,8 @@ struct ServiceLayers<'a> {
     config: &'a ServiceConfig,
     /// One for each entry.
     layers: Vec<Layer>,
+    /// What holds for the server, and so for all methods.
+    of_server: Layer,
 }
 
 struct Setting<'a> {
@@ -40,6 +42,9 @@ impl<'a> Settings<'a> {
         files: &[FileDescriptor],
         errors: &mut Vec<Error>,
     ) -> Self {
+        for method in &config.methods {
+            policy::refuse_throttling(&method.policy, errors);
+        }
         let services: Vec<_> = files.iter().flat_map(FileDescriptor::services).collect();
         let packages = files.iter().map(|file| file.package_name().to_owned());
         let service_names = services
@@ -96,25 +101,43 @@ impl<'a> Settings<'a> {
         for setting in layers.into_iter().flatten() {
             setting.layer.over(policy);
         }
+        if let Some(config) = self.throttling_for(service) {
+            config.of_server.over(policy);
+        }
         for config in &self.service_configs {
             config.over(policy, service, method);
         }
+    }
+
+    /// The service config whose throttling holds for a service: of those that have some, the last that is for the service.
+    /// One that names other services alone may yet be for the same server, and holds where none names this one.
+    fn throttling_for(&self, service: &str) -> Option<&ServiceLayers<'a>> {
+        let configs = self.service_configs.iter().rev();
+        let mut throttling = configs.filter(|layers| layers.config.retry_throttling.is_some());
+        let last = throttling.clone().next();
+        throttling
+            .find(|layers| layers.config.is_for(service))
+            .or(last)
     }
 }
 
 impl<'a> ServiceLayers<'a> {
     fn new(config: &'a ServiceConfig, errors: &mut Vec<Error>) -> Self {
-        let layers = config.methods.iter().map(|entry| {
-            let origin = |spot: &Spot| origin(spot, &entry.key);
-            policy::judge(
-                &entry.policy,
-                Spelling::ServiceConfig(&entry.key),
-                origin,
-                errors,
-            )
-        });
+        let mut judge = |policy: &Policy, entry: &str| {
+            policy::judge(policy, Spelling::ServiceConfig(entry), origin, errors)
+        };
+        let layers = config.methods.iter();
         Self {
-            layers: layers.collect(),
+            layers: layers
+                .map(|entry| judge(&entry.policy, &entry.key))
+                .collect(),
+            of_server: judge(
+                &Policy {
+                    retry_throttling: config.retry_throttling.clone(),
+                    ..Policy::default()
+                },
+                "",
+            ),
             config,
         }
     }
@@ -136,23 +159,14 @@ impl<'a> ServiceLayers<'a> {
             let note = format!("{what} for the same name, and counts, {}", self.config.file);
             policy.notes.push(note);
         }
-        if let Some(throttling) = &self.config.retry_throttling {
-            policy.retry_throttling = Some(Sourced {
-                value: RetryThrottling {
-                    max_tokens_thousandths: throttling.value.max_tokens,
-                    token_ratio_thousandths: throttling.value.token_ratio,
-                },
-                origin: origin(&throttling.spot, "retryThrottling"),
-            });
-        }
     }
 }
 
-fn origin(spot: &Spot, key: &str) -> Origin {
+fn origin(spot: &Spot, key: String) -> Origin {
     Origin::ServiceConfig {
         file: spot.place.file.clone(),
         line: spot.place.line,
-        key: key.to_owned(),
+        key,
     }
 }
 
@@ -182,7 +196,7 @@ fn refuse_unknown(scopes: &[Scope], kind: &str, known: Vec<String>, errors: &mut
 fn by_name<'a>(scopes: &'a [Scope], errors: &mut Vec<Error>) -> BTreeMap<&'a str, Setting<'a>> {
     let mut settings = BTreeMap::new();
     for scope in scopes {
-        let origin = |spot: &Spot| Origin::Config {
+        let origin = |spot: &Spot, _| Origin::Config {
             file: spot.place.file.clone(),
             line: spot.place.line,
             key: scope.key.clone(),

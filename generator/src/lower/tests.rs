@@ -3,6 +3,7 @@
 mod errors;
 mod items;
 mod policies;
+mod service_configs;
 mod warnings;
 
 use std::fs;

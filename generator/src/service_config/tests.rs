@@ -90,34 +90,12 @@ fn what_a_published_file_leaves_out_is_a_note() {
 }
 
 #[test]
-fn rule_8_throttling_is_read_in_thousandths_cut_off_after_three_decimals() {
-    let throttling = |json: &str| {
-        let config = parse(&format!(r#"{{"retryThrottling": {json}}}"#));
-        let RetryThrottling {
-            max_tokens,
-            token_ratio,
-        } = config.retry_throttling.unwrap().value;
-        (max_tokens, token_ratio)
-    };
-    assert_eq!(
-        throttling(r#"{"maxTokens": 10, "tokenRatio": 0.5466}"#),
-        (10_000, 546)
+fn a_file_is_for_the_services_that_it_names() {
+    let config = parse(
+        r#"{"methodConfig": [{"name": [{"service": "a.B"}, {"service": "a.C", "method": "D"}]}]}"#,
     );
-    assert_eq!(
-        throttling(r#"{"maxTokens": "1e3", "tokenRatio": 0.57}"#),
-        (1_000_000, 570)
-    );
-    for invalid in [
-        r#"{"maxTokens": 0, "tokenRatio": 1}"#,
-        r#"{"maxTokens": 1000.001, "tokenRatio": 1}"#,
-        r#"{"maxTokens": -1, "tokenRatio": 1}"#,
-        r#"{"maxTokens": 1e300, "tokenRatio": 1}"#,
-        r#"{"maxTokens": 1, "tokenRatio": 0.0009}"#,
-        r#"{"maxTokens": 1}"#,
-    ] {
-        let message = error(&format!(r#"{{"retryThrottling": {invalid}}}"#));
-        assert!(message.contains("retryThrottling"), "{message}");
-    }
+    assert!(config.is_for("a.B") && config.is_for("a.C") && !config.is_for("a.D"));
+    assert!(parse(r#"{"methodConfig": [{"name": [{}]}]}"#).is_for("a.D"));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_service_config_wins_over_the_file_s_policy_and_what_cannot_work_is_warned_o
         "clock_grpc_service_config.json",
     ];
     let explanation = project.run(&arguments).ok();
-    let origin = "0.05s        methodConfig[0], clock_grpc_service_config.json:1";
+    let origin = "0.05s        methodConfig[0].timeout, clock_grpc_service_config.json:1";
     assert!(explanation.contains(origin), "{explanation}");
     assert!(
         explanation.contains("warning: the timeout of 0.05s"),

@@ -13,9 +13,24 @@ use crate::syntax::{self, Written};
 pub(in crate::lower) enum Spelling<'a> {
     /// As the proto's options and `wireloom.toml` do: `max_attempts`.
     Options,
-    /// As the entry of a service config at this path does. Errors name the whole path, since entries look alike:
-    /// `methodConfig[2].retryPolicy.maxAttempts`.
+    /// As the entry of a service config at this path does, or with an empty path as the config does. The whole path is
+    /// named, since entries look alike: `methodConfig[2].retryPolicy.maxAttempts`.
     ServiceConfig(&'a str),
+}
+
+impl Spelling<'_> {
+    /// A field, as its author finds it; the steps lead to it, and empty ones do not count.
+    pub(super) fn named(self, steps: &[&str]) -> String {
+        match self {
+            Spelling::Options => steps.last().copied().unwrap_or_default().to_owned(),
+            Spelling::ServiceConfig(entry) => {
+                let steps = steps.iter().map(|step| step.to_lower_camel_case());
+                let path = std::iter::once(entry.to_owned()).chain(steps);
+                let path: Vec<String> = path.filter(|step| !step.is_empty()).collect();
+                path.join(".")
+            }
+        }
+    }
 }
 
 /// Collects what may not be.
@@ -36,15 +51,8 @@ impl<'a> Judge<'a> {
     }
 
     /// A field, as its author finds it.
-    fn named(&self, field: &str) -> String {
-        match self.spelling {
-            Spelling::Options => field.to_owned(),
-            Spelling::ServiceConfig(entry) => {
-                let steps = [self.within, field].map(str::to_lower_camel_case);
-                let steps = steps.into_iter().filter(|step| !step.is_empty());
-                steps.fold(entry.to_owned(), |path, step| format!("{path}.{step}"))
-            }
-        }
+    pub(super) fn named(&self, field: &str) -> String {
+        self.spelling.named(&[self.within, field])
     }
 
     /// Judges what is inside a policy.
@@ -59,7 +67,7 @@ impl<'a> Judge<'a> {
         judged
     }
 
-    fn reject(&mut self, spot: &Spot, message: String, must: &str) {
+    pub(super) fn reject(&mut self, spot: &Spot, message: String, must: &str) {
         self.errors.push(spot.error(message, must));
     }
 
@@ -76,7 +84,7 @@ impl<'a> Judge<'a> {
     }
 
     /// A field that must be there.
-    fn required<'f, T>(
+    pub(super) fn required<'f, T>(
         &mut self,
         name: &str,
         field: &'f Option<Written<T>>,

@@ -1,6 +1,6 @@
 //! What is wrong, where, and what to do.
 
-use super::{first_line, report, report_all};
+use super::{Protos, first_line, report, report_all};
 
 /// The report on a method option of a proto.
 fn of_option(option: &str) -> String {
@@ -115,6 +115,56 @@ fn all_policies_that_may_not_be_are_reported_at_once() {
         .filter(|line| line.starts_with("a.proto:"))
         .collect();
     assert_eq!(wrong.len(), 3, "{report}");
+}
+
+#[test]
+fn throttling_of_one_method_is_refused() {
+    let report = of_option(
+        "option (wireloom.method).retry_throttling = { max_tokens: 10 token_ratio: 0.1 };",
+    );
+    assert_eq!(
+        first_line(&report),
+        "a.proto:6:45: `retry_throttling` holds for a server, and not for one method"
+    );
+    let proto = "syntax = 'proto3'; package a; message M {} service S { rpc A(M) returns (M); }";
+    let toml = "[methods.'a.S/A']\nretry_throttling = { max_tokens = 10, token_ratio = 0.1 }";
+    assert_eq!(
+        first_line(&report_all(&[("a.proto", proto)], toml)),
+        "wireloom.toml:2:20: `retry_throttling` holds for a server, and not for one method"
+    );
+}
+
+#[test]
+fn each_rule_of_throttling_has_its_message() {
+    let proto = "syntax = 'proto3'; package a; message M {} service S { rpc A(M) returns (M); }";
+    for (throttling, expected) in [
+        (
+            "max_tokens = 0, token_ratio = 1",
+            "2:35: `max_tokens` must be above 0 and at most 1000",
+        ),
+        (
+            "max_tokens = 1001, token_ratio = 1",
+            "2:35: `max_tokens` must be above 0 and at most 1000",
+        ),
+        (
+            "max_tokens = 1, token_ratio = nan",
+            "2:52: `token_ratio` must be at least 0.001",
+        ),
+        (
+            "token_ratio = 1",
+            "2:20: `retry_throttling` needs `max_tokens`",
+        ),
+        (
+            "max_tokens = 1, token_ratio = 1, ratio = 1",
+            "2:55: there is no key `ratio` here",
+        ),
+    ] {
+        let toml = format!("[packages.a]\nretry_throttling = {{ {throttling} }}");
+        let Err(error) = Protos::new(&[("a.proto", proto)]).lower(&toml) else {
+            panic!("{throttling} is taken")
+        };
+        assert_eq!(error.to_string(), format!("wireloom.toml:{expected}"));
+    }
 }
 
 #[test]

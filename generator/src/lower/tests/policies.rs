@@ -207,6 +207,29 @@ fn what_is_switched_off_can_be_set_again_above() {
 }
 
 #[test]
+fn throttling_of_a_service_is_that_of_its_methods_and_the_configuration_s_wins() {
+    let service =
+        "option (wireloom.service) = { retry_throttling { max_tokens: 10 token_ratio: 0.57 } };";
+    let throttling = |toml: &str| with(service, "", toml).retry_throttling.unwrap();
+    let of_option = throttling("");
+    assert_eq!(
+        (
+            of_option.value.max_tokens_thousandths_rust.as_str(),
+            of_option.value.token_ratio_thousandths
+        ),
+        ("10_000", 570)
+    );
+    assert!(matches!(
+        of_option.origin,
+        Origin::ServiceOption { line: 3, .. }
+    ));
+    let of_package =
+        throttling("[packages.a]\nretry_throttling = { max_tokens = 2.5, token_ratio = 1 }");
+    assert_eq!(of_package.value.max_tokens_thousandths, 2_500);
+    assert!(matches!(of_package.origin, Origin::Config { line: 2, .. }));
+}
+
+#[test]
 fn codes_in_the_configuration_are_names_in_any_case_or_numbers() {
     let toml = "[packages.a]\nretry_policy = { max_attempts = 2, initial_backoff = '1s', max_backoff = '0.5s', backoff_multiplier = 2, retryable_status_codes = ['unavailable', 10, 'UNAVAILABLE'] }";
     let AttemptPolicy::Retry(retry) = with("", "", toml).attempts.unwrap().value else {

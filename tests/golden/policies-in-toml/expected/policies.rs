@@ -109,17 +109,18 @@ impl<T: Policies> ::wireloom::server::Service for PoliciesServer<T> {
 
 /// Descriptor of `policies.Others/OfService`.
 pub static REST_OF_SERVICE: ::wireloom::Method<Empty, Empty> =
-    ::wireloom::Method::unary("/policies.Others/OfService");
+    ::wireloom::Method::unary("/policies.Others/OfService")
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100_000, 100));
 
 /// Descriptor of `policies.Others/Hedged`.
-pub static REST_HEDGED: ::wireloom::Method<Empty, Empty> = ::wireloom::Method::unary(
-    "/policies.Others/Hedged",
-)
-.with_hedging_policy(::wireloom::HedgingPolicy {
-    max_attempts: 2,
-    hedging_delay: ::core::time::Duration::from_secs(0),
-    non_fatal_status_codes: ::wireloom::StatusCodes::new(&[]),
-});
+pub static REST_HEDGED: ::wireloom::Method<Empty, Empty> =
+    ::wireloom::Method::unary("/policies.Others/Hedged")
+        .with_hedging_policy(::wireloom::HedgingPolicy {
+            max_attempts: 2,
+            hedging_delay: ::core::time::Duration::from_secs(0),
+            non_fatal_status_codes: ::wireloom::StatusCodes::new(&[]),
+        })
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100_000, 100));
 
 #[derive(Clone, Debug)]
 pub struct RestClient {

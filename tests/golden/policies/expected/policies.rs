@@ -284,6 +284,78 @@ impl<T: Policies> ::wireloom::server::Service for PoliciesServer<T> {
     }
 }
 
+/// Descriptor of `policies.Throttled/Write`.
+pub static THROTTLED_WRITE: ::wireloom::Method<Empty, Empty> =
+    ::wireloom::Method::unary("/policies.Throttled/Write")
+        .with_timeout(::core::time::Duration::from_secs(10))
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(10_000, 570));
+
+#[derive(Clone, Debug)]
+pub struct ThrottledClient {
+    channel: ::wireloom::Channel,
+}
+
+impl ThrottledClient {
+    /// Makes a client of `policies.Throttled` whose calls go over `channel`.
+    pub fn new(channel: ::wireloom::Channel) -> Self {
+        Self { channel }
+    }
+
+    /// Connects to `target`, such as `http://localhost:50051` or `unix:/run/greeter.sock`.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT if `target` is no address, UNAVAILABLE if nothing answers there.
+    pub async fn connect(target: &str) -> ::core::result::Result<Self, ::wireloom::Status> {
+        ::wireloom::Channel::connect(target).await.map(Self::new)
+    }
+
+    pub fn write(
+        &self,
+        request: impl ::wireloom::IntoRequest<Empty>,
+    ) -> ::wireloom::UnaryCall<Empty, Empty> {
+        self.channel.unary(&THROTTLED_WRITE, request)
+    }
+}
+
+pub trait Throttled: ::core::marker::Send + ::core::marker::Sync + 'static {
+    fn write(
+        &self,
+        request: ::wireloom::Request<Empty>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<::wireloom::Response<Empty>, ::wireloom::Status>,
+    > + ::core::marker::Send;
+}
+
+/// Serves `policies.Throttled` with a handler.
+#[derive(Debug)]
+pub struct ThrottledServer<T> {
+    handler: T,
+}
+
+impl<T: Throttled> ThrottledServer<T> {
+    /// Makes a service of `handler`, for `Server::add_service`.
+    pub const fn new(handler: T) -> Self {
+        Self { handler }
+    }
+}
+
+impl<T: Throttled> ::wireloom::server::Service for ThrottledServer<T> {
+    const NAME: &'static str = "policies.Throttled";
+
+    async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
+        match call.path() {
+            "/policies.Throttled/Write" => {
+                call.unary(&THROTTLED_WRITE, |request| {
+                    Throttled::write(&self.handler, request)
+                })
+                .await
+            }
+            _ => call.unimplemented(),
+        }
+    }
+}
+
 /// Descriptor of `policies.Defaults/Unary`.
 pub static DEFAULTS_UNARY: ::wireloom::Method<Empty, Empty> =
     ::wireloom::Method::unary("/policies.Defaults/Unary")

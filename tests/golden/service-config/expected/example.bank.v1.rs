@@ -29,7 +29,7 @@ pub static BANK_BALANCE: ::wireloom::Method<Account, Amount> =
                 ::wireloom::Code::Aborted,
             ]),
         })
-        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100000, 546))
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100_000, 546))
         .with_wait_for_ready(true)
         .with_max_response_message_size(1_024);
 
@@ -37,7 +37,7 @@ pub static BANK_BALANCE: ::wireloom::Method<Account, Amount> =
 pub static BANK_PAY: ::wireloom::Method<Account, Amount> =
     ::wireloom::Method::unary("/example.bank.v1.Bank/Pay")
         .with_timeout(::core::time::Duration::from_secs(10))
-        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100000, 546))
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100_000, 546))
         .with_max_request_message_size(65_536)
         .with_max_response_message_size(4_194_304);
 
@@ -50,7 +50,7 @@ pub static BANK_WATCH: ::wireloom::Method<Account, Amount> =
             hedging_delay: ::core::time::Duration::from_millis(250),
             non_fatal_status_codes: ::wireloom::StatusCodes::new(&[]),
         })
-        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100000, 546));
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100_000, 546));
 
 /// Keeps accounts.
 #[derive(Clone, Debug)]
@@ -168,7 +168,8 @@ impl<T: Bank> ::wireloom::server::Service for BankServer<T> {
 /// Descriptor of `example.bank.v1.Status/IsOpen`.
 pub static STATUS_IS_OPEN: ::wireloom::Method<Account, Amount> =
     ::wireloom::Method::unary("/example.bank.v1.Status/IsOpen")
-        .with_timeout(::core::time::Duration::from_secs(10));
+        .with_timeout(::core::time::Duration::from_secs(10))
+        .with_retry_throttling(::wireloom::RetryThrottling::of_thousandths(100_000, 546));
 
 /// Tells how the bank is.
 #[derive(Clone, Debug)]

@@ -1,0 +1,226 @@
+//! What service configs set, and what `explain` says of them.
+
+use super::*;
+use crate::explain::explain;
+use crate::service_config::ServiceConfig;
+
+const IDEMPOTENT: &str = "option idempotency_level = IDEMPOTENT;";
+
+/// A proto with `a.S/A`, whose options are given, and the service configs `config0.json` and so on.
+fn protos(options: &str, configs: &[&str]) -> Protos {
+    let proto = format!(
+        "syntax = \"proto3\"; package a; message M {{}} service S {{ rpc A(M) returns (M) {{ {options} }} }}"
+    );
+    let names: Vec<String> = (0..configs.len())
+        .map(|at| format!("config{at}.json"))
+        .collect();
+    let configs = names
+        .iter()
+        .zip(configs)
+        .map(|(name, text)| (name.as_str(), *text));
+    let files: Vec<_> = configs.chain([("a.proto", proto.as_str())]).collect();
+    Protos::new(&files)
+}
+
+fn lower_with_configs(protos: &Protos, configs: &[&str]) -> Result<Model, Error> {
+    let paths = (0..configs.len()).map(|at| protos.folder.path().join(format!("config{at}.json")));
+    protos.lower_with(&Config {
+        service_configs: paths
+            .map(|path| ServiceConfig::read(&path).unwrap())
+            .collect(),
+        ..Config::default()
+    })
+}
+
+/// What is explained of `a.S/A` with these service configs.
+fn explained(options: &str, configs: &[&str]) -> String {
+    let protos = protos(options, configs);
+    let model = lower_with_configs(&protos, configs)
+        .unwrap_or_else(|error| panic!("{}", protos.relative(&format!("{error:?}"))));
+    protos.relative(&explain(&model, "a.S/A").unwrap().to_string())
+}
+
+#[test]
+fn a_timeout_of_zero_in_a_service_config_is_taken_and_warned_of() {
+    let explanation = explained(
+        IDEMPOTENT,
+        &[r#"{"methodConfig": [{"name": [{}], "timeout": "0s"}]}"#],
+    );
+    let warnings: Vec<_> = explanation
+        .lines()
+        .filter(|line| line.contains("warning"))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "  warning: the timeout of 0s leaves a call no time: it sends nothing and fails with DEADLINE_EXCEEDED, unless \
+             it sets a timeout of its own (methodConfig[0].timeout, config0.json:1)"
+        ]
+    );
+}
+
+#[test]
+fn a_retry_policy_without_codes_counts_as_none() {
+    let config = |codes: &str| {
+        format!(
+            r#"{{"methodConfig": [{{"name": [{{}}], "retryPolicy": {{"initialBackoff": "1s", "maxBackoff": "1s",
+            "backoffMultiplier": 1{codes}}}}}]}}"#
+        )
+    };
+    for codes in ["", r#", "retryableStatusCodes": []"#] {
+        let explanation = explained("", &[&config(codes)]);
+        assert!(
+            explanation.contains("none but transparent ones  default\n"),
+            "{explanation}"
+        );
+        let note = "note: `methodConfig[0].retryPolicy` has no retryableStatusCodes: it counts as none, config0.json:1\n";
+        assert!(explanation.contains(note), "{explanation}");
+        let idempotent = explained(IDEMPOTENT, &[&config(codes)]);
+        assert!(
+            idempotent.contains("default for its idempotency_level"),
+            "{idempotent}"
+        );
+    }
+}
+
+#[test]
+fn a_service_config_s_values_and_notes_are_explained() {
+    let explanation = explained(
+        "",
+        &[r#"{
+  "methodConfig": [{
+    "name": [{"service": "a.S"}],
+    "waitForReady": true,
+    "maxResponseMessageBytes": 5,
+    "retryPolicy": {"initialBackoff": "1s", "maxBackoff": "1s", "backoffMultiplier": 1, "retryableStatusCodes": [14]}
+  }],
+  "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
+  "loadBalancingConfig": [{"round_robin": {}}]
+}"#],
+    );
+    assert_eq!(
+        explanation,
+        "\
+a.S/A
+
+  value                                in force     set by
+  timeout                              10s          default
+  retry_policy.max_attempts            5            methodConfig[0].retryPolicy, config0.json:6
+  retry_policy.initial_backoff         1s           methodConfig[0].retryPolicy, config0.json:6
+  retry_policy.max_backoff             1s           methodConfig[0].retryPolicy, config0.json:6
+  retry_policy.backoff_multiplier      1            methodConfig[0].retryPolicy, config0.json:6
+  retry_policy.retryable_status_codes  UNAVAILABLE  methodConfig[0].retryPolicy, config0.json:6
+  wait_for_ready                       true         methodConfig[0].waitForReady, config0.json:4
+  max_response_message_bytes           5            methodConfig[0].maxResponseMessageBytes, config0.json:5
+  retry_throttling.max_tokens          10           retryThrottling, config0.json:8
+  retry_throttling.token_ratio         0.5          retryThrottling, config0.json:8
+
+  note: `methodConfig[0].retryPolicy` has no maxAttempts: gRPC's cap of 5 holds, config0.json:6
+
+note: loadBalancingConfig (round_robin) of config0.json holds for a channel: give it the file with \
+         `Channel::builder(..).service_config(..)`
+"
+    );
+}
+
+#[test]
+fn load_balancing_that_no_channel_has() {
+    let warning = |balancing: &str| {
+        let explanation = explained("", &[&format!("{{{balancing}}}")]);
+        let mut lines = explanation.lines().map(str::to_owned);
+        lines.find(|line| line.starts_with("warning: "))
+    };
+    let refused = |names: &str| {
+        Some(format!(
+            "warning: a channel refuses config0.json, since it has no load balancing by {names}: add one of pick_first, \
+             round_robin, least_request_experimental, ring_hash_experimental"
+        ))
+    };
+    assert_eq!(
+        warning(r#""loadBalancingConfig": [{"grpclb": {}}, {"my_lb": {}}]"#),
+        refused("grpclb or my_lb")
+    );
+    assert_eq!(
+        warning(r#""loadBalancingPolicy": "GRPCLB""#),
+        refused("grpclb")
+    );
+    for known in [
+        r#""loadBalancingConfig": [{"grpclb": {}}, {"round_robin": {}}]"#,
+        r#""loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 2}}]"#,
+        r#""loadBalancingConfig": [{"ring_hash_experimental": {}}]"#,
+        r#""loadBalancingPolicy": "PICK_FIRST""#,
+        r#""loadBalancingPolicy": "UNSPECIFIED""#,
+        r#""loadBalancingConfig": null"#,
+    ] {
+        assert_eq!(warning(known), None, "{known}");
+    }
+}
+
+/// The rows of `retry_throttling` with these service configs: the tokens, and the file that set them.
+fn throttling(configs: &[&str]) -> Vec<(String, String)> {
+    let explanation = explained("", configs);
+    let rows = explanation.lines().filter_map(|line| {
+        let words: Vec<_> = line
+            .trim()
+            .strip_prefix("retry_throttling.max_tokens")?
+            .split_whitespace()
+            .collect();
+        Some((words.first()?.to_string(), words.last()?.to_string()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn throttling_holds_for_methods_that_have_no_entry() {
+    let throttled = r#"{"retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1}}"#;
+    assert_eq!(
+        throttling(&[throttled]),
+        [("10".to_owned(), "config0.json:1".to_owned())]
+    );
+    assert_eq!(throttling(&["{}"]), []);
+}
+
+#[test]
+fn of_several_files_the_throttling_of_the_last_that_is_for_the_service_holds() {
+    let throttled = |service: &str, tokens: u32| {
+        format!(
+            r#"{{"methodConfig": [{{"name": [{{"service": "{service}", "method": "Any"}}]}}],
+            "retryThrottling": {{"maxTokens": {tokens}, "tokenRatio": 0.1}}}}"#
+        )
+    };
+    let (own, other) = (throttled("a.S", 1), throttled("b.Other", 2));
+    let second = throttled("a.S", 3);
+    let held = |configs: &[&str]| throttling(configs)[0].0.clone();
+    assert_eq!(held(&[&own, &other, "{}"]), "1");
+    assert_eq!(held(&[&own, &second, &other]), "3");
+    assert_eq!(held(&[&other, "{}"]), "2");
+}
+
+#[test]
+fn throttling_that_may_not_be_is_refused_with_its_path() {
+    for (throttling, what) in [
+        (
+            r#"{"maxTokens": 0, "tokenRatio": 1}"#,
+            "`retryThrottling.maxTokens` must be above 0 and at most 1000",
+        ),
+        (
+            r#"{"maxTokens": 1000.001, "tokenRatio": 1}"#,
+            "`retryThrottling.maxTokens` must be above 0 and at most 1000",
+        ),
+        (
+            r#"{"maxTokens": 1, "tokenRatio": 0.0009}"#,
+            "`retryThrottling.tokenRatio` must be at least 0.001",
+        ),
+        (
+            r#"{"maxTokens": 1}"#,
+            "`retryThrottling.tokenRatio` is missing",
+        ),
+    ] {
+        let config = format!(r#"{{"retryThrottling": {throttling}}}"#);
+        let protos = protos("", &[&config]);
+        let error = lower_with_configs(&protos, &[&config])
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with(what), "{error}");
+    }
+}
