@@ -5,7 +5,10 @@ mod warnings;
 use std::fmt;
 
 use crate::error::Error;
-use crate::model::{AttemptPolicy, ChannelConfig, Method, MethodPolicy, Model, Origin, Sourced};
+use crate::model::{
+    AttemptPolicy, ChannelConfig, Method, MethodPolicy, Model, Origin, Origins, RetryThrottling,
+    StatusCode,
+};
 use crate::suggest;
 
 /// The policies in force, where each value was set, and what of them cannot work or does harm; `Display` is a table for
@@ -116,20 +119,42 @@ fn rows(method: &Method) -> Vec<[String; 3]> {
             row(name, bytes.value.count.to_string(), &bytes.origin);
         }
     }
-    if let Some(Sourced { value, origin }) = &policy.retry_throttling {
+    if let Some(throttling) = &policy.retry_throttling {
+        let RetryThrottling {
+            max_tokens_thousandths,
+            token_ratio_thousandths,
+            origins,
+            ..
+        } = &throttling.value;
         let tokens = |thousandths: u32| (f64::from(thousandths) / 1000.0).to_string();
-        row(
-            "retry_throttling.max_tokens",
-            tokens(value.max_tokens_thousandths),
-            origin,
-        );
-        row(
-            "retry_throttling.token_ratio",
-            tokens(value.token_ratio_thousandths),
-            origin,
-        );
+        rows.extend(fields(
+            "retry_throttling",
+            [
+                ("max_tokens", tokens(*max_tokens_thousandths)),
+                ("token_ratio", tokens(*token_ratio_thousandths)),
+            ],
+            origins,
+            &throttling.origin,
+        ));
     }
     rows
+}
+
+/// The rows of a policy's fields.
+fn fields<const N: usize>(
+    policy: &str,
+    fields: [(&str, String); N],
+    origins: &Origins,
+    of_policy: &Origin,
+) -> [[String; 3]; N] {
+    fields.map(|(field, in_force)| {
+        let origin = match origins.get(field) {
+            // Nobody wrote the policy down.
+            None if origins.is_empty() => Some(of_policy),
+            origin => origin,
+        };
+        [format!("{policy}.{field}"), in_force, set_by(origin)]
+    })
 }
 
 /// The rows of retries or hedging.
@@ -143,10 +168,7 @@ fn attempts(policy: &MethodPolicy, rows: &mut Vec<[String; 3]>) {
         ]);
         return;
     };
-    let mut row = |value: &str, in_force: String| {
-        rows.push([value.to_owned(), in_force, set_by(Some(&attempts.origin))]);
-    };
-    let codes = |codes: &[crate::model::StatusCode]| {
+    let codes = |codes: &[StatusCode]| {
         let names: Vec<&str> = codes.iter().map(|code| code.proto.as_str()).collect();
         if names.is_empty() {
             "none".to_owned()
@@ -155,36 +177,34 @@ fn attempts(policy: &MethodPolicy, rows: &mut Vec<[String; 3]>) {
         }
     };
     match &attempts.value {
-        AttemptPolicy::Retry(retry) => {
-            row("retry_policy.max_attempts", retry.max_attempts.to_string());
-            row(
-                "retry_policy.initial_backoff",
-                retry.initial_backoff.proto.clone(),
-            );
-            row("retry_policy.max_backoff", retry.max_backoff.proto.clone());
-            row(
-                "retry_policy.backoff_multiplier",
-                retry.backoff_multiplier.to_string(),
-            );
-            row(
-                "retry_policy.retryable_status_codes",
-                codes(&retry.retryable_status_codes),
-            );
-        }
-        AttemptPolicy::Hedging(hedging) => {
-            row(
-                "hedging_policy.max_attempts",
-                hedging.max_attempts.to_string(),
-            );
-            row(
-                "hedging_policy.hedging_delay",
-                hedging.hedging_delay.proto.clone(),
-            );
-            row(
-                "hedging_policy.non_fatal_status_codes",
-                codes(&hedging.non_fatal_status_codes),
-            );
-        }
+        AttemptPolicy::Retry(retry) => rows.extend(fields(
+            "retry_policy",
+            [
+                ("max_attempts", retry.max_attempts.to_string()),
+                ("initial_backoff", retry.initial_backoff.proto.clone()),
+                ("max_backoff", retry.max_backoff.proto.clone()),
+                ("backoff_multiplier", retry.backoff_multiplier.to_string()),
+                (
+                    "retryable_status_codes",
+                    codes(&retry.retryable_status_codes),
+                ),
+            ],
+            &retry.origins,
+            &attempts.origin,
+        )),
+        AttemptPolicy::Hedging(hedging) => rows.extend(fields(
+            "hedging_policy",
+            [
+                ("max_attempts", hedging.max_attempts.to_string()),
+                ("hedging_delay", hedging.hedging_delay.proto.clone()),
+                (
+                    "non_fatal_status_codes",
+                    codes(&hedging.non_fatal_status_codes),
+                ),
+            ],
+            &hedging.origins,
+            &attempts.origin,
+        )),
     }
 }
 

@@ -3,7 +3,13 @@
 //! Plain data, ready to be rendered: names are escaped, types are Rust paths, comments are rustdoc, policies are
 //! validated. It is the contract that template authors write against; `wireloom model` prints it as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+
+/// gRPC's cap: a channel makes no more attempts unless it is told to, and no fewer where a published service config says
+/// nothing of them.
+pub(crate) const MAX_ATTEMPTS: u32 = 5;
 
 /// What one run of the generator writes stubs for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -171,6 +177,10 @@ pub struct Sourced<T> {
     pub origin: Origin,
 }
 
+/// Where each field of a policy was set, by its name in options; one that is missing has a default. Empty for a policy that
+/// nobody wrote.
+pub type Origins = BTreeMap<&'static str, Origin>;
+
 /// Where a policy's value was set; later variants win.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "from")]
@@ -243,6 +253,9 @@ pub struct RetryPolicy {
     pub backoff_multiplier_rust: String,
     /// The codes that are retried, never empty.
     pub retryable_status_codes: Vec<StatusCode>,
+    /// Where each field was set; not in the JSON.
+    #[serde(skip)]
+    pub origins: Origins,
 }
 
 /// gRFC A6's `hedgingPolicy`, validated.
@@ -254,6 +267,9 @@ pub struct HedgingPolicy {
     pub hedging_delay: ProtoDuration,
     /// The codes that do not end the call while other attempts run.
     pub non_fatal_status_codes: Vec<StatusCode>,
+    /// Where each field was set; not in the JSON.
+    #[serde(skip)]
+    pub origins: Origins,
 }
 
 /// gRFC A6's `retryThrottling`, validated; in thousandths of a token.
@@ -267,6 +283,9 @@ pub struct RetryThrottling {
     pub token_ratio_thousandths: u32,
     /// `token_ratio_thousandths` as a Rust literal.
     pub token_ratio_thousandths_rust: String,
+    /// Where each field was set; not in the JSON.
+    #[serde(skip)]
+    pub origins: Origins,
 }
 
 /// A number of bytes, by both its spellings.

@@ -9,12 +9,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::Error;
+use crate::model::MAX_ATTEMPTS;
 use crate::source::Source;
 use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
 use json::{Node, Object};
-
-/// gRPC's cap of attempts, which stands for `maxAttempts` where a published file has none.
-const MAX_ATTEMPTS: i64 = 5;
 
 /// What a service config says.
 #[derive(Clone, Debug)]
@@ -180,31 +178,25 @@ fn retry_policy(
     errors: &mut Vec<Error>,
 ) -> Written<RetryPolicy> {
     let spot = policy.spot();
-    let mut value = RetryPolicy {
+    let value = RetryPolicy {
         max_attempts: policy.integer("maxAttempts", errors),
         initial_backoff: policy.string("initialBackoff", errors),
         max_backoff: policy.string("maxBackoff", errors),
         backoff_multiplier: policy.number("backoffMultiplier", errors),
         retryable_status_codes: policy.codes("retryableStatusCodes", errors),
     };
-    let mut note = |what: String| {
-        notes.push(Written {
-            value: format!("`{}` has no {what}", policy.path()),
-            spot: spot.clone(),
-        });
-    };
     let codes = value.retryable_status_codes.as_ref();
-    if codes.is_none_or(|codes| codes.value.is_empty()) {
-        note("retryableStatusCodes: it counts as none".to_owned());
-    } else if !policy.has("maxAttempts") {
-        note(format!("maxAttempts: gRPC's cap of {MAX_ATTEMPTS} holds"));
-    }
-    if !policy.has("maxAttempts") {
-        value.max_attempts = Some(Written {
-            value: MAX_ATTEMPTS,
-            spot: spot.clone(),
-        });
-    }
+    let left_out = if codes.is_none_or(|codes| codes.value.is_empty()) {
+        Some("retryableStatusCodes: it counts as none".to_owned())
+    } else if value.max_attempts.is_none() {
+        Some(format!("maxAttempts: gRPC's cap of {MAX_ATTEMPTS} holds"))
+    } else {
+        None
+    };
+    notes.extend(left_out.map(|what| Written {
+        value: format!("`{}` has no {what}", policy.path()),
+        spot: spot.clone(),
+    }));
     Written { value, spot }
 }
 

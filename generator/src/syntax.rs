@@ -13,6 +13,11 @@ pub(crate) struct Written<T> {
     pub(crate) spot: Spot,
 }
 
+/// Where a field stands, if it is there.
+fn spot<T>(field: &Option<Written<T>>) -> Option<&Spot> {
+    field.as_ref().map(|field| &field.spot)
+}
+
 /// `wireloom.Policy`, or the keys of the same names in `wireloom.toml`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
@@ -37,6 +42,19 @@ pub(crate) struct RetryPolicy {
     pub(crate) retryable_status_codes: Option<Written<Vec<Written<Code>>>>,
 }
 
+impl RetryPolicy {
+    /// The fields by their names, and where those stand that are there.
+    pub(crate) fn fields(&self) -> [(&'static str, Option<&Spot>); 5] {
+        [
+            ("max_attempts", spot(&self.max_attempts)),
+            ("initial_backoff", spot(&self.initial_backoff)),
+            ("max_backoff", spot(&self.max_backoff)),
+            ("backoff_multiplier", spot(&self.backoff_multiplier)),
+            ("retryable_status_codes", spot(&self.retryable_status_codes)),
+        ]
+    }
+}
+
 /// `wireloom.HedgingPolicy`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HedgingPolicy {
@@ -45,11 +63,32 @@ pub(crate) struct HedgingPolicy {
     pub(crate) non_fatal_status_codes: Option<Written<Vec<Written<Code>>>>,
 }
 
+impl HedgingPolicy {
+    /// The fields by their names, and where those stand that are there.
+    pub(crate) fn fields(&self) -> [(&'static str, Option<&Spot>); 3] {
+        [
+            ("max_attempts", spot(&self.max_attempts)),
+            ("hedging_delay", spot(&self.hedging_delay)),
+            ("non_fatal_status_codes", spot(&self.non_fatal_status_codes)),
+        ]
+    }
+}
+
 /// `wireloom.RetryThrottling`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RetryThrottling {
     pub(crate) max_tokens: Option<Written<f64>>,
     pub(crate) token_ratio: Option<Written<f64>>,
+}
+
+impl RetryThrottling {
+    /// The fields by their names, and where those stand that are there.
+    pub(crate) fn fields(&self) -> [(&'static str, Option<&Spot>); 2] {
+        [
+            ("max_tokens", spot(&self.max_tokens)),
+            ("token_ratio", spot(&self.token_ratio)),
+        ]
+    }
 }
 
 /// A status code: gRFC A6 allows its number, and its name in any case.

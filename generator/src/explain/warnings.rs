@@ -2,12 +2,9 @@
 
 use super::set_by;
 use crate::model::{
-    AttemptPolicy, ChannelConfig, HedgingPolicy, Idempotency, Method, MethodPolicy, Origin,
-    ProtoDuration, RetryPolicy, Sourced, StatusCode,
+    AttemptPolicy, ChannelConfig, HedgingPolicy, Idempotency, MAX_ATTEMPTS, Method, MethodPolicy,
+    Origin, Origins, ProtoDuration, RetryPolicy, Sourced, StatusCode,
 };
-
-/// gRPC's cap: a channel makes no more attempts unless it is told to.
-const CAP: u32 = 5;
 
 /// The least share of a backoff that jitter leaves (gRFC A6).
 const LEAST_JITTER: f64 = 0.8;
@@ -75,6 +72,10 @@ pub(super) fn warnings(method: &Method) -> Vec<String> {
         policy,
         repeatable: method.idempotency != Idempotency::Unknown,
         attempts: &attempts.origin,
+        origins: match &attempts.value {
+            AttemptPolicy::Retry(retry) => &retry.origins,
+            AttemptPolicy::Hedging(hedging) => &hedging.origins,
+        },
         found: Vec::new(),
     };
     match &attempts.value {
@@ -88,8 +89,10 @@ struct Warnings<'a> {
     policy: &'a MethodPolicy,
     /// Whether the method may be done twice.
     repeatable: bool,
-    /// Where the retries or the hedging were set.
+    /// Where the retries or the hedging were set, as a whole.
     attempts: &'a Origin,
+    /// Where their fields were set.
+    origins: &'a Origins,
     found: Vec<String>,
 }
 
@@ -97,6 +100,11 @@ impl Warnings<'_> {
     fn warn(&mut self, what: String, origin: &Origin) {
         self.found
             .push(format!("{what} ({})", set_by(Some(origin))));
+    }
+
+    /// Warns of a field of the retries or of the hedging.
+    fn warn_of(&mut self, field: &str, what: String) {
+        self.warn(what, self.origins.get(field).unwrap_or(self.attempts));
     }
 
     fn retry(&mut self, retry: &RetryPolicy) {
@@ -116,14 +124,14 @@ impl Warnings<'_> {
                 "max_backoff of {} is below initial_backoff of {}: every delay is the former",
                 retry.max_backoff.proto, initial_backoff.proto
             );
-            self.warn(what, self.attempts);
+            self.warn_of("max_backoff", what);
         }
         let codes = &retry.retryable_status_codes;
         if let Some(codes) = among(codes, &WILL_FAIL_AGAIN) {
             let what = format!(
                 "{codes} says that the same call will fail again: a retry is load for nothing"
             );
-            self.warn(what, self.attempts);
+            self.warn_of("retryable_status_codes", what);
         }
         if !self.repeatable
             && let Some(codes) = among(codes, &MAY_HAVE_ACTED)
@@ -132,7 +140,7 @@ impl Warnings<'_> {
                 "after {codes} the server may have done what it was asked to, and a retry may do it twice: set the \
                  method's idempotency_level if it bears that, or take the code out"
             );
-            self.warn(what, self.attempts);
+            self.warn_of("retryable_status_codes", what);
         }
         self.cap(retry.max_attempts);
     }
@@ -163,12 +171,12 @@ impl Warnings<'_> {
     }
 
     fn cap(&mut self, max_attempts: u32) {
-        if max_attempts > CAP {
+        if max_attempts > MAX_ATTEMPTS {
             let what = format!(
-                "a channel makes at most {CAP} attempts of the {max_attempts}, unless `Channel::builder(..).max_attempts(..)` \
+                "a channel makes at most {MAX_ATTEMPTS} attempts of the {max_attempts}, unless `Channel::builder(..).max_attempts(..)` \
                  says otherwise"
             );
-            self.warn(what, self.attempts);
+            self.warn_of("max_attempts", what);
         }
     }
 }

@@ -10,7 +10,7 @@ mod throttling;
 
 use crate::error::Error;
 use crate::model::{
-    AttemptPolicy, Bytes, Idempotency, MethodKind, MethodPolicy, Origin, ProtoDuration,
+    AttemptPolicy, Bytes, Idempotency, MethodKind, MethodPolicy, Origin, Origins, ProtoDuration,
     RetryPolicy, RetryThrottling, Sourced,
 };
 use crate::source::Spot;
@@ -61,6 +61,7 @@ pub(super) fn defaults(
             backoff_multiplier: 2.0,
             backoff_multiplier_rust: "2.0".to_owned(),
             retryable_status_codes: vec![codes::UNAVAILABLE.status_code()],
+            origins: Origins::new(),
         };
         Sourced {
             value: AttemptPolicy::Retry(policy),
@@ -126,15 +127,16 @@ pub(super) fn judge(
     origin: impl Fn(&Spot, String) -> Origin,
     errors: &mut Vec<Error>,
 ) -> Layer {
-    let mut judge = Judge::new(spelling, errors);
-    let origin = |field: &str, spot: &Spot| origin(spot, spelling.named(&[field]));
+    let mut judge = Judge::new(spelling, &origin, errors);
     let timeout = match (&policy.timeout, is_true(&policy.no_timeout)) {
         (Some(timeout), Some(off)) => {
             judge.not_both("timeout", &timeout.spot, "no_timeout", off);
             Setting::Unset
         }
-        (_, Some(off)) => Setting::Off(origin("no_timeout", off)),
-        (Some(timeout), None) => on(judge.timeout(timeout), || origin("timeout", &timeout.spot)),
+        (_, Some(off)) => Setting::Off(judge.origin("no_timeout", off)),
+        (Some(timeout), None) => on(judge.timeout(timeout), || {
+            judge.origin("timeout", &timeout.spot)
+        }),
         (None, None) => Setting::Unset,
     };
 
@@ -160,27 +162,27 @@ pub(super) fn judge(
             judge.not_both("hedging_policy", spot, "no_retry", off);
             Setting::Unset
         }
-        (None, None, Some(off)) => Setting::Off(origin("no_retry", off)),
-        (Some((spot, retry)), None, None) => on(retry, || origin("retry_policy", spot)),
-        (None, Some((spot, hedging)), None) => on(hedging, || origin("hedging_policy", spot)),
+        (None, None, Some(off)) => Setting::Off(judge.origin("no_retry", off)),
+        (Some((spot, retry)), None, None) => on(retry, || judge.origin("retry_policy", spot)),
+        (None, Some((spot, hedging)), None) => on(hedging, || judge.origin("hedging_policy", spot)),
         (None, None, None) => Setting::Unset,
     };
     let wait_for_ready = policy.wait_for_ready.as_ref().map(|wait| Sourced {
         value: wait.value,
-        origin: origin("wait_for_ready", &wait.spot),
+        origin: judge.origin("wait_for_ready", &wait.spot),
     });
     let retry_throttling = policy.retry_throttling.as_ref().and_then(|throttling| {
         let judged = judge.within("retry_throttling", |judge| judge.throttling(throttling));
         Some(Sourced {
             value: judged?,
-            origin: origin("retry_throttling", &throttling.spot),
+            origin: judge.origin("retry_throttling", &throttling.spot),
         })
     });
     let mut bytes = |name: &str, field: &Option<Written<i64>>| {
         let field = field.as_ref()?;
         Some(Sourced {
             value: judge.bytes(name, field)?,
-            origin: origin(name, &field.spot),
+            origin: judge.origin(name, &field.spot),
         })
     };
     Layer {

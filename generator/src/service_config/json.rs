@@ -146,11 +146,6 @@ impl<'a> Object<'a> {
         fields.collect()
     }
 
-    /// Whether the field is there; null is absence.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.exact(name).is_some() || self.exact(&name.to_snake_case()).is_some()
-    }
-
     /// The value of a field, which may have either of its names, but not both.
     pub(super) fn get(&self, name: &str, errors: &mut Vec<Error>) -> Option<Node<'a>> {
         let original = name.to_snake_case();

@@ -4,7 +4,9 @@ use heck::ToLowerCamelCase as _;
 
 use super::{codes, durations};
 use crate::error::Error;
-use crate::model::{Bytes, HedgingPolicy, ProtoDuration, RetryPolicy, StatusCode};
+use crate::model::{
+    Bytes, HedgingPolicy, MAX_ATTEMPTS, Origin, Origins, ProtoDuration, RetryPolicy, StatusCode,
+};
 use crate::source::Spot;
 use crate::syntax::{self, Written};
 
@@ -18,41 +20,56 @@ pub(in crate::lower) enum Spelling<'a> {
     ServiceConfig(&'a str),
 }
 
-impl Spelling<'_> {
-    /// A field, as its author finds it; the steps lead to it, and empty ones do not count.
-    pub(super) fn named(self, steps: &[&str]) -> String {
-        match self {
-            Spelling::Options => steps.last().copied().unwrap_or_default().to_owned(),
-            Spelling::ServiceConfig(entry) => {
-                let steps = steps.iter().map(|step| step.to_lower_camel_case());
-                let path = std::iter::once(entry.to_owned()).chain(steps);
-                let path: Vec<String> = path.filter(|step| !step.is_empty()).collect();
-                path.join(".")
-            }
-        }
-    }
-}
-
 /// Collects what may not be.
 pub(super) struct Judge<'a> {
     errors: &'a mut Vec<Error>,
     spelling: Spelling<'a>,
+    /// Makes the origin of a field from its place and from its name, as its author finds it.
+    origin: &'a dyn Fn(&Spot, String) -> Origin,
     /// The policy whose fields are judged; empty for the fields beside it.
     within: &'static str,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(spelling: Spelling<'a>, errors: &'a mut Vec<Error>) -> Self {
+    pub(super) fn new(
+        spelling: Spelling<'a>,
+        origin: &'a dyn Fn(&Spot, String) -> Origin,
+        errors: &'a mut Vec<Error>,
+    ) -> Self {
         Self {
             errors,
             spelling,
+            origin,
             within: "",
         }
     }
 
     /// A field, as its author finds it.
     pub(super) fn named(&self, field: &str) -> String {
-        self.spelling.named(&[self.within, field])
+        match self.spelling {
+            Spelling::Options => field.to_owned(),
+            Spelling::ServiceConfig(entry) => {
+                let steps = [self.within, field].map(str::to_lower_camel_case);
+                let path = [entry].into_iter().chain(steps.iter().map(String::as_str));
+                let path: Vec<&str> = path.filter(|step| !step.is_empty()).collect();
+                path.join(".")
+            }
+        }
+    }
+
+    /// Where a field was set.
+    pub(super) fn origin(&self, field: &str, spot: &Spot) -> Origin {
+        (self.origin)(spot, self.named(field))
+    }
+
+    /// Where those fields were set that are there.
+    pub(super) fn origins<'f>(
+        &self,
+        fields: impl IntoIterator<Item = (&'static str, Option<&'f Spot>)>,
+    ) -> Origins {
+        let fields = fields.into_iter();
+        let set = fields.filter_map(|(field, spot)| Some((field, self.origin(field, spot?))));
+        set.collect()
     }
 
     /// Judges what is inside a policy.
@@ -226,8 +243,14 @@ impl<'a> Judge<'a> {
 
     pub(super) fn retry(&mut self, written: &Written<syntax::RetryPolicy>) -> Option<RetryPolicy> {
         let (policy, spot) = (&written.value, &written.spot);
-        let max_attempts = self.required("max_attempts", &policy.max_attempts, spot);
-        let max_attempts = max_attempts.and_then(|field| self.attempts(field));
+        let max_attempts = match (&policy.max_attempts, self.spelling) {
+            // Files that are published leave it out.
+            (None, Spelling::ServiceConfig(_)) => Some(MAX_ATTEMPTS),
+            (field, _) => {
+                let field = self.required("max_attempts", field, spot);
+                field.and_then(|field| self.attempts(field))
+            }
+        };
         let initial_backoff = self.required("initial_backoff", &policy.initial_backoff, spot);
         let initial_backoff =
             initial_backoff.and_then(|field| self.above_zero("initial_backoff", field));
@@ -245,6 +268,7 @@ impl<'a> Judge<'a> {
             // Debug, as opposed to Display, always has the point or exponent that makes it a float in Rust.
             backoff_multiplier_rust: format!("{backoff_multiplier:?}"),
             retryable_status_codes: codes?,
+            origins: self.origins(policy.fields()),
         })
     }
 
@@ -256,7 +280,7 @@ impl<'a> Judge<'a> {
         const NAME: &str = "retryable_status_codes";
         let field = &policy.retryable_status_codes;
         let is_empty = field.as_ref().is_none_or(|codes| codes.value.is_empty());
-        // Files that are published have such policies; they count as none, once all else in them is judged.
+        // Files that are published have such policies, too; they count as none, once all else in them is judged.
         if is_empty && matches!(self.spelling, Spelling::ServiceConfig(_)) {
             return None;
         }
@@ -288,6 +312,7 @@ impl<'a> Judge<'a> {
             max_attempts: max_attempts?,
             hedging_delay: durations::proto_duration(delay?),
             non_fatal_status_codes: codes,
+            origins: self.origins(policy.fields()),
         })
     }
 }

@@ -50,6 +50,7 @@ impl Judge<'_> {
             max_tokens_thousandths_rust: durations::grouped(max_tokens.into()),
             token_ratio_thousandths: token_ratio,
             token_ratio_thousandths_rust: durations::grouped(token_ratio.into()),
+            origins: self.origins(value.fields()),
         })
     }
 

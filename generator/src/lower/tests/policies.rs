@@ -269,6 +269,20 @@ a.S/A
 }
 
 #[test]
+fn each_field_of_a_policy_is_explained_with_its_own_line() {
+    let option = RETRY.replace(" max_backoff", "\n max_backoff");
+    let text = proto("", &format!("option (wireloom.method) = {{ {option} }};"));
+    let protos = Protos::new(&[("a.proto", &text)]);
+    let explanation = explain(&protos.lower("").unwrap(), "a.S/A").unwrap();
+    let explanation = protos.relative(&explanation.to_string());
+    for (field, line) in [("initial_backoff", 5), ("max_backoff", 6)] {
+        let row = explanation.lines().find(|row| row.contains(field)).unwrap();
+        let place = format!("option (wireloom.method), a.proto:{line}");
+        assert!(row.ends_with(&place), "{explanation}");
+    }
+}
+
+#[test]
 fn a_service_is_explained_method_by_method() {
     let model =
         lower("package a; message M {} service S { rpc A(M) returns (M); rpc B(M) returns (M); }");

@@ -92,7 +92,11 @@ fn a_service_config_s_values_and_notes_are_explained() {
     "name": [{"service": "a.S"}],
     "waitForReady": true,
     "maxResponseMessageBytes": 5,
-    "retryPolicy": {"initialBackoff": "1s", "maxBackoff": "1s", "backoffMultiplier": 1, "retryableStatusCodes": [14]}
+    "retryPolicy": {
+      "initialBackoff": "1s",
+      "maxBackoff": "1s", "backoffMultiplier": 1,
+      "retryableStatusCodes": [14]
+    }
   }],
   "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
   "loadBalancingConfig": [{"round_robin": {}}]
@@ -105,15 +109,15 @@ a.S/A
 
   value                                in force     set by
   timeout                              10s          default
-  retry_policy.max_attempts            5            methodConfig[0].retryPolicy, config0.json:6
-  retry_policy.initial_backoff         1s           methodConfig[0].retryPolicy, config0.json:6
-  retry_policy.max_backoff             1s           methodConfig[0].retryPolicy, config0.json:6
-  retry_policy.backoff_multiplier      1            methodConfig[0].retryPolicy, config0.json:6
-  retry_policy.retryable_status_codes  UNAVAILABLE  methodConfig[0].retryPolicy, config0.json:6
+  retry_policy.max_attempts            5            default
+  retry_policy.initial_backoff         1s           methodConfig[0].retryPolicy.initialBackoff, config0.json:7
+  retry_policy.max_backoff             1s           methodConfig[0].retryPolicy.maxBackoff, config0.json:8
+  retry_policy.backoff_multiplier      1            methodConfig[0].retryPolicy.backoffMultiplier, config0.json:8
+  retry_policy.retryable_status_codes  UNAVAILABLE  methodConfig[0].retryPolicy.retryableStatusCodes, config0.json:9
   wait_for_ready                       true         methodConfig[0].waitForReady, config0.json:4
   max_response_message_bytes           5            methodConfig[0].maxResponseMessageBytes, config0.json:5
-  retry_throttling.max_tokens          10           retryThrottling, config0.json:8
-  retry_throttling.token_ratio         0.5          retryThrottling, config0.json:8
+  retry_throttling.max_tokens          10           retryThrottling.maxTokens, config0.json:12
+  retry_throttling.token_ratio         0.5          retryThrottling.tokenRatio, config0.json:12
 
   note: `methodConfig[0].retryPolicy` has no maxAttempts: gRPC's cap of 5 holds, config0.json:6
 
@@ -154,6 +158,37 @@ fn load_balancing_that_no_channel_has() {
     ] {
         assert_eq!(warning(known), None, "{known}");
     }
+}
+
+#[test]
+fn a_field_that_is_left_out_has_a_default_and_a_warning_names_its_field() {
+    let explanation = explained(
+        IDEMPOTENT,
+        &[r#"{"methodConfig": [{
+            "name": [{}],
+            "hedgingPolicy": {
+                "maxAttempts": 9}}]}"#],
+    );
+    let line = |part: &str| {
+        explanation
+            .lines()
+            .find(|line| line.contains(part))
+            .unwrap()
+            .trim()
+    };
+    assert!(
+        line("hedging_delay").ends_with("  0s        default"),
+        "{explanation}"
+    );
+    let place = "methodConfig[0].hedgingPolicy.maxAttempts, config0.json:4";
+    assert!(
+        line("hedging_policy.max_attempts").ends_with(place),
+        "{explanation}"
+    );
+    assert!(
+        line("warning: ").ends_with(&format!("says otherwise ({place})")),
+        "{explanation}"
+    );
 }
 
 /// The rows of `retry_throttling` with these service configs: the tokens, and the file that set them.
