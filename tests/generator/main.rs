@@ -1,5 +1,7 @@
 //! The generator as a library: what it reads, writes and leaves alone.
 
+mod service_configs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

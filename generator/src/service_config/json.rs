@@ -261,9 +261,10 @@ fn integer(value: &Value<'_>) -> Option<i64> {
     let numeral = numeral(value)?;
     let large = || numeral.parse::<u64>().ok().map(|_| i64::MAX);
     numeral.parse().ok().or_else(large).or_else(|| {
-        // `5.0` and `5e0` are whole numbers, too; a float holds those of up to 53 bits exactly.
+        // `5.0` and `5e0` are whole numbers, too; a float holds those up to this one exactly.
+        const EXACT_INTEGERS: f64 = (1_u64 << 53) as f64;
         let number = number(value)?;
-        let whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+        let whole = number.fract() == 0.0 && number.abs() <= EXACT_INTEGERS;
         whole.then_some(number as i64)
     })
 }
