@@ -1,8 +1,10 @@
-//! Status codes, by number and by name.
+//! Status codes, by number and by name, and those that a policy may have.
 
+use super::{Judge, Spelling};
 use crate::model::StatusCode;
+use crate::source::Spot;
 use crate::suggest;
-use crate::syntax;
+use crate::syntax::{self, Written};
 
 /// A code of `google.rpc.Code`.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,69 @@ impl Code {
             proto: self.proto.to_owned(),
             rust: format!("::wireloom::Code::{}", self.rust),
         }
+    }
+}
+
+impl Judge<'_> {
+    pub(super) fn codes(
+        &mut self,
+        name: &str,
+        field: &Written<Vec<Written<syntax::Code>>>,
+    ) -> Vec<StatusCode> {
+        let mut codes: Vec<StatusCode> = Vec::new();
+        for code in &field.value {
+            match parse(&code.value) {
+                Ok(found) if found.is_ok() => {
+                    let name = self.named(name);
+                    let message = format!("`{name}` cannot have OK: it is no failure");
+                    self.reject(&code.spot, message, "must be the code of a failure");
+                }
+                Ok(found) => {
+                    let found = found.status_code();
+                    if !codes.contains(&found) {
+                        codes.push(found);
+                    }
+                }
+                Err(help) => {
+                    let shown = match &code.value {
+                        syntax::Code::Number(number) => number.to_string(),
+                        syntax::Code::Name(name) => name.clone(),
+                    };
+                    let message = match self.spelling {
+                        Spelling::Options => format!("there is no status code `{shown}`"),
+                        Spelling::ServiceConfig(_) => {
+                            let name = self.named(name);
+                            format!("`{name}` has `{shown}`, which is no status code")
+                        }
+                    };
+                    let error = code.spot.error(message, "no such code");
+                    self.errors.push(error.with_help(help));
+                }
+            }
+        }
+        codes
+    }
+
+    /// The codes of a retry policy; `None` where it has none, and so counts as no policy.
+    pub(super) fn retryable_status_codes(
+        &mut self,
+        policy: &syntax::RetryPolicy,
+        spot: &Spot,
+    ) -> Option<Vec<StatusCode>> {
+        const NAME: &str = "retryable_status_codes";
+        let field = &policy.retryable_status_codes;
+        let is_empty = field.as_ref().is_none_or(|codes| codes.value.is_empty());
+        // Files that are published have such policies, too; they count as none, once all else in them is judged.
+        if is_empty && matches!(self.spelling, Spelling::ServiceConfig(_)) {
+            return None;
+        }
+        let codes = self.required(NAME, field, spot)?;
+        if is_empty {
+            let message = format!("`{}` must not be empty", self.named(NAME));
+            let must = "must have at least one code, such as UNAVAILABLE";
+            self.reject(&codes.spot, message, must);
+        }
+        Some(self.codes(NAME, codes))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use heck::ToLowerCamelCase as _;
 
-use super::{codes, durations};
+use super::durations;
 use crate::error::Error;
 use crate::model::{
-    Bytes, HedgingPolicy, MAX_ATTEMPTS, Origin, Origins, ProtoDuration, RetryPolicy, StatusCode,
+    Bytes, HedgingPolicy, MAX_ATTEMPTS, Origin, Origins, ProtoDuration, RetryPolicy,
 };
 use crate::source::Spot;
 use crate::syntax::{self, Written};
@@ -22,8 +22,8 @@ pub(in crate::lower) enum Spelling<'a> {
 
 /// Collects what may not be.
 pub(super) struct Judge<'a> {
-    errors: &'a mut Vec<Error>,
-    spelling: Spelling<'a>,
+    pub(super) errors: &'a mut Vec<Error>,
+    pub(super) spelling: Spelling<'a>,
     /// Makes the origin of a field from its place and from its name, as its author finds it.
     origin: &'a dyn Fn(&Spot, String) -> Origin,
     /// The policy whose fields are judged; empty for the fields beside it.
@@ -202,45 +202,6 @@ impl<'a> Judge<'a> {
         None
     }
 
-    fn codes(
-        &mut self,
-        name: &str,
-        field: &Written<Vec<Written<syntax::Code>>>,
-    ) -> Vec<StatusCode> {
-        let mut codes: Vec<StatusCode> = Vec::new();
-        for code in &field.value {
-            match codes::parse(&code.value) {
-                Ok(found) if found.is_ok() => {
-                    let name = self.named(name);
-                    let message = format!("`{name}` cannot have OK: it is no failure");
-                    self.reject(&code.spot, message, "must be the code of a failure");
-                }
-                Ok(found) => {
-                    let found = found.status_code();
-                    if !codes.contains(&found) {
-                        codes.push(found);
-                    }
-                }
-                Err(help) => {
-                    let shown = match &code.value {
-                        syntax::Code::Number(number) => number.to_string(),
-                        syntax::Code::Name(name) => name.clone(),
-                    };
-                    let message = match self.spelling {
-                        Spelling::Options => format!("there is no status code `{shown}`"),
-                        Spelling::ServiceConfig(_) => {
-                            let name = self.named(name);
-                            format!("`{name}` has `{shown}`, which is no status code")
-                        }
-                    };
-                    let error = code.spot.error(message, "no such code");
-                    self.errors.push(error.with_help(help));
-                }
-            }
-        }
-        codes
-    }
-
     pub(super) fn retry(&mut self, written: &Written<syntax::RetryPolicy>) -> Option<RetryPolicy> {
         let (policy, spot) = (&written.value, &written.spot);
         let max_attempts = match (&policy.max_attempts, self.spelling) {
@@ -270,27 +231,6 @@ impl<'a> Judge<'a> {
             retryable_status_codes: codes?,
             origins: self.origins(policy.fields()),
         })
-    }
-
-    fn retryable_status_codes(
-        &mut self,
-        policy: &syntax::RetryPolicy,
-        spot: &Spot,
-    ) -> Option<Vec<StatusCode>> {
-        const NAME: &str = "retryable_status_codes";
-        let field = &policy.retryable_status_codes;
-        let is_empty = field.as_ref().is_none_or(|codes| codes.value.is_empty());
-        // Files that are published have such policies, too; they count as none, once all else in them is judged.
-        if is_empty && matches!(self.spelling, Spelling::ServiceConfig(_)) {
-            return None;
-        }
-        let codes = self.required(NAME, field, spot)?;
-        if is_empty {
-            let message = format!("`{}` must not be empty", self.named(NAME));
-            let must = "must have at least one code, such as UNAVAILABLE";
-            self.reject(&codes.spot, message, must);
-        }
-        Some(self.codes(NAME, codes))
     }
 
     pub(super) fn hedging(
