@@ -128,7 +128,9 @@ impl Builder {
     /// timeouts, policies and limits win over those of the protos and of `wireloom.toml`. Of several files, the last that
     /// has an entry for a method wins.
     ///
-    /// What it says of load balancing and health checks holds for a channel as a whole, which takes it at run time.
+    /// Throttling holds for every method, whether or not it has an entry: that of the last file which is for its service, or of
+    /// the last file where none is. What a file says of load balancing and health checks holds for a channel as a whole, which
+    /// takes it at run time.
     pub fn service_config(mut self, path: impl Into<PathBuf>) -> Self {
         self.generate.service_configs.push(path.into());
         self

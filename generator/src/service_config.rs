@@ -67,10 +67,9 @@ impl ServiceConfig {
         let config = Node::root(source, &document)
             .object(&mut errors)
             .map(|document| Self::from_object(source.name(), &document, &mut errors));
-        match (Error::all(errors), config) {
-            (None, Some(config)) => Ok(config),
-            (Some(error), _) => Err(error),
-            (None, None) => Err(Error::new("the service config could not be read")),
+        match Error::all(errors) {
+            Some(error) => Err(error),
+            None => Ok(config.expect("a document that is no object is an error")),
         }
     }
 
@@ -223,9 +222,8 @@ fn retry_throttling(throttling: &Object<'_>, errors: &mut Vec<Error>) -> Written
     }
 }
 
-/// The names of the policies, in their order; the deprecated `loadBalancingPolicy` where there is no list of them.
+/// The names of load-balancing policies, in their order; the deprecated `loadBalancingPolicy` where there is no list of them.
 fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<String> {
-    const MUST: &str = "must be like {\"pick_first\": {}}";
     let deprecated = document.string("loadBalancingPolicy", errors);
     let Some(list) = document.get("loadBalancingConfig", errors) else {
         let policy = deprecated.map(|policy| policy.value.to_ascii_lowercase());
@@ -241,7 +239,8 @@ fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<String>
         let policy = entry.object(errors)?;
         let [(name, config)] = &policy.fields()[..] else {
             let message = format!("`{}` must have one field, the policy's name", policy.path());
-            errors.push(policy.spot().error(message, MUST));
+            let must = "must be like {\"pick_first\": {}}";
+            errors.push(policy.spot().error(message, must));
             return None;
         };
         config.object(errors)?;

@@ -1,6 +1,6 @@
 //! What cannot work in a policy, or does harm, though each of its values is valid.
 
-use super::set_by;
+use super::rows::set_by;
 use crate::model::{
     AttemptPolicy, ChannelConfig, HedgingPolicy, Idempotency, MAX_ATTEMPTS, Method, MethodPolicy,
     Origin, Origins, ProtoDuration, RetryPolicy, Sourced, StatusCode,
@@ -55,7 +55,7 @@ pub(super) fn of_channel(config: &ChannelConfig) -> Option<String> {
 }
 
 /// The warnings about a method's policy: what is wrong, what to do, and where the value was set.
-pub(super) fn warnings(method: &Method) -> Vec<String> {
+pub(super) fn of_method(method: &Method) -> Vec<String> {
     let policy = &method.policy;
     if let Some(timeout) = &policy.timeout
         && seconds(&timeout.value) == 0.0
