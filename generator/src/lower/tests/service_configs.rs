@@ -6,38 +6,29 @@ use crate::service_config::ServiceConfig;
 
 const IDEMPOTENT: &str = "option idempotency_level = IDEMPOTENT;";
 
-/// A proto with `a.S/A`, whose options are given, and the service configs `config0.json` and so on.
-fn protos(options: &str, configs: &[&str]) -> Protos {
+/// Lowers a proto with `a.S/A`, whose options are given, by these service configs: `config0.json` and so on.
+fn lowered(options: &str, configs: &[&str]) -> (Protos, Result<Model, Error>) {
     let proto = format!(
         "syntax = \"proto3\"; package a; message M {{}} service S {{ rpc A(M) returns (M) {{ {options} }} }}"
     );
-    let names: Vec<String> = (0..configs.len())
-        .map(|at| format!("config{at}.json"))
-        .collect();
-    let configs = names
-        .iter()
-        .zip(configs)
-        .map(|(name, text)| (name.as_str(), *text));
-    let files: Vec<_> = configs.chain([("a.proto", proto.as_str())]).collect();
-    Protos::new(&files)
-}
-
-fn lower_with_configs(protos: &Protos, configs: &[&str]) -> Result<Model, Error> {
-    let paths = (0..configs.len()).map(|at| protos.folder.path().join(format!("config{at}.json")));
-    protos.lower_with(&Config {
-        service_configs: paths
-            .map(|path| ServiceConfig::read(&path).unwrap())
-            .collect(),
+    let protos = Protos::new(&[("a.proto", &proto)]);
+    let read = |(at, text): (usize, &&str)| {
+        let path = protos.folder.path().join(format!("config{at}.json"));
+        fs::write(&path, text).unwrap();
+        ServiceConfig::read(&path).unwrap()
+    };
+    let config = Config {
+        service_configs: configs.iter().enumerate().map(read).collect(),
         ..Config::default()
-    })
+    };
+    let model = protos.lower_with(&config);
+    (protos, model)
 }
 
 /// What is explained of `a.S/A` with these service configs.
 fn explained(options: &str, configs: &[&str]) -> String {
-    let protos = protos(options, configs);
-    let model = lower_with_configs(&protos, configs)
-        .unwrap_or_else(|error| panic!("{}", protos.relative(&format!("{error:?}"))));
-    protos.relative(&explain(&model, "a.S/A").unwrap().to_string())
+    let (protos, model) = lowered(options, configs);
+    protos.relative(&explain(&model.unwrap(), "a.S/A").unwrap().to_string())
 }
 
 #[test]
@@ -252,10 +243,7 @@ fn throttling_that_may_not_be_is_refused_with_its_path() {
         ),
     ] {
         let config = format!(r#"{{"retryThrottling": {throttling}}}"#);
-        let protos = protos("", &[&config]);
-        let error = lower_with_configs(&protos, &[&config])
-            .unwrap_err()
-            .to_string();
+        let error = lowered("", &[&config]).1.unwrap_err().to_string();
         assert!(error.ends_with(what), "{error}");
     }
 }
