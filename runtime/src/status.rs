@@ -43,15 +43,14 @@ pub(crate) fn is_stated(headers: &HeaderMap) -> bool {
 ///
 /// Undecodable details and messages are dropped; they never hide the code (and never panic, as tonic's reader does).
 pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<HeaderMap, Status> {
-    let Some(code) = trailers.remove(GRPC_STATUS) else {
-        return Err(Status::internal(
-            "the server ended the call without a grpc-status",
-        ));
-    };
-    let code = Code::from_bytes(code.as_bytes());
+    let code = trailers.remove(GRPC_STATUS);
     let message = trailers.remove(GRPC_MESSAGE);
     let mut metadata = MetadataMap::from_headers(trailers);
     let details = metadata.remove_bin(GRPC_STATUS_DETAILS);
+    let Some(code) = code else {
+        return Err(missing(metadata));
+    };
+    let code = Code::from_bytes(code.as_bytes());
     if code == Code::Ok {
         return Ok(metadata.into_headers());
     }
@@ -64,6 +63,14 @@ pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<HeaderMap, Status
     Err(Status::with_details_and_metadata(
         code, message, details, metadata,
     ))
+}
+
+/// The status of a response that states none: UNKNOWN, as [the published table] has it of HTTP status 200.
+///
+/// [the published table]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+pub(crate) fn missing(metadata: MetadataMap) -> Status {
+    let message = "the call was ended without a grpc-status";
+    Status::with_metadata(Code::Unknown, message, metadata)
 }
 
 /// Undoes the percent-encoding of `grpc-message`; what is malformed stays as it is.
@@ -240,16 +247,30 @@ mod tests {
     }
 
     #[test]
-    fn trailers_without_a_status_are_internal_and_an_unknown_code_is_unknown() {
+    fn a_status_that_is_missing_or_not_known_is_unknown() {
+        let code = |fields: &[_]| from_trailers(trailers(fields)).unwrap_err().code();
+        assert_eq!(code(&[]), Code::Unknown);
+        assert_eq!(code(&[("grpc-status", "99")]), Code::Unknown);
+    }
+
+    #[test]
+    fn trailers_without_a_status_keep_their_metadata() {
+        let fields = [("grpc-message", "lost"), ("cost", "3")];
+        let status = from_trailers(trailers(&fields)).unwrap_err();
         assert_eq!(
-            from_trailers(HeaderMap::new()).unwrap_err().code(),
-            Code::Internal
+            status.metadata().clone().into_headers(),
+            trailers(&fields[1..])
         );
-        assert_eq!(
-            from_trailers(trailers(&[("grpc-status", "99")]))
-                .unwrap_err()
-                .code(),
-            Code::Unknown
-        );
+    }
+
+    #[test]
+    fn an_http_status_is_the_code_of_the_published_table() {
+        let code = |http| from_http(StatusCode::from_u16(http).unwrap()).code();
+        assert_eq!(code(400), Code::Internal);
+        assert_eq!(code(401), Code::Unauthenticated);
+        assert_eq!(code(403), Code::PermissionDenied);
+        assert_eq!(code(404), Code::Unimplemented);
+        assert_eq!([429, 502, 503, 504].map(code), [Code::Unavailable; 4]);
+        assert_eq!([204, 418, 431, 500].map(code), [Code::Unknown; 4]);
     }
 }

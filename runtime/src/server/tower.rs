@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use tonic::{
-    Code, Status, body::Body, server::NamedService, service::interceptor::InterceptedService,
+    Status, body::Body, metadata::MetadataMap, server::NamedService,
+    service::interceptor::InterceptedService,
 };
 
 use super::{
@@ -75,7 +76,12 @@ pub(super) fn poll_piece(body: &mut Body, cx: &mut TaskContext<'_>) -> Poll<Piec
             Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
             Some(Ok(frame)) => break frame,
             Some(Err(status)) => return Poll::Ready(Piece::End(status, HeaderMap::new())),
-            None => return Poll::Ready(Piece::End(missing_status(), HeaderMap::new())),
+            None => {
+                return Poll::Ready(Piece::End(
+                    status::missing(MetadataMap::new()),
+                    HeaderMap::new(),
+                ));
+            }
         }
     };
     Poll::Ready(match frame.into_data() {
@@ -85,13 +91,6 @@ pub(super) fn poll_piece(body: &mut Body, cx: &mut TaskContext<'_>) -> Poll<Piec
             Err(status) => Piece::End(status, HeaderMap::new()),
         },
     })
-}
-
-fn missing_status() -> Status {
-    Status::new(
-        Code::Internal,
-        "the service ended its response without a status",
-    )
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ async fn a_head_that_is_not_grpc_s_is_a_status_that_says_so() {
     assert_fails(head(200, &[]), Code::Unknown, "content-type").await;
     let html = [("content-type", "text/html")];
     assert_fails(head(200, &html), Code::Unknown, "text/html").await;
-    assert_fails(head(200, &[GRPC]), Code::Internal, "grpc-status").await;
+    assert_fails(head(200, &[GRPC]), Code::Unknown, "grpc-status").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,10 +64,10 @@ async fn a_status_that_is_no_number_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trailers_without_a_status_or_none_at_all_are_internal() {
-    assert_fails(tail(&[("cost", "3")]), Code::Internal, "grpc-status").await;
+async fn trailers_without_a_status_or_none_at_all_are_unknown() {
+    assert_fails(tail(&[("cost", "3")]), Code::Unknown, "grpc-status").await;
     let none = Act::read().headers().message("answer").step(Step::End);
-    assert_fails(none, Code::Internal, "grpc-status").await;
+    assert_fails(none, Code::Unknown, "grpc-status").await;
 }
 
 #[tokio::test(start_paused = true)]
