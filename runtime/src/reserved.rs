@@ -1,6 +1,11 @@
 //! Header names that users may not set: those of the protocol, and of HTTP/1 connections.
 
-use http::{HeaderMap, header::Entry};
+use http::{
+    HeaderMap, HeaderName,
+    header::{self, Entry},
+};
+
+use crate::compression::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING};
 
 /// Names that say something of the message or the connection, and are this runtime's to set ([gRPC over HTTP/2], RFC
 /// 9113 section 8.2.2). `grpc-timeout` is not among them: a caller may set it, and it is read as the call's timeout.
@@ -22,6 +27,11 @@ const RESERVED: [&str; 14] = [
     "upgrade",
     "te",
 ];
+
+/// Names in a response's head that are the protocol's own, and no metadata ([gRPC over HTTP/2], Responses).
+///
+/// [gRPC over HTTP/2]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+const OF_RESPONSES: [HeaderName; 3] = [header::CONTENT_TYPE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING];
 
 /// Whether `name` is not the user's to set.
 pub(crate) fn contains(name: &str) -> bool {
@@ -50,4 +60,12 @@ pub(crate) fn split_off(headers: &mut HeaderMap) -> HeaderMap {
         }
     }
     reserved
+}
+
+/// The metadata of a response's head, Trailers-Only or not, beside its status.
+pub(crate) fn metadata_of(mut head: HeaderMap) -> HeaderMap {
+    for name in OF_RESPONSES {
+        head.remove(name);
+    }
+    head
 }

@@ -22,6 +22,7 @@ use crate::{
     deadline::{self, Deadline, GRPC_TIMEOUT},
     limits::CONTENT_TYPE,
     metrics::SendMeter,
+    reserved,
     spans::AttemptSpan,
     status,
 };
@@ -212,7 +213,8 @@ fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvSt
     let (parts, body) = response.into_parts();
     let trailers_only = body.is_end_stream() && status::is_stated(&parts.headers);
     if trailers_only {
-        return status::from_trailers(parts.headers).map(|metadata| (metadata, None));
+        let trailers = reserved::metadata_of(parts.headers);
+        return status::from_trailers(trailers).map(|metadata| (metadata, None));
     }
     if parts.status != StatusCode::OK {
         return Err(status::from_http(parts.status));

@@ -1,15 +1,15 @@
 //! From a call's value to the client's stack, and from its response's body to messages.
 
 use bytes::Bytes;
-use http::header;
 use tonic::{Response, Status, metadata::MetadataMap};
 
 use super::{options::CallOptions, passage::Requests, plan::Plan, start};
 use crate::{
     channel::Channel,
-    compression::{Compression, GRPC_ACCEPT_ENCODING, GRPC_ENCODING},
+    compression::Compression,
     limits::MAX_RECEIVE_MESSAGE_SIZE,
     method::MethodDescriptor,
+    reserved,
     streaming::{MessageReader, Opened},
 };
 
@@ -27,42 +27,61 @@ impl Outgoing {
             .max_receive_message_size
             .unwrap_or(MAX_RECEIVE_MESSAGE_SIZE);
         let response = start(&channel, plan, self.requests).await?;
-        let (mut parts, body) = response.into_parts();
+        let (parts, body) = response.into_parts();
         // A compression that this build lacks is none: a message that says it is compressed ends the call.
         let compression = Compression::of(&parts.headers).unwrap_or_default();
         let messages = MessageReader::of_response(body, max_message_size, compression);
-        for name in [header::CONTENT_TYPE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING] {
-            parts.headers.remove(name);
-        }
-        Ok((MetadataMap::from_headers(parts.headers), messages))
+        let metadata = reserved::metadata_of(parts.headers);
+        Ok((MetadataMap::from_headers(metadata), messages))
     }
 
+    /// Sends the call. Whoever awaits one message looks for all metadata in one place, as with tonic: that of the headers
+    /// and of the trailers, in the response or in the status.
     pub(super) async fn send_for_one(
         self,
         channel: Channel,
         method: &'static MethodDescriptor,
     ) -> Result<Response<Bytes>, Status> {
-        let (mut metadata, mut messages) = self.send(channel, method).await?;
-        let message = messages.next().await.transpose()?;
-        let second = messages.next().await.transpose()?;
-        let Some(message) = message else {
-            return Err(Status::internal(
-                "the server answered OK, but without a message",
-            ));
-        };
-        if second.is_some() {
-            return Err(Status::internal(
-                "the server answered with more than one message",
-            ));
+        let (headers, mut messages) = self.send(channel, method).await?;
+        match one_of(&mut messages).await {
+            Ok(message) => {
+                let trailers = MetadataMap::from_headers(messages.take_trailers());
+                let metadata = merge(headers, trailers);
+                Ok(Response::from_parts(
+                    metadata,
+                    message,
+                    http::Extensions::new(),
+                ))
+            }
+            Err(mut status) => {
+                let trailers = std::mem::take(status.metadata_mut());
+                *status.metadata_mut() = merge(headers, trailers);
+                Err(status)
+            }
         }
-        // As tonic does: a caller of one message looks for all metadata in one place.
-        let mut headers = metadata.into_headers();
-        headers.extend(messages.take_trailers());
-        metadata = MetadataMap::from_headers(headers);
-        Ok(Response::from_parts(
-            metadata,
-            message,
-            http::Extensions::new(),
-        ))
     }
+}
+
+/// The one message of a call that gives one.
+async fn one_of(messages: &mut MessageReader) -> Result<Bytes, Status> {
+    let message = messages.next().await.transpose()?;
+    let second = messages.next().await.transpose()?;
+    match (message, second) {
+        (Some(message), None) => Ok(message),
+        (None, _) => Err(Status::internal(
+            "the server answered OK, but without a message",
+        )),
+        (Some(_), Some(_)) => Err(Status::internal(
+            "the server answered with more than one message",
+        )),
+    }
+}
+
+/// All of `headers`, then all of `trailers`: a key that is in both keeps the values of both.
+fn merge(headers: MetadataMap, trailers: MetadataMap) -> MetadataMap {
+    let mut merged = headers.into_headers();
+    for (name, value) in trailers.as_ref() {
+        merged.append(name, value.clone());
+    }
+    MetadataMap::from_headers(merged)
 }

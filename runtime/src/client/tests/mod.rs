@@ -4,6 +4,7 @@ mod deadlines;
 mod going_away;
 mod hedging;
 mod malformed;
+mod metadata;
 mod pushback;
 mod retries;
 mod streams;
@@ -14,7 +15,7 @@ use std::{future::IntoFuture as _, time::Duration};
 use h2::Reason;
 use tokio::time::Instant;
 use tokio_stream::{self as stream, StreamExt as _};
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response, Status, metadata::MetadataMap};
 use wireloom_peer::{Act, Connect, Last, Peer, Script, Step};
 
 use super::{
