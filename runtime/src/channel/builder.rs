@@ -9,8 +9,9 @@ use tonic::Status;
 use super::{
     Channel, Inner,
     active_config::ConfigSlot,
-    connector::Connector,
+    connector::{Connector, Windows},
     core::{Core, Parts},
+    keepalive::Keepalive,
     resolver::{Dns, ErasedResolver, Fixed, Resolver},
     subchannel::PoolSize,
     target::{Servers, Target},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     client::{CallOptions, ReplayBudget, RetryLimits},
     interceptor::{Interceptor, Interceptors},
-    limits::DEFAULT_MAX_ATTEMPTS,
+    limits::{CONNECTION_WINDOW, DEFAULT_MAX_ATTEMPTS, STREAM_WINDOW},
     metrics,
     policy::LoadBalancing,
     service_config::ServiceConfig,
@@ -26,6 +27,10 @@ use crate::{
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
+
+/// What HTTP/2 begins with, and its largest window (RFC 9113, sections 6.9.1 and 6.9.2).
+const MIN_WINDOW: u32 = 65_535;
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// Options of a [`Channel`]; made by [`Channel::builder`].
 #[derive(Debug)]
@@ -40,6 +45,9 @@ pub struct ChannelBuilder {
     user_agent: Option<String>,
     connect_timeout: Duration,
     dns_refresh_interval: Duration,
+    keepalive: Option<Keepalive>,
+    windows: Windows,
+    idle_timeout: Option<Duration>,
     service_config: Option<ServiceConfig>,
     retry_limits: RetryLimits,
     max_channel_replay_buffer_size: usize,
@@ -70,6 +78,12 @@ impl ChannelBuilder {
             user_agent: None,
             connect_timeout: Duration::from_secs(20),
             dns_refresh_interval: Duration::from_secs(60),
+            keepalive: None,
+            windows: Windows {
+                stream: STREAM_WINDOW,
+                connection: CONNECTION_WINDOW,
+            },
+            idle_timeout: Some(Duration::from_secs(30 * 60)),
             service_config: None,
             retry_limits: RetryLimits {
                 max_attempts: DEFAULT_MAX_ATTEMPTS,
@@ -125,6 +139,54 @@ impl ChannelBuilder {
     /// calls that find no room on any wait for their turn.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.pool.max = count.max(1);
+        self
+    }
+
+    /// Pings a connection with calls on which nothing has come in for `time`, and gives it up where no answer comes within
+    /// the [timeout](Self::keepalive_timeout): so a peer that is gone without a word is found before the calls' deadlines.
+    /// Off by default; below 10 seconds means 10.
+    ///
+    /// Servers close connections that ping more often than they allow: by default, grpc-go's and C++'s want 5 minutes. A
+    /// channel whose connection was closed for that doubles the time ([gRFC A8]).
+    ///
+    /// [gRFC A8]: https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md
+    pub fn keepalive(mut self, time: Duration) -> Self {
+        self.keepalive.get_or_insert_default().time = time;
+        self
+    }
+
+    /// How long the answer to a [keepalive](Self::keepalive) ping may take. The default is 20 seconds.
+    pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
+        self.keepalive.get_or_insert_default().timeout = timeout;
+        self
+    }
+
+    /// Whether connections without calls are pinged, too, which servers have to allow. The default is false.
+    pub fn keepalive_without_calls(mut self, without_calls: bool) -> Self {
+        self.keepalive.get_or_insert_default().without_calls = without_calls;
+        self
+    }
+
+    /// Closes all connections once there has been no call for so long (within a quarter of it); the next call makes them
+    /// again. `None` keeps them. The default is 30 minutes, as in grpc-go.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = timeout
+            .into()
+            .map(|timeout| timeout.max(Duration::from_secs(1)));
+        self
+    }
+
+    /// How many bytes a server may send on one stream before they are read, from 65,535 to 2,147,483,647. The default is
+    /// 2 MiB: enough for 1 Gbit/s at a round trip of 16 ms.
+    pub fn stream_window_size(mut self, bytes: u32) -> Self {
+        self.windows.stream = bytes.clamp(MIN_WINDOW, MAX_WINDOW);
+        self
+    }
+
+    /// How many bytes a server may send on all streams of one connection before they are read, from 65,535 to
+    /// 2,147,483,647. The default is 16 MiB: seven streams that nobody reads leave room for an eighth.
+    pub fn connection_window_size(mut self, bytes: u32) -> Self {
+        self.windows.connection = bytes.clamp(MIN_WINDOW, MAX_WINDOW);
         self
     }
 
@@ -241,6 +303,8 @@ impl ChannelBuilder {
             connector: Connector {
                 target: target.to_string().into(),
                 timeout: self.connect_timeout,
+                keepalive: self.keepalive,
+                windows: self.windows,
             },
             resolver,
             pool: PoolSize {
@@ -248,6 +312,7 @@ impl ChannelBuilder {
                 ..self.pool
             },
             default_policy: self.load_balancing,
+            idle_timeout: self.idle_timeout,
             config: ConfigSlot::new(self.service_config),
         });
         let inner = Inner {

@@ -9,23 +9,25 @@ use std::{
 
 use bytes::Bytes;
 use h2::{
-    Ping,
+    Ping, Reason,
     client::{Builder, ResponseFuture, SendRequest},
 };
 use http::Request;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
 use super::{
     address::Address,
+    connector::Connector,
+    keepalive::{Heard, Listening},
     streams::{Room, Streams},
     subchannel::Owner,
 };
-use crate::{
-    limits::{CONNECTION_WINDOW, STREAM_WINDOW},
-    status,
-};
+use crate::status;
 
 /// A handle to an HTTP/2 connection that has room for one stream more.
 #[derive(Debug)]
@@ -70,15 +72,22 @@ impl Opened {
 }
 
 /// Begins HTTP/2 on `io`, and has a task of its own drive it to its end, which the owner is told of.
-pub(super) async fn handshake<T>(io: T, address: &Address, owner: Owner) -> Result<Opened, Status>
+pub(super) async fn handshake<T>(
+    io: T,
+    address: &Address,
+    connector: &Connector,
+    owner: Owner,
+) -> Result<Opened, Status>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let keepalive = connector.keepalive.clone();
+    let heard = keepalive.is_some().then(Heard::new);
     let (sender, mut connection) = Builder::new()
         .enable_push(false)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .handshake(io)
+        .initial_window_size(connector.windows.stream)
+        .initial_connection_window_size(connector.windows.connection)
+        .handshake(Listening::new(io, heard.clone()))
         .await
         .map_err(no_http2)?;
     let mut pings = connection
@@ -90,17 +99,48 @@ where
         streams: Arc::clone(&streams),
         sender,
     };
+    let (established, is_established) = oneshot::channel();
     let driver = AbortOnDropHandle::new(tokio::spawn(async move {
         let driven = Driven { owner, streams };
         let ended = poll_fn(|cx| driven.poll(cx, &mut connection));
-        if let Err(error) = ended.await {
-            tracing::debug!(target: "wireloom", %error, "connection ended");
+        let Some((keepalive, heard)) = keepalive.zip(heard) else {
+            return log_end(ended.await);
+        };
+        let silence = async {
+            match is_established.await {
+                Ok(pings) => keepalive.watch(pings, &heard, &driven.streams).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = ended => {
+                if ended.as_ref().is_err_and(is_too_many_pings) {
+                    keepalive.slow_down();
+                }
+                log_end(ended);
+            }
+            // Dropping the connection ends its streams.
+            () = silence => tracing::debug!(target: "wireloom", "the connection does not answer a ping"),
         }
     }));
     // The handshake does not wait for the peer to say anything; its first answer shows that it speaks HTTP/2.
     pings.ping(Ping::opaque()).await.map_err(no_http2)?;
+    // Without a keepalive nobody wants it.
+    let _ = established.send(pings);
     driver.detach();
     Ok(opened)
+}
+
+fn log_end(ended: Result<(), h2::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(target: "wireloom", %error, "connection ended");
+    }
+}
+
+/// How a server says that it was pinged too often (gRFC A8).
+fn is_too_many_pings(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
 }
 
 /// A connection that is driven. Its owner is told of its end when this is dropped: so even where the runtime that drives

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use super::{
     address::{Address, Transport},
     connection::{Opened, handshake},
+    keepalive::Keepalive,
     subchannel::Owner,
 };
 use crate::status;
@@ -27,6 +28,15 @@ pub(super) struct Connector {
     pub(super) target: Arc<str>,
     /// The budget of an attempt: name resolution, TCP and HTTP/2 together.
     pub(super) timeout: Duration,
+    pub(super) keepalive: Option<Keepalive>,
+    pub(super) windows: Windows,
+}
+
+/// How much unread data a server may send, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    pub(super) stream: u32,
+    pub(super) connection: u32,
 }
 
 impl Connector {
@@ -42,8 +52,8 @@ impl Connector {
     ) -> Result<Opened, Status> {
         let connected = match addresses {
             [] => return Err(Status::unavailable("there is no address")),
-            [address] => timeout_at(deadline, connect(address, owner)).await,
-            addresses => timeout_at(deadline, race(addresses, owner)).await,
+            [address] => timeout_at(deadline, self.connect_to(address, owner)).await,
+            addresses => timeout_at(deadline, self.race(addresses, owner)).await,
         };
         let failure = match connected {
             Ok(Ok(opened)) => return Ok(opened),
@@ -57,32 +67,51 @@ impl Connector {
         );
         Err(status::with_message(&failure, message))
     }
-}
 
-async fn race(addresses: &[Address], owner: &Owner) -> Result<Opened, Status> {
-    let mut left: VecDeque<_> = interleaved(addresses).into();
-    let mut attempts = JoinSet::new();
-    let mut failures = Vec::new();
-    loop {
-        if let Some(address) = left.pop_front() {
-            let owner = owner.clone();
-            let attempt = async move {
-                let connected = connect(&address, &owner).await;
-                connected.map_err(|failure| (address, failure))
-            };
-            attempts.spawn(attempt.in_current_span());
+    async fn race(&self, addresses: &[Address], owner: &Owner) -> Result<Opened, Status> {
+        let mut left: VecDeque<_> = interleaved(addresses).into();
+        let mut attempts = JoinSet::new();
+        let mut failures = Vec::new();
+        loop {
+            if let Some(address) = left.pop_front() {
+                let (connector, owner) = (self.clone(), owner.clone());
+                let attempt = async move {
+                    let connected = connector.connect_to(&address, &owner).await;
+                    connected.map_err(|failure| (address, failure))
+                };
+                attempts.spawn(attempt.in_current_span());
+            }
+            let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
+            tokio::select! {
+                Some(attempt) = attempts.join_next() => match attempt {
+                    Ok(Ok(opened)) => return Ok(opened),
+                    Ok(Err(failure)) => failures.push(failure),
+                    Err(_) => {}
+                },
+                () = sleep_until(head_start), if !left.is_empty() => {}
+            }
+            if left.is_empty() && attempts.is_empty() {
+                return Err(all_failed(failures));
+            }
         }
-        let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
-        tokio::select! {
-            Some(attempt) = attempts.join_next() => match attempt {
-                Ok(Ok(opened)) => return Ok(opened),
-                Ok(Err(failure)) => failures.push(failure),
-                Err(_) => {}
-            },
-            () = sleep_until(head_start), if !left.is_empty() => {}
-        }
-        if left.is_empty() && attempts.is_empty() {
-            return Err(all_failed(failures));
+    }
+
+    async fn connect_to(&self, address: &Address, owner: &Owner) -> Result<Opened, Status> {
+        match &address.0 {
+            Transport::Tcp(addr) => {
+                let io = TcpStream::connect(addr).await.map_err(unreachable)?;
+                io.set_nodelay(true).map_err(unreachable)?;
+                handshake(io, address, self, owner.clone()).await
+            }
+            Transport::Unix(path) => {
+                let io = UnixStream::connect(path).await.map_err(unreachable)?;
+                handshake(io, address, self, owner.clone()).await
+            }
+            #[cfg(test)]
+            Transport::Scripted(peer) => {
+                let io = peer.0.connect().map_err(unreachable)?;
+                handshake(io, address, self, owner.clone()).await
+            }
         }
     }
 }
@@ -110,25 +139,6 @@ fn interleaved(addresses: &[Address]) -> Vec<Address> {
         interleaved.extend(other.next());
     }
     interleaved
-}
-
-async fn connect(address: &Address, owner: &Owner) -> Result<Opened, Status> {
-    match &address.0 {
-        Transport::Tcp(addr) => {
-            let io = TcpStream::connect(addr).await.map_err(unreachable)?;
-            io.set_nodelay(true).map_err(unreachable)?;
-            handshake(io, address, owner.clone()).await
-        }
-        Transport::Unix(path) => {
-            let io = UnixStream::connect(path).await.map_err(unreachable)?;
-            handshake(io, address, owner.clone()).await
-        }
-        #[cfg(test)]
-        Transport::Scripted(peer) => {
-            let io = peer.0.connect().map_err(unreachable)?;
-            handshake(io, address, owner.clone()).await
-        }
-    }
 }
 
 fn unreachable(error: io::Error) -> Status {

@@ -1,6 +1,13 @@
 //! What all handles of a channel share: the addresses of its target, its subchannels, and the picker over them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -23,6 +30,9 @@ use super::{
 };
 use crate::{policy::LoadBalancing, status};
 
+/// How often in an idle timeout a channel looks whether it is in use.
+const IDLE_CHECKS: u32 = 4;
+
 #[derive(Debug)]
 pub(super) struct Core {
     me: Weak<Self>,
@@ -31,7 +41,10 @@ pub(super) struct Core {
     pool: PoolSize,
     /// What balances where the service config names nothing.
     default_policy: LoadBalancing,
+    idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
+    /// Counts those who asked for a connection.
+    picks: AtomicUsize,
     state: Mutex<State>,
     picker: watch::Sender<Picker>,
     connectivity: watch::Sender<ConnectivityState>,
@@ -44,6 +57,7 @@ struct State {
     /// Since when the channel has been finding addresses and making connections; `None` while nobody has asked.
     active: Option<Instant>,
     resolver: Option<AbortOnDropHandle<()>>,
+    idling: Option<AbortOnDropHandle<()>>,
     addresses: Arc<[Address]>,
     /// Why there are no addresses.
     failure: Option<Arc<Status>>,
@@ -56,6 +70,7 @@ pub(super) struct Parts {
     pub(super) resolver: Arc<dyn ErasedResolver>,
     pub(super) pool: PoolSize,
     pub(super) default_policy: LoadBalancing,
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
 }
 
@@ -65,6 +80,7 @@ impl Core {
             policy: policy(&parts.config, &parts.default_policy),
             active: None,
             resolver: None,
+            idling: None,
             addresses: Arc::default(),
             failure: None,
             subchannels: Vec::new(),
@@ -75,7 +91,9 @@ impl Core {
             resolver: parts.resolver,
             pool: parts.pool,
             default_policy: parts.default_policy,
+            idle_timeout: parts.idle_timeout,
             config: parts.config,
+            picks: AtomicUsize::new(0),
             state: Mutex::new(state),
             picker: watch::Sender::new(Picker::Idle),
             connectivity: watch::Sender::new(ConnectivityState::Idle),
@@ -89,6 +107,7 @@ impl Core {
     ///
     /// UNAVAILABLE, with the reason, where none can be made.
     pub(super) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+        self.picks.fetch_add(1, Ordering::Relaxed);
         let picked = self.picker.borrow().pick();
         if let Pick::Open(subchannel) = picked
             && let Some(connection) = subchannel.try_open()
@@ -126,8 +145,33 @@ impl Core {
         if state.active.is_none() {
             state.active = Some(Instant::now());
             self.resolve(&mut state);
+            let idling = self.idle_timeout.map(|timeout| {
+                let idling = idle_after(Weak::clone(&self.me), timeout);
+                AbortOnDropHandle::new(tokio::spawn(idling))
+            });
+            state.idling = idling;
             self.publish(&state);
         }
+    }
+
+    /// Gives up all connections until there is another call, if there has been none since there were `picks`; gives how many
+    /// there are now.
+    fn go_idle(&self, picks: usize) -> ControlFlow<(), usize> {
+        let now = self.picks.load(Ordering::Relaxed);
+        let mut state = self.lock();
+        let mut subchannels = state.subchannels.iter();
+        let in_use = self.picker.receiver_count() > 0
+            || subchannels.any(|subchannel| subchannel.turns().in_flight() > 0);
+        if now != picks || in_use {
+            return ControlFlow::Continue(now);
+        }
+        state.active = None;
+        state.resolver = None;
+        state.addresses = Arc::default();
+        state.failure = None;
+        state.subchannels.clear();
+        self.publish(&state);
+        ControlFlow::Break(())
     }
 
     fn resolve(&self, state: &mut State) {
@@ -278,6 +322,30 @@ impl Core {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks from time to time whether the channel is in use; once it has not been for `timeout`, it goes idle.
+async fn idle_after(core: Weak<Core>, timeout: Duration) {
+    let (mut picks, mut unused) = (0, Duration::ZERO);
+    let interval = timeout / IDLE_CHECKS;
+    loop {
+        tokio::time::sleep(interval).await;
+        unused += interval;
+        let Some(core) = core.upgrade() else {
+            return;
+        };
+        if unused < timeout {
+            let now = core.picks.load(Ordering::Relaxed);
+            if now != picks {
+                (picks, unused) = (now, Duration::ZERO);
+            }
+            continue;
+        }
+        match core.go_idle(picks) {
+            ControlFlow::Continue(now) => (picks, unused) = (now, Duration::ZERO),
+            ControlFlow::Break(()) => return,
+        }
     }
 }
 

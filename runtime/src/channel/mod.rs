@@ -7,6 +7,7 @@ mod builder;
 mod connection;
 mod connector;
 mod core;
+mod keepalive;
 mod redial;
 pub mod resolver;
 #[cfg(test)]

@@ -142,6 +142,11 @@ impl Peer {
         self.injector(connection).close();
     }
 
+    /// Stops reading from and writing to a connection, counted from 1, and leaves it open: as a host does that is gone.
+    pub fn freeze(&self, connection: usize) {
+        self.injector(connection).freeze();
+    }
+
     fn injector(&self, connection: usize) -> Injector {
         lock(&self.connections)[connection - 1].clone()
     }

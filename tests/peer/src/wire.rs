@@ -31,6 +31,8 @@ pub(crate) struct Injector(Arc<Mutex<Injections>>);
 #[derive(Debug, Default)]
 struct Injections {
     queue: VecDeque<Injection>,
+    /// Nothing passes any more, either way.
+    frozen: bool,
     /// The task that drives the connection.
     driver: Option<Waker>,
 }
@@ -55,6 +57,15 @@ impl Injector {
     /// Closes the connection once all is written.
     pub(crate) fn close(&self) {
         self.push(Injection::Close);
+    }
+
+    /// Lets nothing pass any more, and leaves the connection open.
+    pub(crate) fn freeze(&self) {
+        self.lock().frozen = true;
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.lock().frozen
     }
 
     fn push(&self, injection: Injection) {
@@ -127,6 +138,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         if self.closed {
             return Poll::Ready(Ok(()));
         }
+        if self.injections.is_frozen() {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -137,6 +151,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.injections.is_frozen() {
+            return Poll::Pending;
+        }
         ready!(self.poll_finish(cx))?;
         if self.closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));

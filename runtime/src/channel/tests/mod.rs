@@ -2,6 +2,7 @@
 
 mod balancing;
 mod connecting;
+mod life;
 mod pool;
 
 use std::{

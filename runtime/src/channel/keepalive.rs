@@ -1,0 +1,170 @@
+//! Pings that find out whether a connection that is silent still lives ([gRPC's keepalive]).
+//!
+//! [gRPC's keepalive]: https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use h2::{Ping, PingPong};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::streams::Streams;
+
+/// More often no server lets a client ping that follows gRFC A8.
+const MIN_TIME: Duration = Duration::from_secs(10);
+
+/// When a channel's connections are pinged.
+#[derive(Clone, Debug)]
+pub(super) struct Keepalive {
+    pub(super) time: Duration,
+    pub(super) timeout: Duration,
+    pub(super) without_calls: bool,
+    /// How often a server said that it was pinged too often: each time doubles the time.
+    too_many: Arc<AtomicU32>,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            time: Duration::MAX,
+            timeout: Duration::from_secs(20),
+            without_calls: false,
+            too_many: Arc::default(),
+        }
+    }
+}
+
+impl Keepalive {
+    /// A server closed a connection because it was pinged too often (gRFC A8: then the time is doubled).
+    pub(super) fn slow_down(&self) {
+        self.too_many.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn time(&self) -> Duration {
+        let doubled = self.too_many.load(Ordering::Relaxed).min(16);
+        self.time.max(MIN_TIME).saturating_mul(1 << doubled)
+    }
+
+    /// Pings the connection while it is silent; returns once it does not answer.
+    pub(super) async fn watch(&self, mut pings: PingPong, heard: &Heard, streams: &Streams) {
+        let mut silent_since = heard.last();
+        loop {
+            match silent_since.checked_add(self.time()) {
+                Some(look) => sleep_until(look).await,
+                None => return std::future::pending().await,
+            }
+            let last = heard.last();
+            if last > silent_since {
+                silent_since = last;
+                continue;
+            }
+            if !self.without_calls && streams.open() == 0 {
+                // Nobody waits for an answer. The next look is when the first call may have waited long enough.
+                silent_since = Instant::now();
+                continue;
+            }
+            let asked = Instant::now();
+            // Whatever comes in is a sign of life; an error is the driver's to find.
+            let answered = timeout_at(asked + self.timeout, pings.ping(Ping::opaque())).await;
+            if answered.is_err() && heard.last() <= asked {
+                return;
+            }
+            silent_since = heard.last().max(asked);
+        }
+    }
+}
+
+/// When something came in on a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    begin: Instant,
+    /// Nanoseconds after the beginning.
+    last: Arc<AtomicU64>,
+}
+
+impl Heard {
+    pub(super) fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            last: Arc::default(),
+        }
+    }
+
+    fn now(&self) {
+        let since = self.begin.elapsed().as_nanos();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.last.store(since, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.begin + Duration::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+}
+
+/// A transport that notes when something comes in.
+#[derive(Debug)]
+pub(super) struct Listening<T> {
+    io: T,
+    heard: Option<Heard>,
+}
+
+impl<T> Listening<T> {
+    pub(super) fn new(io: T, heard: Option<Heard>) -> Self {
+        Self { io, heard }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Listening<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if let (Poll::Ready(Ok(())), Some(heard)) = (&read, &self.heard) {
+            heard.now();
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Listening<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
