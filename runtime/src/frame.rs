@@ -130,6 +130,12 @@ impl FrameReader {
         }
     }
 
+    /// Forgets the DATA so far.
+    pub(crate) fn clear(&mut self) {
+        self.chunks.clear();
+        self.buffered = 0;
+    }
+
     /// Whether the DATA so far ends where a frame ends.
     pub(crate) fn is_empty(&self) -> bool {
         self.buffered == 0

@@ -1,5 +1,8 @@
 //! Messages that come in: responses on the client, requests on the server.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -241,6 +244,8 @@ impl MessageReader {
 
     /// Ends the stream with an error.
     pub(crate) fn fail(&mut self, status: Status) -> Status {
+        // Nothing follows an error: not what has come in already, either.
+        self.frames.clear();
         match std::mem::replace(&mut self.source, Source::Ended) {
             Source::Response(mut body) => body.fail(status),
             Source::Opening(_) | Source::Failed(_) | Source::Request(_) | Source::Ended => status,

@@ -11,6 +11,8 @@ mod pieces;
 mod router;
 mod shutdown;
 mod stream;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tonic")]
 mod tower;
 
