@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{RecvStream, SendStream, server::SendResponse};
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -260,11 +260,22 @@ async fn send_pieces(
         match sent {
             Ok(()) => {}
             Err(End::Reset(code)) => return Ended::Early(gone(code)),
-            Err(End::Status(status)) => {
-                return Ended::Early(send_trailers(stream, HeaderMap::new(), status));
-            }
+            Err(End::Status(status)) => return Ended::Early(end_early(stream, status)),
         }
     }
+}
+
+/// Ends a stream before its handler does.
+///
+/// Its trailers come after the DATA that waits for the peer's room. A deadline bounds that wait too: past it, the stream is
+/// reset. What a server that shuts down has to say may wait, since its connections end soon.
+fn end_early(stream: &mut SendStream<Bytes>, status: Status) -> Status {
+    stream.reserve_capacity(1);
+    if status.code() == Code::DeadlineExceeded && stream.capacity() == 0 {
+        stream.send_reset(Reason::CANCEL);
+        return status;
+    }
+    send_trailers(stream, HeaderMap::new(), status)
 }
 
 /// Sends `data` once the peer has room for some of it, so that at most one piece waits in the connection.

@@ -1,13 +1,15 @@
 //! Servers on a socket of this machine.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
+use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Call, Listener, Reply, Server, Service};
-use crate::{channel::Channel, method::Method, streaming::Streaming};
+use crate::{channel::Channel, frame, method::Method, streaming::Streaming};
 
+static MANY: Method<String, String> = Method::server_streaming("/test.Test/Many");
 static UP: Method<String, String> = Method::client_streaming("/test.Test/Up");
 
 /// A service that is a function.
@@ -38,6 +40,28 @@ async fn serve(server: Server) -> Channel {
     Channel::connect(&listen(server).await).await.unwrap()
 }
 
+/// Calls `server` by hand: a request with one message and these header fields.
+async fn call_by_hand(
+    server: Server,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> http::Response<h2::RecvStream> {
+    let target = listen(server).await;
+    let address = target.strip_prefix("http://").unwrap();
+    let io = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = h2::client::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut head =
+        http::Request::post(format!("{target}{path}")).header("content-type", "application/grpc");
+    for (name, value) in fields {
+        head = head.header(*name, *value);
+    }
+    let (response, mut body) = sender.send_request(head.body(()).unwrap(), false).unwrap();
+    let message = frame::encode(&"request".to_owned()).unwrap();
+    body.send_data(message, true).unwrap();
+    response.await.unwrap()
+}
+
 #[tokio::test]
 async fn a_stream_of_requests_ends_after_a_message_over_the_limit() {
     /// Says what came, up to ten items: a stream that does not end yields more for ever.
@@ -52,4 +76,59 @@ async fn a_stream_of_requests_ends_after_a_message_over_the_limit() {
     let requests = stream::iter(["one", "far too long", "two"].map(str::to_owned));
     let call = serve(server).await.client_streaming(&UP, requests);
     assert_eq!(call.await.unwrap().into_inner(), "[Ok, ResourceExhausted]");
+}
+
+/// Streams messages of 10,000 bytes: so many, and then waits for ever.
+fn stream_and_wait(messages: usize) -> Server {
+    Server::builder().add_service(Serve(move |call: Call| {
+        call.server_streaming(&MANY, move |_: Request<String>| async move {
+            let messages = stream::iter(vec!["x".repeat(10_000); messages]).map(Ok);
+            Ok(Response::new(messages.chain(stream::pending())))
+        })
+    }))
+}
+
+/// What a caller gets that takes nothing until its deadline, of 100 milliseconds, is long past: the bytes, and how the
+/// stream ended.
+async fn read_late(server: Server) -> (usize, Result<(), h2::Error>) {
+    let response = call_by_hand(server, "/test.Test/Many", &[("grpc-timeout", "100m")]).await;
+    let mut body = response.into_body();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut taken = 0;
+    let to_the_end = async {
+        while let Some(data) = body.data().await {
+            taken += data?.len();
+        }
+        Ok(())
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(5), to_the_end).await;
+    (taken, ended.expect("the stream is still open"))
+}
+
+#[tokio::test]
+async fn rule_50_expiry_resets_a_stream_whose_peer_has_no_room_for_the_next_message() {
+    let (_, ended) = read_late(stream_and_wait(100)).await;
+    assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+}
+
+#[tokio::test]
+async fn rule_50_expiry_resets_a_stream_whose_peer_has_no_room_for_the_last_message() {
+    // The window of 65,535 bytes takes a part of the seventh.
+    let (_, ended) = read_late(stream_and_wait(7)).await;
+    assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+}
+
+#[tokio::test]
+async fn rule_49_expiry_is_told_in_trailers_where_the_peer_has_room() {
+    let response = call_by_hand(
+        stream_and_wait(1),
+        "/test.Test/Many",
+        &[("grpc-timeout", "100m")],
+    )
+    .await;
+    let mut body = response.into_body();
+    let data = body.data().await.unwrap().unwrap();
+    assert!(data.len() > 10_000);
+    let trailers = body.trailers().await.unwrap().unwrap();
+    assert_eq!(trailers["grpc-status"], "4");
 }
