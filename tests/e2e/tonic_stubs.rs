@@ -101,10 +101,14 @@ fn request_back(request: Request<HelloRequest>, name: &str) -> Response<HelloReq
 }
 
 async fn serve() -> GreeterClient<wireloom::Channel> {
+    serve_by(Server::builder()).await
+}
+
+async fn serve_by(server: Server) -> GreeterClient<wireloom::Channel> {
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.target().to_string();
     tokio::spawn(
-        Server::builder()
+        server
             .add_service(GreeterServer::new(Handler))
             .serve(listener),
     );
@@ -195,4 +199,25 @@ async fn a_chat_may_begin_before_anything_is_said() {
     assert_eq!(names.message().await.unwrap().unwrap(), "a");
     drop(requests);
     assert_eq!(names.message().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_server_s_limit_of_a_message_holds() {
+    let mut client = serve_by(Server::builder().max_receive_message_size(100)).await;
+    client.say_hello(request("a")).await.unwrap();
+    let status = client
+        .say_hello(request(&"a".repeat(200)))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(
+        status.message().contains("max_receive_message_size is 100"),
+        "{status}"
+    );
+
+    let requests = stream::iter([request(&"b".repeat(200)), request("c")]);
+    #[allow(deprecated)]
+    let mut names = client.chat(requests).await.unwrap().into_inner();
+    let status = names.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
 }

@@ -13,17 +13,33 @@ use http_body::Frame;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use crate::{flow, interceptor::Watch, status};
+use crate::{
+    flow,
+    frame::{self, FrameScanner},
+    interceptor::Watch,
+    status,
+};
 
 /// The body of a request: message frames.
+///
+/// As an [`http_body::Body`] it ends with RESOURCE_EXHAUSTED at a message over the server's limit.
 pub struct RequestBody {
     stream: RecvStream,
     watch: Watch,
+    scanner: FrameScanner,
+    max_message_size: usize,
+    is_refused: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(stream: RecvStream, watch: Watch) -> Self {
-        Self { stream, watch }
+    pub(super) fn new(stream: RecvStream, watch: Watch, max_message_size: usize) -> Self {
+        Self {
+            stream,
+            watch,
+            scanner: FrameScanner::default(),
+            max_message_size,
+            is_refused: false,
+        }
     }
 
     pub(crate) fn poll_data(
@@ -36,8 +52,25 @@ impl RequestBody {
         }
         Poll::Ready(data.map(|data| data.map_err(status::from_h2)))
     }
+
+    /// Holds the messages in `data` to the limit.
+    fn check(&mut self, data: &[u8]) -> Result<(), Status> {
+        let limit = self.max_message_size;
+        let mut largest = 0;
+        self.scanner.scan(data, |size| largest = largest.max(size));
+        if largest > limit {
+            self.is_refused = true;
+            return Err(frame::too_large(
+                &format!("received a message of {largest} bytes"),
+                frame::MAX_RECEIVE,
+                limit,
+            ));
+        }
+        Ok(())
+    }
 }
 
+// For services that read frames by themselves; those of our own read them by a `FrameReader`, which has the limit.
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Status;
@@ -46,9 +79,16 @@ impl http_body::Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.get_mut()
-            .poll_data(cx)
-            .map(|data| data.map(|data| data.map(Frame::data)))
+        let body = self.get_mut();
+        if body.is_refused {
+            return Poll::Ready(None);
+        }
+        let data = ready!(body.poll_data(cx)).map(|data| {
+            let data = data?;
+            body.check(&data)?;
+            Ok(Frame::data(data))
+        });
+        Poll::Ready(data)
     }
 
     fn is_end_stream(&self) -> bool {

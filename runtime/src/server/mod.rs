@@ -114,6 +114,9 @@ impl Server {
     }
 
     /// The largest message that is accepted, in bytes. The default is 4 MiB.
+    ///
+    /// A service that tonic generated decompresses messages by itself: theirs is the size on the wire, and tonic's own
+    /// `max_decoding_message_size`, of 4 MiB as well, holds beside it.
     pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
         self.options.max_receive_message_size = bytes;
         self

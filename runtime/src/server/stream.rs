@@ -117,10 +117,12 @@ async fn serve_call(
     let cancellation = CancellationToken::new();
     let context = Context::of_call(deadline, span.trace().clone(), cancellation.clone());
     let mut ending = Ending::new(deadline, shared.phases.cut_off());
+    let max_receive_message_size = shared.options.max_receive_message_size;
+    let watch = Watch::new(observers.clone());
     let call = Call {
         head,
-        body: RequestBody::new(body, Watch::new(observers.clone())),
-        max_receive_message_size: shared.options.max_receive_message_size,
+        body: RequestBody::new(body, watch, max_receive_message_size),
+        max_receive_message_size,
         compression,
     };
     let ended = context
