@@ -7,6 +7,8 @@ use h2::Reason;
 use http::{HeaderMap, HeaderName, StatusCode};
 use tonic::{Code, Status, metadata::MetadataMap};
 
+use crate::reserved;
+
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: &str = "grpc-status-details-bin";
@@ -93,8 +95,15 @@ fn percent_decode(message: &[u8]) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// Writes `status` to `trailers`.
+/// Writes `status` to `trailers`, without metadata that is not the user's to set: h2 refuses some of it.
 pub(crate) fn write(status: &Status, trailers: &mut HeaderMap) {
+    let stripped;
+    let status = if status.metadata().is_empty() {
+        status
+    } else {
+        stripped = without_reserved(status);
+        &stripped
+    };
     if status.add_header(trailers).is_err() {
         // The metadata or message cannot be a header; the code always can.
         let bare = Status::new(status.code(), "the status's message could not be encoded");
@@ -164,6 +173,14 @@ pub(crate) fn copy(status: &Status) -> Status {
     with_message(status, status.message().to_owned())
 }
 
+/// `status` without the metadata that gRPC and HTTP/2 reserve.
+fn without_reserved(status: &Status) -> Status {
+    let mut copied = copy(status);
+    let metadata = std::mem::take(copied.metadata_mut());
+    *copied.metadata_mut() = MetadataMap::from_headers(reserved::strip(metadata.into_headers()));
+    copied
+}
+
 /// What a handler's error becomes on the wire: one with the code OK would be an answer without a message.
 pub(crate) fn of_handler(error: Status) -> Status {
     match error.code() {
@@ -225,6 +242,18 @@ mod tests {
         assert_eq!(read.code(), Code::NotFound);
         assert_eq!(read.message(), "no such café: 100%");
         assert_eq!(read.details(), b"\x01\xff");
+    }
+
+    #[test]
+    fn metadata_that_is_reserved_does_not_go_with_a_status() {
+        let metadata = trailers(&[("connection", "close"), ("grpc-status", "0"), ("cost", "3")]);
+        let metadata = MetadataMap::from_headers(metadata);
+        let mut wire = HeaderMap::new();
+        write(
+            &Status::with_metadata(Code::NotFound, "", metadata),
+            &mut wire,
+        );
+        assert_eq!(wire, trailers(&[("grpc-status", "5"), ("cost", "3")]));
     }
 
     #[test]

@@ -97,6 +97,10 @@ fn request_back(request: Request<HelloRequest>, name: &str) -> Response<HelloReq
     if let Some(value) = request.metadata().get("echo") {
         response.metadata_mut().insert("echo", value.clone());
     }
+    // As a handler does that passes on what another server answered over HTTP/1.
+    response
+        .metadata_mut()
+        .insert("connection", "close".parse().unwrap());
     response
 }
 

@@ -4,11 +4,12 @@ use std::{future::Future, time::Duration};
 
 use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
 
 use super::{Call, Listener, Reply, Server, Service};
 use crate::{channel::Channel, frame, method::Method, streaming::Streaming};
 
+static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
 static MANY: Method<String, String> = Method::server_streaming("/test.Test/Many");
 static UP: Method<String, String> = Method::client_streaming("/test.Test/Up");
 
@@ -131,4 +132,22 @@ async fn rule_49_expiry_is_told_in_trailers_where_the_peer_has_room() {
     assert!(data.len() > 10_000);
     let trailers = body.trailers().await.unwrap().unwrap();
     assert_eq!(trailers["grpc-status"], "4");
+}
+
+#[tokio::test]
+async fn a_status_reaches_the_caller_without_metadata_that_http2_forbids() {
+    let server = Server::builder().add_service(Serve(|call: Call| {
+        call.unary(&UNARY, |_: Request<String>| async {
+            let mut status = Status::not_found("no such thing");
+            let metadata = status.metadata_mut();
+            metadata.insert("connection", MetadataValue::from_static("close"));
+            metadata.insert("tenant", MetadataValue::from_static("blue"));
+            Err::<Response<String>, _>(status)
+        })
+    }));
+    let call = serve(server).await.unary(&UNARY, "request".to_owned());
+    let status = call.await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    assert_eq!(status.metadata().get("tenant").unwrap(), "blue");
+    assert!(!status.metadata().contains_key("connection"));
 }

@@ -20,7 +20,7 @@ use super::{
     body::{Reply, ReplyBody},
     pieces::Piece,
 };
-use crate::status;
+use crate::{reserved, status};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -36,7 +36,8 @@ where
     let request = Request::from_parts(call.head, Body::new(call.body));
     let Ok(response) = service.call(request).await;
     let response = response.map(Body::new);
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
+    reserved::strip_of_http(&mut parts.headers);
     if body.is_end_stream() && status::is_stated(&parts.headers) {
         return match status::from_trailers(parts.headers) {
             Ok(headers) => Reply {
@@ -87,7 +88,10 @@ pub(super) fn poll_piece(body: &mut Body, cx: &mut TaskContext<'_>) -> Poll<Piec
     Poll::Ready(match frame.into_data() {
         Ok(data) => Piece::Data(data),
         Err(frame) => match status::from_trailers(frame.into_trailers().unwrap_or_default()) {
-            Ok(trailers) => Piece::End(Status::ok(""), trailers),
+            Ok(mut trailers) => {
+                reserved::strip_of_http(&mut trailers);
+                Piece::End(Status::ok(""), trailers)
+            }
             Err(status) => Piece::End(status, HeaderMap::new()),
         },
     })
