@@ -138,7 +138,7 @@ mod reading {
 mod gzip {
     use std::io::Write;
 
-    use flate2::{read::GzDecoder, write::GzEncoder};
+    use flate2::{read::MultiGzDecoder, write::GzEncoder};
 
     use super::{Bytes, Status, reading};
 
@@ -149,7 +149,8 @@ mod gzip {
     }
 
     pub(super) fn decompress(message: &[u8], max_size: usize) -> Result<Bytes, Status> {
-        reading::bounded(GzDecoder::new(message), max_size)
+        // A message may be of several members (RFC 1952, section 2.2).
+        reading::bounded(MultiGzDecoder::new(message), max_size)
     }
 }
 
@@ -166,5 +167,29 @@ mod zstd {
 
     pub(super) fn decompress(message: &[u8], max_size: usize) -> Result<Bytes, Status> {
         reading::bounded(Decoder::new(message).map_err(reading::failed)?, max_size)
+    }
+}
+
+#[cfg(all(test, feature = "gzip"))]
+mod tests {
+    use super::*;
+
+    fn gzip(message: &'static str) -> Vec<u8> {
+        let compressed = Compression::Gzip.compress(Bytes::from_static(message.as_bytes()));
+        compressed.unwrap().to_vec()
+    }
+
+    #[test]
+    fn all_members_of_a_gzip_message_are_read() {
+        let message = [gzip("one"), gzip("two")].concat();
+        let read = Compression::Gzip.decompress(&message, 100);
+        assert_eq!(read.unwrap(), "onetwo");
+    }
+
+    #[test]
+    fn what_is_not_gzip_behind_a_gzip_message_is_refused() {
+        let message = [gzip("one"), b"garbage".to_vec()].concat();
+        let status = Compression::Gzip.decompress(&message, 100).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Internal);
     }
 }
