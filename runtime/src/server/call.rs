@@ -8,7 +8,10 @@ use prost::Message;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use super::body::{Reply, ReplyBody, RequestBody};
+use super::{
+    body::{Reply, ReplyBody, RequestBody},
+    head::Refusal,
+};
 use crate::{
     compression::Compression,
     frame,
@@ -33,6 +36,8 @@ pub struct Call {
     pub(super) body: RequestBody,
     pub(super) max_receive_message_size: usize,
     pub(super) compression: Compression,
+    /// Where no service is to see it.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Call {

@@ -23,6 +23,7 @@ pub(super) async fn dispatch(
     let Some(observers) = observers else {
         return shared.router.call(call).await;
     };
+    let explained = call.refusal.as_ref().map(|refusal| refusal.headers.clone());
     let head = &mut call.head;
     let deadline = head.extensions.get::<Deadline>().copied();
     let intercepted = InterceptedCall::new(
@@ -44,6 +45,9 @@ pub(super) async fn dispatch(
     };
     match shared.options.interceptors.run(intercepted, last).await {
         Ok((headers, body)) => Reply { headers, body },
-        Err(status) => Reply::status(status),
+        Err(status) => Reply {
+            headers: explained.unwrap_or_default(),
+            ..Reply::status(status)
+        },
     }
 }

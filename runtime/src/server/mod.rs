@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod connection;
 mod ending;
+mod head;
 mod intercepted;
 mod listener;
 mod pieces;

@@ -35,8 +35,11 @@ impl Router {
         self.services.insert(S::NAME, Arc::new(service));
     }
 
-    /// Answers `call` by the service that its path names.
-    pub(super) async fn call(&self, call: Call) -> Reply {
+    /// Answers `call` by the service that its path names, unless it is refused.
+    pub(super) async fn call(&self, mut call: Call) -> Reply {
+        if let Some(refusal) = call.refusal.take() {
+            return refusal.into();
+        }
         let service = call
             .path()
             .strip_prefix('/')

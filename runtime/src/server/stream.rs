@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, header};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -20,14 +20,13 @@ use super::{
     body::{Reply, ReplyBody, RequestBody},
     connection::Shared,
     ending::{End, Ending, ending_code},
+    head::{Terms, check_is_grpc},
     intercepted::dispatch,
     listener::PeerAddr,
     pieces::{BATCH_SIZE, Piece, Pieces},
 };
 use crate::{
-    compression::{ACCEPTED, Compression, GRPC_ACCEPT_ENCODING},
     context::Context,
-    deadline::{self, Deadline, GRPC_TIMEOUT},
     interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
@@ -56,29 +55,6 @@ pub(super) async fn serve(
     span.finish(status.code());
 }
 
-/// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
-///
-/// [the protocol's "Requests"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
-fn check_is_grpc(request: &Request<RecvStream>) -> Result<(), Response<()>> {
-    let refusal = |status| {
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        Err(response)
-    };
-    if request.method() != Method::POST {
-        return refusal(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    let content_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    match content_type.strip_prefix(CONTENT_TYPE.as_bytes()) {
-        Some([] | [b'+' | b';', ..]) => Ok(()),
-        _ => refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-    }
-}
-
 async fn serve_call(
     shared: &Shared,
     request: Request<RecvStream>,
@@ -87,28 +63,11 @@ async fn serve_call(
     span: &ServerSpan,
 ) -> Status {
     let (mut head, body) = request.into_parts();
-    let deadline = match head
-        .headers
-        .remove(GRPC_TIMEOUT)
-        .map(|value| deadline::decode_timeout(value.as_bytes()))
-    {
-        None => None,
-        Some(Ok(timeout)) => Some(Deadline::after(timeout)),
-        Some(Err(malformed)) => {
-            let status = Status::invalid_argument(malformed);
-            return answer_status(respond, HeaderMap::new(), status);
-        }
-    };
-    let compression = match Compression::of(&head.headers) {
-        Ok(compression) => compression,
-        Err(encoding) => {
-            let message =
-                format!("the request is compressed with {encoding:?}, which is not supported");
-            let accepted = ACCEPTED.unwrap_or(HeaderValue::from_static("identity"));
-            let headers = HeaderMap::from_iter([(GRPC_ACCEPT_ENCODING, accepted)]);
-            return answer_status(respond, headers, Status::unimplemented(message));
-        }
-    };
+    let Terms {
+        deadline,
+        compression,
+        refusal,
+    } = Terms::take(&mut head.headers);
     let observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
     head.extensions.insert(peer);
     if let Some(deadline) = deadline {
@@ -124,6 +83,7 @@ async fn serve_call(
         body: RequestBody::new(body, watch, max_receive_message_size),
         max_receive_message_size,
         compression,
+        refusal,
     };
     let ended = context
         .scope(answer(

@@ -1,13 +1,23 @@
 //! Servers on a socket of this machine.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
 
 use super::{Call, Listener, Reply, Server, Service};
-use crate::{channel::Channel, frame, method::Method, streaming::Streaming};
+use crate::{
+    channel::Channel,
+    frame,
+    interceptor::{CallObserver, InterceptedCall, Interceptor, Next},
+    method::Method,
+    streaming::Streaming,
+};
 
 static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
 static MANY: Method<String, String> = Method::server_streaming("/test.Test/Many");
@@ -150,4 +160,56 @@ async fn a_status_reaches_the_caller_without_metadata_that_http2_forbids() {
     assert_eq!(status.code(), Code::NotFound, "{status}");
     assert_eq!(status.metadata().get("tenant").unwrap(), "blue");
     assert!(!status.metadata().contains_key("connection"));
+}
+
+/// Notes the codes that calls end with: as the interceptor is told, and as the observer is.
+#[derive(Clone, Default)]
+struct Codes(Arc<Mutex<Vec<Code>>>);
+
+impl CallObserver for Codes {
+    fn ended(&self, status: &Status) {
+        self.0.lock().unwrap().push(status.code());
+    }
+}
+
+impl Interceptor for Codes {
+    async fn intercept(
+        &self,
+        mut call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        call.observe(self.clone());
+        let response = next.run(call).await;
+        let status = response.as_ref().err();
+        self.0.lock().unwrap().extend(status.map(Status::code));
+        response
+    }
+}
+
+#[tokio::test]
+async fn interceptors_and_observers_see_a_call_that_is_refused_for_its_headers() {
+    for (name, value, code) in [
+        ("grpc-timeout", "soon", Code::InvalidArgument),
+        ("grpc-encoding", "lzma", Code::Unimplemented),
+    ] {
+        let codes = Codes::default();
+        let server = Server::builder().interceptor(codes.clone());
+        let response = call_by_hand(server, "/test.Test/Unary", &[(name, value)]).await;
+        let status = &response.headers()["grpc-status"];
+        assert_eq!(Code::from_bytes(status.as_bytes()), code);
+        assert_eq!(*codes.0.lock().unwrap(), [code, code], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_in_an_encoding_that_is_not_supported_is_told_which_are() {
+    for server in [
+        Server::builder(),
+        Server::builder().interceptor(Codes::default()),
+    ] {
+        let fields = [("grpc-encoding", "lzma")];
+        let response = call_by_hand(server, "/test.Test/Unary", &fields).await;
+        let accepted = response.headers()["grpc-accept-encoding"].to_str().unwrap();
+        assert!(accepted.starts_with("identity"), "{accepted}");
+    }
 }

@@ -1,0 +1,103 @@
+//! What a request's head says of its call, before a service sees it.
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use tonic::Status;
+
+use super::body::{Reply, ReplyBody};
+use crate::{
+    compression::{ACCEPTED, Compression, GRPC_ACCEPT_ENCODING},
+    deadline::{self, Deadline, GRPC_TIMEOUT},
+    limits::CONTENT_TYPE,
+};
+
+/// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
+///
+/// [the protocol's "Requests"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+pub(super) fn check_is_grpc<T>(request: &Request<T>) -> Result<(), Response<()>> {
+    let refusal = |status| {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        Err(response)
+    };
+    if request.method() != Method::POST {
+        return refusal(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    match content_type.strip_prefix(CONTENT_TYPE.as_bytes()) {
+        Some([] | [b'+' | b';', ..]) => Ok(()),
+        _ => refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    }
+}
+
+/// How a call is to be served.
+pub(super) struct Terms {
+    pub(super) deadline: Option<Deadline>,
+    pub(super) compression: Compression,
+    /// Where it cannot be served so.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Terms {
+    /// Reads the terms of a call, and takes those out of `headers` that are none of its service's business.
+    pub(super) fn take(headers: &mut HeaderMap) -> Self {
+        let (deadline, refused_for_deadline) = split(take_deadline(headers));
+        let (compression, refused_for_compression) = split(compression(headers));
+        Self {
+            deadline,
+            compression,
+            refusal: refused_for_deadline.or(refused_for_compression),
+        }
+    }
+}
+
+fn split<T: Default>(read: Result<T, Refusal>) -> (T, Option<Refusal>) {
+    match read {
+        Ok(read) => (read, None),
+        Err(refusal) => (T::default(), Some(refusal)),
+    }
+}
+
+fn take_deadline(headers: &mut HeaderMap) -> Result<Option<Deadline>, Refusal> {
+    let Some(timeout) = headers.remove(GRPC_TIMEOUT) else {
+        return Ok(None);
+    };
+    match deadline::decode_timeout(timeout.as_bytes()) {
+        Ok(timeout) => Ok(Some(Deadline::after(timeout))),
+        Err(malformed) => Err(Refusal {
+            status: Status::invalid_argument(malformed),
+            headers: HeaderMap::new(),
+        }),
+    }
+}
+
+fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
+    Compression::of(headers).map_err(|encoding| {
+        let message =
+            format!("the request is compressed with {encoding:?}, which is not supported");
+        let accepted = ACCEPTED.unwrap_or(HeaderValue::from_static("identity"));
+        Refusal {
+            status: Status::unimplemented(message),
+            headers: HeaderMap::from_iter([(GRPC_ACCEPT_ENCODING, accepted)]),
+        }
+    })
+}
+
+/// The answer to a call that no service sees; interceptors and observers do.
+pub(super) struct Refusal {
+    status: Status,
+    /// What would be accepted.
+    pub(super) headers: HeaderMap,
+}
+
+impl From<Refusal> for Reply {
+    fn from(Refusal { status, headers }: Refusal) -> Self {
+        Self {
+            headers,
+            body: ReplyBody::TrailersOnly(status),
+        }
+    }
+}
