@@ -103,10 +103,16 @@ struct Prefix {
     len: usize,
 }
 
+/// Pieces of a message below this size are copied together: kept apart, each would take some fifty bytes beside its own, and
+/// hold the buffer that it was read into.
+const SMALL_PIECE: usize = 1 << 10;
+
 /// Takes frames out of DATA as it arrives, in whatever pieces.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     chunks: VecDeque<Bytes>,
+    /// The small pieces that came after `chunks`.
+    small: BytesMut,
     buffered: usize,
     max_message_size: usize,
     compression: Compression,
@@ -117,6 +123,7 @@ impl FrameReader {
     pub(crate) fn new(max_message_size: usize, compression: Compression) -> Self {
         Self {
             chunks: VecDeque::new(),
+            small: BytesMut::new(),
             buffered: 0,
             max_message_size,
             compression,
@@ -124,15 +131,31 @@ impl FrameReader {
     }
 
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        if !chunk.is_empty() {
-            self.buffered += chunk.len();
+        if chunk.is_empty() {
+            return;
+        }
+        // As a rule, the first piece holds a whole message: it is not copied.
+        let follows = self.buffered > 0;
+        self.buffered += chunk.len();
+        if follows && chunk.len() < SMALL_PIECE {
+            self.small.extend_from_slice(&chunk);
+        } else {
+            self.settle();
             self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Puts the small pieces where they belong, before what comes next.
+    fn settle(&mut self) {
+        if !self.small.is_empty() {
+            self.chunks.push_back(self.small.split().freeze());
         }
     }
 
     /// Forgets the DATA so far.
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
+        self.small = BytesMut::new();
         self.buffered = 0;
     }
 
@@ -169,7 +192,7 @@ impl FrameReader {
             return Ok(None);
         }
         let mut header = [0; HEADER_LEN];
-        let bytes = self.chunks.iter().flatten();
+        let bytes = self.chunks.iter().flatten().chain(&self.small);
         header
             .iter_mut()
             .zip(bytes)
@@ -202,6 +225,7 @@ impl FrameReader {
 
     /// The next `len` buffered bytes; without a copy where one chunk holds them all.
     fn take(&mut self, len: usize) -> Bytes {
+        self.settle();
         self.buffered -= len;
         if let Some(first) = self.chunks.front_mut()
             && first.len() >= len
@@ -252,6 +276,42 @@ mod tests {
             assert_eq!(messages, ["one", "", "three"]);
             assert!(reader.is_empty());
         }
+    }
+
+    #[test]
+    fn messages_come_out_whole_of_pieces_small_and_large() {
+        let mut wire = BytesMut::new();
+        let messages: Vec<_> = (0..20).map(|n| "x".repeat(n * 300)).collect();
+        for message in &messages {
+            encode_into(message, &mut wire).unwrap();
+        }
+        let mut reader = FrameReader::new(wire.len(), Compression::Identity);
+        let mut sizes = [1, SMALL_PIECE, 3, 5, 2 * SMALL_PIECE, SMALL_PIECE - 1]
+            .into_iter()
+            .cycle();
+        let mut read: Vec<String> = Vec::new();
+        while !wire.is_empty() {
+            let size = sizes.next().unwrap().min(wire.len());
+            reader.push(wire.split_to(size).freeze());
+            while let Some(message) = reader.next().unwrap() {
+                read.push(decode(message).unwrap());
+            }
+        }
+        assert_eq!(read, messages);
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn small_pieces_of_a_message_are_kept_together() {
+        let wire = encode(&"x".repeat(LIMIT - 3)).unwrap();
+        let mut reader = FrameReader::new(LIMIT, Compression::Identity);
+        for piece in wire.chunks(1) {
+            assert_eq!(reader.next().unwrap(), None);
+            reader.push(Bytes::copy_from_slice(piece));
+        }
+        assert!(reader.chunks.len() <= 2, "{}", reader.chunks.len());
+        let message = reader.next().unwrap().unwrap();
+        assert_eq!(decode::<String>(message).unwrap(), "x".repeat(LIMIT - 3));
     }
 
     #[test]
