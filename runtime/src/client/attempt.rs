@@ -20,6 +20,7 @@ use crate::{
     channel::{Channel, Connection, Room},
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
+    flow,
     limits::CONTENT_TYPE,
     metrics::SendMeter,
     reserved,
@@ -298,7 +299,7 @@ async fn send_all(sending: &mut Sending, mut frames: Reader) {
         match read.await {
             Read::Frame(frame) => {
                 meter.data_sent(&frame);
-                if send_frame(stream, frame).await.is_err() {
+                if flow::send(stream, frame).await.is_err() {
                     return;
                 }
             }
@@ -311,20 +312,4 @@ async fn send_all(sending: &mut Sending, mut frames: Reader) {
             Read::Retired => return,
         }
     }
-}
-
-/// Sends one frame once the peer has room for some of it, so that at most one frame waits in the connection.
-pub(crate) async fn send_frame(
-    stream: &mut SendStream<Bytes>,
-    frame: Bytes,
-) -> Result<(), Option<h2::Error>> {
-    stream.reserve_capacity(frame.len());
-    while stream.capacity() == 0 {
-        match poll_fn(|cx| stream.poll_capacity(cx)).await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(Some(error)),
-            None => return Err(None),
-        }
-    }
-    stream.send_data(frame, false).map_err(Some)
 }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    flow::{self, Gone},
     interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
@@ -240,28 +241,19 @@ fn end_early(stream: &mut SendStream<Bytes>, status: Status) -> Status {
     send_trailers(stream, HeaderMap::new(), status)
 }
 
-/// Sends `data` once the peer has room for some of it, so that at most one piece waits in the connection.
+/// Sends `data`, unless the call ends while it waits for room.
 async fn send_data(
     stream: &mut SendStream<Bytes>,
     data: Bytes,
     ending: &mut Ending,
 ) -> Result<(), End> {
     let deadline = ending.deadline();
-    let gone = || End::Reset(ending_code(deadline));
-    stream.reserve_capacity(data.len());
-    while stream.capacity() == 0 {
-        match poll_fn(|cx| match stream.poll_capacity(cx) {
-            Poll::Ready(capacity) => Poll::Ready(Ok(capacity)),
-            Poll::Pending => ending.poll_end(cx, |_| Poll::Pending).map(Err),
-        })
-        .await
-        {
-            Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(_)) | None) => return Err(gone()),
-            Err(end) => return Err(end),
-        }
-    }
-    stream.send_data(data, false).map_err(|_| gone())
+    let mut sending = pin!(flow::send(stream, data));
+    poll_fn(|cx| match sending.as_mut().poll(cx) {
+        Poll::Ready(sent) => Poll::Ready(sent.map_err(|Gone| End::Reset(ending_code(deadline)))),
+        Poll::Pending => ending.poll_end(cx, |_| Poll::Pending).map(Err),
+    })
+    .await
 }
 
 fn response(mut headers: HeaderMap) -> Response<()> {

@@ -71,18 +71,14 @@ where
 }
 
 pub(super) fn poll_piece(body: &mut Body, cx: &mut TaskContext<'_>) -> Poll<Piece> {
-    let frame = loop {
-        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-            // Empty DATA says nothing, and h2 has no capacity to wait for.
-            Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
-            Some(Ok(frame)) => break frame,
-            Some(Err(status)) => return Poll::Ready(Piece::End(status, HeaderMap::new())),
-            None => {
-                return Poll::Ready(Piece::End(
-                    status::missing(MetadataMap::new()),
-                    HeaderMap::new(),
-                ));
-            }
+    let frame = match ready!(Pin::new(body).poll_frame(cx)) {
+        Some(Ok(frame)) => frame,
+        Some(Err(status)) => return Poll::Ready(Piece::End(status, HeaderMap::new())),
+        None => {
+            return Poll::Ready(Piece::End(
+                status::missing(MetadataMap::new()),
+                HeaderMap::new(),
+            ));
         }
     };
     Poll::Ready(match frame.into_data() {
@@ -95,35 +91,4 @@ pub(super) fn poll_piece(body: &mut Body, cx: &mut TaskContext<'_>) -> Poll<Piec
             Err(status) => Piece::End(status, HeaderMap::new()),
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body::Frame;
-
-    use super::*;
-
-    /// A body that yields empty DATA, then a message.
-    struct Hesitant(u8);
-
-    impl http_body::Body for Hesitant {
-        type Data = Bytes;
-        type Error = Status;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut TaskContext<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-            self.0 += 1;
-            let data = if self.0 < 3 { "" } else { "message" };
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from(data)))))
-        }
-    }
-
-    #[tokio::test]
-    async fn empty_data_is_passed_over() {
-        let mut body = Body::new(Hesitant(0));
-        let piece = poll_fn(|cx| poll_piece(&mut body, cx)).await;
-        assert!(matches!(piece, Piece::Data(data) if data == "message"));
-    }
 }
