@@ -181,7 +181,7 @@ impl FrameReader {
         if compressed {
             message = self
                 .compression
-                .decompress(&message, self.max_message_size)?;
+                .decompress(message, self.max_message_size)?;
         }
         Ok(Some(message))
     }
