@@ -161,6 +161,26 @@ impl MessageReader {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// The message of a side that has one to say, once that side has ended well.
+    ///
+    /// # Errors
+    ///
+    /// INTERNAL where there is none, or more than one.
+    pub(crate) async fn one(&mut self) -> Result<Bytes, Status> {
+        let side = match self.source {
+            Source::Request(_) => "request",
+            _ => "response",
+        };
+        let message = self.next().await.transpose()?;
+        let second = self.next().await.transpose()?;
+        let fault = match (message, second) {
+            (Some(message), None) => return Ok(message),
+            (None, _) => "ended without a message",
+            (Some(_), Some(_)) => "has more than one message",
+        };
+        Err(self.fail(Status::internal(format!("the {side} {fault}"))))
+    }
+
     pub(crate) fn poll_next(
         &mut self,
         cx: &mut TaskContext<'_>,

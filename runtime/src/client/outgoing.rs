@@ -43,7 +43,7 @@ impl Outgoing {
         method: &'static MethodDescriptor,
     ) -> Result<Response<Bytes>, Status> {
         let (headers, mut messages) = self.send(channel, method).await?;
-        match one_of(&mut messages).await {
+        match messages.one().await {
             Ok(message) => {
                 let trailers = MetadataMap::from_headers(messages.take_trailers());
                 let metadata = merge(headers, trailers);
@@ -59,21 +59,6 @@ impl Outgoing {
                 Err(status)
             }
         }
-    }
-}
-
-/// The one message of a call that gives one.
-async fn one_of(messages: &mut MessageReader) -> Result<Bytes, Status> {
-    let message = messages.next().await.transpose()?;
-    let second = messages.next().await.transpose()?;
-    match (message, second) {
-        (Some(message), None) => Ok(message),
-        (None, _) => Err(Status::internal(
-            "the server answered OK, but without a message",
-        )),
-        (Some(_), Some(_)) => Err(Status::internal(
-            "the server answered with more than one message",
-        )),
     }
 }
 

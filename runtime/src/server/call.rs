@@ -135,13 +135,8 @@ impl Call {
 
     async fn receive_one(self) -> Result<Request<Bytes>, Status> {
         let (metadata, extensions, mut messages) = self.into_parts();
-        let message = messages.next().await.transpose()?;
-        let second = messages.next().await.transpose()?;
-        match (message, second) {
-            (Some(message), None) => Ok(Request::from_parts(metadata, extensions, message)),
-            (None, _) => Err(Status::internal("the request ended without a message")),
-            (Some(_), Some(_)) => Err(Status::internal("the request has more than one message")),
-        }
+        let message = messages.one().await?;
+        Ok(Request::from_parts(metadata, extensions, message))
     }
 }
 
