@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod attempt_number;
 mod channel;
 mod client;
 #[doc(hidden)]

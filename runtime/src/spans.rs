@@ -15,7 +15,7 @@ use tonic::Code;
 use tracing::{Span, field};
 
 use crate::{
-    client::AttemptNumber,
+    attempt_number::AttemptNumber,
     metrics::{self, AttemptMeter, CallMeter, Metered},
     status::code_name,
     trace::TraceContext,

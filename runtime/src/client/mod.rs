@@ -60,6 +60,7 @@ use self::{
     replay::ReplayBuffer,
 };
 use crate::{
+    attempt_number::AttemptNumber,
     channel::Channel,
     context::Context,
     deadline::{Deadline, GRPC_TIMEOUT},
@@ -86,17 +87,6 @@ impl CallHead {
     fn full_name(&self) -> &str {
         self.path.path().trim_start_matches('/')
     }
-}
-
-/// Which attempt of its call this is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttemptNumber {
-    /// Counts all attempts of the call.
-    pub(crate) index: usize,
-    /// The attempts before this one, transparent ones apart: `grpc-previous-rpc-attempts`.
-    pub(crate) previous_attempts: u32,
-    /// Whether it sends again, at once, what no handler saw.
-    pub(crate) transparent: bool,
 }
 
 /// What bounds the attempts of every call of a channel, whatever the policy.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{FurtherAttempts, Metered, Metrics, Naming};
-use crate::{client::AttemptNumber, frame::FrameScanner, status::code_name};
+use crate::{attempt_number::AttemptNumber, frame::FrameScanner, status::code_name};
 
 /// Where the meters of a channel's calls come from.
 #[derive(Clone, Debug, Default)]

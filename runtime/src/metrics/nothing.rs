@@ -5,7 +5,7 @@ use std::fmt;
 use tonic::Code;
 
 use super::Metered;
-use crate::client::AttemptNumber;
+use crate::attempt_number::AttemptNumber;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source(());
