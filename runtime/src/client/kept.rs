@@ -49,6 +49,10 @@ impl ReplayBudget {
         fits
     }
 
+    fn take_over(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -102,13 +106,20 @@ impl Kept {
         fits
     }
 
-    /// Frees the frames before `position`.
+    /// Keeps `frame`, whether or not there is room: nobody has sent it.
+    pub(super) fn push_over(&mut self, frame: Bytes) {
+        self.size += frame.len();
+        self.budget.take_over(frame.len());
+        self.frames.push_back(frame);
+    }
+
+    /// Frees the frames before `position`; those that were not kept need it no more than those that were.
     pub(super) fn free_to(&mut self, position: usize) {
-        while self.freed < position
-            && let Some(frame) = self.frames.pop_front()
-        {
+        while self.freed < position {
             self.freed += 1;
-            self.give_back(frame.len());
+            if let Some(frame) = self.frames.pop_front() {
+                self.give_back(frame.len());
+            }
         }
     }
 

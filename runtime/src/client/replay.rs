@@ -83,11 +83,13 @@ impl Payload {
 
 /// The frames of a streaming call: those that attempts have sent, up to a limit, then those still to come.
 pub(crate) struct ReplayBuffer {
+    /// Held by the reader that asks for the next frame. The state is not locked meanwhile: the caller's stream may follow
+    /// the responses of its own call, and so see that call end.
+    source: Mutex<FrameSource>,
     state: Mutex<State>,
 }
 
 struct State {
-    source: FrameSource,
     /// Whether the source has yielded anything.
     taken: bool,
     ended: bool,
@@ -114,7 +116,6 @@ impl ReplayBuffer {
     /// Keeps at most `limit` bytes of frames, framing included, and what is left of the channel's budget.
     pub(crate) fn new(source: FrameSource, limit: usize, budget: Arc<ReplayBudget>) -> Self {
         let state = State {
-            source,
             taken: false,
             ended: false,
             error: None,
@@ -125,6 +126,7 @@ impl ReplayBuffer {
             overflow_waker: None,
         };
         Self {
+            source: Mutex::new(source),
             state: Mutex::new(state),
         }
     }
@@ -168,7 +170,7 @@ impl ReplayBuffer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic of the caller's stream leaves the state consistent: it is polled last.
+        // Nothing that panics runs under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -192,41 +194,24 @@ pub(crate) enum Read {
 
 impl Reader {
     pub(crate) fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Read> {
-        let mut state = self.buffer.lock();
-        let Some(position) = state.position(self.attempt) else {
-            return Poll::Ready(Read::Retired);
+        let buffer = &self.buffer;
+        if let Poll::Ready(read) = buffer.lock().poll_read(self.attempt, cx) {
+            return Poll::Ready(read);
+        }
+        // Whoever asks already wakes this reader; so does the failure that a panic of the caller's stream becomes.
+        let Ok(mut source) = buffer.source.try_lock() else {
+            return Poll::Pending;
         };
-        let frame = match state.kept.get(position) {
-            Some(frame) => frame,
-            None if state.error.is_some() => return Poll::Ready(Read::Failed),
-            None if state.ended => return Poll::Ready(Read::Ended),
-            None => match state.source.as_mut().poll_next(cx) {
-                Poll::Pending => {
-                    state.wait(self.attempt, cx);
-                    return Poll::Pending;
-                }
-                Poll::Ready(next) => {
-                    state.wake_readers();
-                    match next {
-                        Some(Ok(frame)) => {
-                            state.remember(&frame, self.attempt);
-                            frame
-                        }
-                        Some(Err(status)) => {
-                            state.ended = true;
-                            state.error = Some(status);
-                            return Poll::Ready(Read::Failed);
-                        }
-                        None => {
-                            state.ended = true;
-                            return Poll::Ready(Read::Ended);
-                        }
-                    }
-                }
-            },
-        };
-        state.advance(self.attempt, position + 1);
-        Poll::Ready(Read::Frame(frame))
+        // Another reader may have asked since.
+        if let Poll::Ready(read) = buffer.lock().poll_read(self.attempt, cx) {
+            return Poll::Ready(read);
+        }
+        let next = source.as_mut().poll_next(cx);
+        let read = next.map(|next| buffer.lock().record(next, self.attempt));
+        drop(source);
+        // Not before now: those that are woken may ask for the next frame themselves.
+        buffer.lock().asked(self.attempt, read.is_ready());
+        read
     }
 }
 
@@ -265,9 +250,61 @@ impl State {
         self.reader(reader).map(|waiting| waiting.position)
     }
 
-    fn wait(&mut self, reader: usize, cx: &TaskContext<'_>) {
+    /// What there is for a reader without asking the caller's stream; its task is woken once that has changed.
+    fn poll_read(&mut self, reader: usize, cx: &TaskContext<'_>) -> Poll<Read> {
+        let Some(position) = self.position(reader) else {
+            return Poll::Ready(Read::Retired);
+        };
+        if let Some(frame) = self.kept.get(position) {
+            self.advance(reader, position + 1);
+            return Poll::Ready(Read::Frame(frame));
+        }
+        if self.error.is_some() {
+            return Poll::Ready(Read::Failed);
+        }
+        if self.ended {
+            return Poll::Ready(Read::Ended);
+        }
         if let Some(waiting) = self.reader(reader) {
-            waiting.waker = Some(cx.waker().clone());
+            match &mut waiting.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                waker => *waker = Some(cx.waker().clone()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Records what the caller's stream has given a reader.
+    fn record(&mut self, next: Option<Result<Bytes, Status>>, reader: usize) -> Read {
+        let position = self.position(reader);
+        match (next, position) {
+            (Some(Ok(frame)), Some(position)) => {
+                self.remember(&frame, reader);
+                self.advance(reader, position + 1);
+                Read::Frame(frame)
+            }
+            (Some(Ok(frame)), None) => {
+                // Its attempt ended meanwhile, and whichever goes on has yet to send the frame.
+                self.taken = true;
+                self.kept.push_over(frame);
+                Read::Retired
+            }
+            (Some(Err(status)), _) => {
+                self.ended = true;
+                self.error = Some(status);
+                Read::Failed
+            }
+            (None, _) => {
+                self.ended = true;
+                Read::Ended
+            }
+        }
+    }
+
+    /// A reader no longer asks the caller's stream. The others see what has come, or ask in its place where it is gone.
+    fn asked(&mut self, reader: usize, come: bool) {
+        if come || self.position(reader).is_none() {
+            self.wake_others(Some(reader));
         }
     }
 
@@ -282,7 +319,12 @@ impl State {
     }
 
     fn wake_readers(&mut self) {
-        for waiting in &mut self.readers {
+        self.wake_others(None);
+    }
+
+    fn wake_others(&mut self, than: Option<usize>) {
+        let others = |waiting: &&mut Waiting| Some(waiting.reader) != than;
+        for waiting in self.readers.iter_mut().filter(others) {
             if let Some(waker) = waiting.waker.take() {
                 waker.wake();
             }
@@ -318,19 +360,50 @@ mod tests {
 
     use super::*;
 
+    fn buffer(frames: FrameSource, limit: usize) -> Arc<ReplayBuffer> {
+        let budget = Arc::new(ReplayBudget::new(1 << 10));
+        Arc::new(ReplayBuffer::new(frames, limit, budget))
+    }
+
+    fn frame_of(read: Read) -> Bytes {
+        match read {
+            Read::Frame(frame) => frame,
+            Read::Ended | Read::Failed | Read::Retired => panic!("there is no frame"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_an_attempt_no_longer_takes_is_left_for_the_one_that_goes_on() {
+        let ending = Arc::new(Mutex::new(None::<ReaderGuard>));
+        let ends = Arc::clone(&ending);
+        let mut words = ["one", "two", "three"].into_iter();
+        let frames = tokio_stream::iter(std::iter::from_fn(move || {
+            drop(ends.lock().unwrap().take());
+            words.next().map(|word| Ok(Bytes::from(word)))
+        }));
+        // Too little room for any of them.
+        let buffer = buffer(Box::pin(frames), 2);
+        let (mut first, guard) = buffer.reader(0);
+        let (mut second, second_guard) = buffer.reader(1);
+        *ending.lock().unwrap() = Some(guard);
+        let read = poll_fn(|cx| first.poll_next(cx)).await;
+        assert!(matches!(read, Read::Retired));
+        second_guard.commit();
+        for word in ["one", "two", "three"] {
+            assert_eq!(frame_of(poll_fn(|cx| second.poll_next(cx)).await), word);
+        }
+    }
+
     #[tokio::test]
     async fn an_attempt_that_comes_after_the_commitment_reads_nothing() {
         let frames = ["one", "two"].map(|frame| Ok(Bytes::from(frame)));
-        let frames: FrameSource = Box::pin(tokio_stream::iter(frames));
-        let budget = Arc::new(ReplayBudget::new(1 << 10));
-        let buffer = Arc::new(ReplayBuffer::new(frames, 1 << 10, budget));
+        let buffer = buffer(Box::pin(tokio_stream::iter(frames)), 1 << 10);
         let (mut winner, guard) = buffer.reader(0);
         poll_fn(|cx| winner.poll_next(cx)).await;
         guard.commit();
         let (mut late, _guard) = buffer.reader(1);
         let read = poll_fn(|cx| late.poll_next(cx)).await;
         assert!(matches!(read, Read::Retired));
-        let read = poll_fn(|cx| winner.poll_next(cx)).await;
-        assert!(matches!(read, Read::Frame(frame) if frame == "two"));
+        assert_eq!(frame_of(poll_fn(|cx| winner.poll_next(cx)).await), "two");
     }
 }

@@ -1,3 +1,10 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio_stream::Stream;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -126,4 +133,61 @@ async fn the_caller_s_own_error_ends_the_call_and_no_attempt_sends_a_shortened_r
         assert_eq!(peer.seen().len(), 1, "{policy}");
         assert!(!peer.seen()[0].half_closed, "{policy}");
     }
+}
+
+/// Yields "first", and then what it has got for each response of its own call; ends with the responses.
+struct Acknowledgements {
+    begun: bool,
+    responses: stream::wrappers::ReceiverStream<Streaming<String>>,
+    current: Option<Streaming<String>>,
+}
+
+impl Stream for Acknowledgements {
+    type Item = String;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        if !std::mem::replace(&mut self.begun, true) {
+            return Poll::Ready(Some("first".to_owned()));
+        }
+        if self.current.is_none() {
+            self.current = ready!(Pin::new(&mut self.responses).poll_next(cx));
+        }
+        let Some(responses) = &mut self.current else {
+            return Poll::Ready(None);
+        };
+        let response = ready!(Pin::new(responses).poll_next(cx));
+        Poll::Ready(response.and_then(|response| Some(format!("got {}", response.ok()?))))
+    }
+}
+
+#[test]
+fn requests_may_follow_the_responses_of_their_own_call() {
+    let (ended, wait) = std::sync::mpsc::channel();
+    // Of its own: a call that locks what it holds already would take the test's thread with it.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let act = Act::read_messages(1).headers().message("one").trailers(0);
+            let peer = Peer::new([act]);
+            let (give, responses) = tokio::sync::mpsc::channel(1);
+            let requests = Acknowledgements {
+                begun: false,
+                responses: stream::wrappers::ReceiverStream::new(responses),
+                current: None,
+            };
+            let channel = peer.channel();
+            let responses = channel.bidi_streaming(&BIDI, requests).await.unwrap();
+            give.send(responses.into_inner()).await.unwrap();
+            peer.until(|seen| seen.len() == 1 && seen[0].messages().len() == 2)
+                .await;
+            settle().await;
+        });
+        ended.send(()).unwrap();
+    });
+    let ended = wait.recv_timeout(Duration::from_secs(10));
+    ended.expect("the runtime's thread is not stuck");
 }
