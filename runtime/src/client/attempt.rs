@@ -41,15 +41,6 @@ pub(crate) struct Answer {
     pub(crate) span: AttemptSpan,
 }
 
-impl Answer {
-    /// Commits the call to this attempt: no other will be made.
-    pub(crate) fn commit(&self) {
-        if let Sent::Stream(upload) = &self.sent {
-            upload.reader.commit();
-        }
-    }
-}
-
 /// The sending side of a stream, until the stream has ended.
 pub(crate) enum Sent {
     /// A message, which is sent by now.
@@ -58,7 +49,17 @@ pub(crate) enum Sent {
     Stream(Upload),
 }
 
-/// Sends one attempt and waits for its response headers.
+impl Sent {
+    /// Commits the call to this attempt, unless it is committed to another.
+    fn commit(&self) -> bool {
+        match self {
+            Self::Message { .. } => true,
+            Self::Stream(upload) => upload.reader.commit(),
+        }
+    }
+}
+
+/// Sends one attempt and waits for its response headers, to which it commits the call.
 pub(crate) async fn send(
     channel: &Channel,
     head: &CallHead,
@@ -117,6 +118,10 @@ async fn exchange(
         }
     };
     let (headers, body) = read_head(response).map_err(Failure::Failed)?;
+    if !sent.commit() {
+        // The call goes on with another attempt, and drops this one as soon as it sees that.
+        std::future::pending::<()>().await;
+    }
     Ok((headers, body, sent))
 }
 

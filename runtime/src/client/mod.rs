@@ -300,7 +300,6 @@ impl Starting<'_> {
             }
             AttemptPolicy::Hedging(policy) => hedge::run(policy, rules, &payload, attempt).await,
         }?;
-        answer.commit();
         Ok(Answered {
             answer,
             sent: payload.into_committed(),

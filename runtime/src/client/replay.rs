@@ -223,8 +223,11 @@ pub(crate) struct ReaderGuard {
 
 impl ReaderGuard {
     /// Commits the call to this reader's attempt: no other will be made, and what is kept is freed as it is read.
-    pub(crate) fn commit(&self) {
-        self.buffer.lock().commit(self.attempt);
+    ///
+    /// False where it is committed to another already, as by an overflow that came first: then no answer of this attempt
+    /// is the call's, since nobody else sends what is left.
+    pub(crate) fn commit(&self) -> bool {
+        self.buffer.lock().commit(self.attempt)
     }
 }
 
@@ -333,14 +336,17 @@ impl State {
 
     fn remember(&mut self, frame: &Bytes, reader: usize) {
         self.taken = true;
-        let kept = self.keep && self.kept.push(frame);
-        if !kept && self.winner.is_none() {
+        if !(self.keep && self.kept.push(frame)) {
             // The reader that asks for a new frame is the one that has sent the most.
             self.commit(reader);
         }
     }
 
-    fn commit(&mut self, reader: usize) {
+    /// The first commitment holds.
+    fn commit(&mut self, reader: usize) -> bool {
+        if let Some(winner) = self.winner {
+            return winner == reader;
+        }
         self.keep = false;
         self.winner = Some(reader);
         self.wake_readers();
@@ -351,6 +357,7 @@ impl State {
         if let Some(waker) = self.overflow_waker.take() {
             waker.wake();
         }
+        true
     }
 }
 
@@ -392,6 +399,21 @@ mod tests {
         for word in ["one", "two", "three"] {
             assert_eq!(frame_of(poll_fn(|cx| second.poll_next(cx)).await), word);
         }
+    }
+
+    #[tokio::test]
+    async fn rule_45_an_answer_does_not_take_the_call_from_the_attempt_that_overflowed() {
+        let frames = ["first", "second"].map(|frame| Ok(Bytes::from(frame)));
+        let buffer = buffer(Box::pin(tokio_stream::iter(frames)), 4);
+        let (mut first, guard) = buffer.reader(0);
+        let (mut second, second_guard) = buffer.reader(1);
+        assert_eq!(frame_of(poll_fn(|cx| first.poll_next(cx)).await), "first");
+        // On another thread, the second may have been answered before anybody looked for the overflow.
+        assert!(!second_guard.commit());
+        let read = poll_fn(|cx| second.poll_next(cx)).await;
+        assert!(matches!(read, Read::Retired));
+        assert_eq!(frame_of(poll_fn(|cx| first.poll_next(cx)).await), "second");
+        assert!(guard.commit());
     }
 
     #[tokio::test]
