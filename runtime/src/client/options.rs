@@ -68,6 +68,18 @@ pub(super) enum Bound {
     None,
 }
 
+impl Bound {
+    /// `deadline`, or what the caller set beside it where that comes first.
+    pub(super) fn or_earlier(self, deadline: Deadline) -> Self {
+        let set = match self {
+            Self::Unset | Self::None => None,
+            Self::Within(timeout) => Some(Deadline::after(timeout)),
+            Self::By(deadline) => Some(deadline),
+        };
+        Self::By(set.map_or(deadline, |set| set.min(deadline)))
+    }
+}
+
 impl CallOptions {
     /// Options that say nothing.
     pub fn new() -> Self {

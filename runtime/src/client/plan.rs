@@ -71,19 +71,22 @@ impl Plan {
         method: Option<&MethodDescriptor>,
         options: CallOptions,
     ) -> Result<Self, Status> {
+        let own_bound = options.bound;
         let mut options = match channel.call_options() {
             Some(defaults) => options.over(defaults),
             None => options,
         };
-        let stated = take_timeout_from(&mut options.metadata)?;
+        if let Some(stated) = take_timeout_from(&mut options.metadata)? {
+            options.bound = own_bound.or_earlier(stated);
+        }
         let mut active = channel.active_config();
         if !active.is_valid() && waits_for_ready(&options, None, method) {
             // What holds for the call, its config has to say first.
-            options.bound = wait_for_config(channel, options.bound, stated, method).await;
+            options.bound = wait_for_config(channel, options.bound, method).await;
             active = channel.active_config();
         }
         let config = active.config.method(path.path());
-        let deadline = Deadline::earliest(asked_deadline(options.bound, config, method), stated);
+        let deadline = asked_deadline(options.bound, config, method);
         let attempts = attempts(&options, config, method);
         let wait_for_ready = waits_for_ready(&options, config, method);
         let mut metadata = options.metadata;
@@ -120,7 +123,8 @@ impl Plan {
     }
 }
 
-/// Takes a `grpc-timeout` that the caller put into the metadata as what it means: a bound of this call.
+/// Takes a `grpc-timeout` that the caller put into the metadata as what it means: the timeout of this call, in place of the
+/// channel's and the method's own.
 fn take_timeout_from(metadata: &mut HeaderMap) -> Result<Option<Deadline>, Status> {
     let Some(timeout) = metadata.remove(GRPC_TIMEOUT) else {
         return Ok(None);
@@ -144,12 +148,10 @@ fn waits_for_ready(
 async fn wait_for_config(
     channel: &Channel,
     bound: Bound,
-    stated: Option<Deadline>,
     method: Option<&MethodDescriptor>,
 ) -> Bound {
     let context = Context::current();
-    let asked = Deadline::earliest(asked_deadline(bound, None, method), stated);
-    let asked = Deadline::earliest(asked, context.deadline());
+    let asked = Deadline::earliest(asked_deadline(bound, None, method), context.deadline());
     let mut bounds = Bounds::new(asked, context.cancellation());
     let valid = bounds.run(async {
         channel.valid_config().await;

@@ -4,16 +4,17 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use tonic::{Code, Status};
 use tower_service::Service as _;
 use wireloom_peer::{Act, Peer};
 
-use super::{ResponseBody, scripted_peer::Scripted as _};
+use super::{CallOptions, ResponseBody, scripted_peer::Scripted as _};
 use crate::{
     channel::Channel,
     frame,
@@ -61,6 +62,18 @@ async fn a_config_s_limits_hold() {
     let channel = Peer::new([]).channel_with(|builder| builder.service_config(config));
     let status = call(channel, request([message()])).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_s_timeout_replaces_the_channel_s_own() {
+    let peer = Peer::new([]);
+    let options = CallOptions::new().timeout(Duration::from_secs(3));
+    let channel = peer.channel_with(|builder| builder.call_options(options));
+    let mut request = request([message()]);
+    let timeout = HeaderValue::from_static("10S");
+    request.headers_mut().insert("grpc-timeout", timeout);
+    call(channel, request).await.unwrap();
+    assert_eq!(peer.seen()[0].header("grpc-timeout"), Some("10000000u"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,3 +129,31 @@ async fn rule_47_a_deadline_already_past_fails_locally_and_nothing_is_sent() {
     }
     assert_eq!((peer.connections(), peer.seen().len()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_s_timeout_replaces_the_method_s_and_the_channel_s_own() {
+    static BOUNDED: Method<String, String> =
+        Method::unary("/test.Test/Bounded").with_timeout(Duration::from_secs(2));
+    let peer = Peer::new([]);
+    let options = CallOptions::new().timeout(Duration::from_secs(3));
+    let channels = [
+        peer.channel(),
+        peer.channel_with(|builder| builder.call_options(options)),
+    ];
+    for channel in channels {
+        let mut request = Request::new(request());
+        request.set_timeout(Duration::from_secs(10));
+        channel.unary(&BOUNDED, request).await.unwrap();
+        let mut request = Request::new("with less set on the call".to_owned());
+        request.set_timeout(Duration::from_secs(10));
+        let call = channel.unary(&BOUNDED, request);
+        call.timeout(Duration::from_secs(5)).await.unwrap();
+    }
+    let seen = peer.seen();
+    let sent: Vec<_> = seen
+        .iter()
+        .map(|seen| seen.header("grpc-timeout"))
+        .collect();
+    let (stated, set) = (Some("10000000u"), Some("5000000u"));
+    assert_eq!(sent, [stated, set, stated, set]);
+}

@@ -15,10 +15,11 @@ use std::{future::IntoFuture as _, time::Duration};
 use h2::Reason;
 use tokio::time::Instant;
 use tokio_stream::{self as stream, StreamExt as _};
-use tonic::{Code, Response, Status, metadata::MetadataMap};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 use wireloom_peer::{Act, Connect, Last, Peer, Script, Step};
 
 use super::{
+    CallOptions,
     bounds::Bounds,
     scripted_peer::{Scripted as _, previous_attempts, settle, times, unavailable},
 };
