@@ -6,17 +6,15 @@
 //! [OpenTelemetry's conventions for RPC spans]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 //! [gRFC A72]: https://github.com/grpc/proposal/blob/master/A72-open-telemetry-tracing.md
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::fmt;
 
 use tonic::Code;
 use tracing::{Span, field};
 
 use crate::{
     attempt_number::AttemptNumber,
-    metrics::{self, AttemptMeter, CallMeter, Metered},
+    deadline::Deadline,
+    metrics::{self, AttemptMeter, CallMeter, Meter, Metered},
     status::code_name,
     trace::TraceContext,
 };
@@ -24,9 +22,8 @@ use crate::{
 /// The span of a call, on the client.
 #[derive(Debug)]
 pub(crate) struct CallSpan {
-    span: Recorded,
+    open: Open<CallMeter>,
     trace: TraceContext,
-    meter: CallMeter,
 }
 
 impl CallSpan {
@@ -36,6 +33,7 @@ impl CallSpan {
         meters: &metrics::Source,
         server: &dyn fmt::Display,
         parent: Option<&TraceContext>,
+        deadline: Option<Deadline>,
     ) -> Self {
         let method = call.method;
         let trace = parent.map_or_else(TraceContext::root, TraceContext::child);
@@ -56,14 +54,13 @@ impl CallSpan {
         );
         let trace = trace.recorded_by(&span);
         Self {
-            span: Recorded::new(span),
+            open: Open::new(span, meters.call(call, server), deadline),
             trace,
-            meter: meters.call(call, server),
         }
     }
 
     pub(crate) fn span(&self) -> &Span {
-        &self.span.span
+        &self.open.span
     }
 
     /// Opens the span of one attempt.
@@ -71,7 +68,7 @@ impl CallSpan {
         let trace = self.trace.child();
         let span = tracing::info_span!(
             target: "wireloom",
-            parent: &self.span.span,
+            parent: &self.open.span,
             "attempt",
             otel.kind = "internal",
             otel.status_code = field::Empty,
@@ -82,30 +79,28 @@ impl CallSpan {
             trace_id = %trace.trace_id(),
             span_id = %trace.span_id(),
         );
+        let meter = self.open.meter.attempt(number);
         AttemptSpan {
-            span: Recorded::new(span),
+            open: Open::new(span, meter, self.open.deadline),
             trace,
-            meter: self.meter.attempt(number),
         }
     }
 
-    pub(crate) fn finish(&self, code: Code) {
-        self.span.finish(code, code != Code::Ok);
-        self.meter.finish(code);
+    pub(crate) fn finish(mut self, code: Code) {
+        self.open.finish(code, code != Code::Ok);
     }
 }
 
 /// The span of one attempt; its id is the parent of the server's span.
 #[derive(Debug)]
 pub(crate) struct AttemptSpan {
-    span: Recorded,
+    open: Open<AttemptMeter>,
     trace: TraceContext,
-    meter: AttemptMeter,
 }
 
 impl AttemptSpan {
     pub(crate) fn span(&self) -> &Span {
-        &self.span.span
+        &self.open.span
     }
 
     pub(crate) fn trace(&self) -> &TraceContext {
@@ -113,19 +108,18 @@ impl AttemptSpan {
     }
 
     pub(crate) fn meter(&self) -> &AttemptMeter {
-        &self.meter
+        &self.open.meter
     }
 
-    pub(crate) fn finish(&self, code: Code) {
-        self.span.finish(code, code != Code::Ok);
-        self.meter.finish(code);
+    pub(crate) fn finish(mut self, code: Code) {
+        self.open.finish(code, code != Code::Ok);
     }
 }
 
 /// The span of a call, on the server.
 #[derive(Debug)]
 pub(crate) struct ServerSpan {
-    span: Recorded,
+    open: Open<()>,
     trace: TraceContext,
 }
 
@@ -149,21 +143,21 @@ impl ServerSpan {
         );
         let trace = trace.recorded_by(&span);
         Self {
-            span: Recorded::new(span),
+            open: Open::new(span, (), None),
             trace,
         }
     }
 
     pub(crate) fn span(&self) -> &Span {
-        &self.span.span
+        &self.open.span
     }
 
     pub(crate) fn trace(&self) -> &TraceContext {
         &self.trace
     }
 
-    pub(crate) fn finish(&self, code: Code) {
-        self.span.finish(code, is_server_error(code));
+    pub(crate) fn finish(mut self, code: Code) {
+        self.open.finish(code, is_server_error(code));
     }
 }
 
@@ -180,25 +174,32 @@ fn is_server_error(code: Code) -> bool {
     )
 }
 
-/// A span whose call's code is recorded once; one that is dropped before was cancelled.
+/// A span and its meter, until both record, once, the code that they end with.
+///
+/// What is dropped before was ended from this side: by its deadline, or because nobody wanted it any more.
 #[derive(Debug)]
-struct Recorded {
+struct Open<M: Meter> {
     span: Span,
-    finished: AtomicBool,
+    meter: M,
+    deadline: Option<Deadline>,
+    finished: bool,
 }
 
-impl Recorded {
-    fn new(span: Span) -> Self {
+impl<M: Meter> Open<M> {
+    fn new(span: Span, meter: M, deadline: Option<Deadline>) -> Self {
         Self {
             span,
-            finished: AtomicBool::new(false),
+            meter,
+            deadline,
+            finished: false,
         }
     }
 
-    fn finish(&self, code: Code, failed: bool) {
-        if self.span.is_disabled() || self.finished.swap(true, Ordering::Relaxed) {
+    fn finish(&mut self, code: Code, failed: bool) {
+        if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        self.meter.finish(code);
         self.span
             .record("rpc.response.status_code", code_name(code));
         if failed {
@@ -208,8 +209,12 @@ impl Recorded {
     }
 }
 
-impl Drop for Recorded {
+impl<M: Meter> Drop for Open<M> {
     fn drop(&mut self) {
-        self.finish(Code::Cancelled, false);
+        if self.deadline.is_some_and(Deadline::is_expired) {
+            self.finish(Code::DeadlineExceeded, true);
+        } else {
+            self.finish(Code::Cancelled, false);
+        }
     }
 }

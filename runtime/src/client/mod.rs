@@ -183,7 +183,7 @@ pub(crate) async fn start(
         },
     };
     let (meters, target) = (channel.meters(), channel.target());
-    let span = CallSpan::open(metered, meters, target, context.trace());
+    let span = CallSpan::open(metered, meters, target, context.trace(), deadline);
     let mut bounds = Bounds::new(deadline, context.cancellation());
     let observers = (!channel.interceptors().is_empty()).then(Arc::<Observers>::default);
     let answered = if deadline.is_some_and(Deadline::is_expired) {

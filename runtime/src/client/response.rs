@@ -131,7 +131,8 @@ impl ResponseBody {
 
     fn finish(&mut self, code: Code, status: impl FnOnce() -> Status) {
         if let Some(call) = self.call.take() {
-            let passing = &call.passing;
+            let call = *call;
+            let passing = call.passing;
             if code == Code::Ok {
                 passing.rules.record_success();
             }

@@ -1,10 +1,10 @@
-//! What is recorded of one call and of one attempt; each once, at its end.
+//! What is recorded of one call and of one attempt, at its end.
 
 use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{FurtherAttempts, Metered, Metrics, Naming};
+use super::{FurtherAttempts, Meter, Metered, Metrics, Naming};
 use crate::{attempt_number::AttemptNumber, frame::FrameScanner, status::code_name};
 
 /// Where the meters of a channel's calls come from.
@@ -36,7 +36,6 @@ impl Source {
                 further_attempts: call.further_attempts,
                 started: Instant::now(),
                 attempts: Mutex::default(),
-                finished: AtomicBool::new(false),
             })
         }))
     }
@@ -54,7 +53,6 @@ struct Call {
     further_attempts: FurtherAttempts,
     started: Instant,
     attempts: Mutex<Attempts>,
-    finished: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,21 +74,16 @@ impl CallMeter {
                 started: Instant::now(),
                 sent: AtomicU64::new(0),
                 received: AtomicU64::new(0),
-                finished: AtomicBool::new(false),
             })
         }))
     }
+}
 
-    pub(crate) fn finish(&self, code: Code) {
+impl Meter for CallMeter {
+    fn finish(&self, code: Code) {
         if let Some(call) = &self.0 {
             call.finish(code);
         }
-    }
-}
-
-impl Drop for CallMeter {
-    fn drop(&mut self) {
-        self.finish(Code::Cancelled);
     }
 }
 
@@ -123,9 +116,6 @@ impl Call {
     }
 
     fn finish(&self, code: Code) {
-        if self.finished.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let instruments = &self.metrics.instruments;
         let duration = self.started.elapsed().as_secs_f64();
         instruments
@@ -168,7 +158,6 @@ struct Attempt {
     started: Instant,
     sent: AtomicU64,
     received: AtomicU64,
-    finished: AtomicBool,
 }
 
 impl AttemptMeter {
@@ -190,8 +179,10 @@ impl AttemptMeter {
             attempt.received.fetch_add(size as u64, Ordering::Relaxed);
         }
     }
+}
 
-    pub(crate) fn finish(&self, code: Code) {
+impl Meter for AttemptMeter {
+    fn finish(&self, code: Code) {
         if let Some(attempt) = &self.0 {
             attempt.finish(code);
         }
@@ -215,17 +206,8 @@ impl SendMeter {
     }
 }
 
-impl Drop for AttemptMeter {
-    fn drop(&mut self) {
-        self.finish(Code::Cancelled);
-    }
-}
-
 impl Attempt {
     fn finish(&self, code: Code) {
-        if self.finished.swap(true, Ordering::Relaxed) {
-            return;
-        }
         self.call.end_attempt();
         let instruments = &self.call.metrics.instruments;
         let of = self.call.with_status(code);

@@ -15,12 +15,24 @@ mod nothing;
 #[cfg(all(test, feature = "metrics"))]
 mod tests;
 
+use tonic::Code;
+
 #[cfg(feature = "metrics")]
 pub use self::instruments::Metrics;
 #[cfg(feature = "metrics")]
 pub(crate) use self::meters::{AttemptMeter, CallMeter, SendMeter, Source};
 #[cfg(not(feature = "metrics"))]
 pub(crate) use self::nothing::{AttemptMeter, CallMeter, SendMeter, Source};
+
+/// What records how something ended. Its span holds it, and sees that it does so once.
+pub(crate) trait Meter {
+    fn finish(&self, code: Code);
+}
+
+/// Nothing is recorded.
+impl Meter for () {
+    fn finish(&self, _: Code) {}
+}
 
 /// What metrics know of a call from its start.
 #[derive(Clone, Copy, Debug)]

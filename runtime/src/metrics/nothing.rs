@@ -4,7 +4,7 @@ use std::fmt;
 
 use tonic::Code;
 
-use super::Metered;
+use super::{Meter, Metered};
 use crate::attempt_number::AttemptNumber;
 
 #[derive(Clone, Debug, Default)]
@@ -23,8 +23,10 @@ impl CallMeter {
     pub(crate) fn attempt(&self, _: AttemptNumber) -> AttemptMeter {
         AttemptMeter
     }
+}
 
-    pub(crate) fn finish(&self, _: Code) {}
+impl Meter for CallMeter {
+    fn finish(&self, _: Code) {}
 }
 
 #[derive(Debug)]
@@ -40,8 +42,10 @@ impl AttemptMeter {
     }
 
     pub(crate) fn message_received(&self, _: usize) {}
+}
 
-    pub(crate) fn finish(&self, _: Code) {}
+impl Meter for AttemptMeter {
+    fn finish(&self, _: Code) {}
 }
 
 #[derive(Debug)]

@@ -242,3 +242,15 @@ async fn rule_52_an_unregistered_method_is_labelled_other() {
     let started = &metered.points()["attempt.started"];
     assert_eq!(started[0].0, ["scripted", "test.Test/Generic"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn rule_49_an_attempt_that_the_deadline_ends_is_deadline_exceeded_as_its_call_is() {
+    let peer = Peer::new([Act::stall()]);
+    let metered = Metered::new(&peer, |metrics| metrics);
+    let call = metered.channel.unary(&RETRIED, "request".to_owned());
+    call.timeout(Duration::from_secs(5)).await.unwrap_err();
+    let points = metered.points();
+    let expected = [point("Retried", "DEADLINE_EXCEEDED", 1, 5)];
+    assert_eq!(points["call.duration"], expected);
+    assert_eq!(points["attempt.duration"], expected);
+}
