@@ -61,6 +61,7 @@ impl<T: Message + Default> Streaming<T> {
     /// The status that the call ended with.
     pub async fn trailers(&mut self) -> Result<MetadataMap, Status> {
         while self.messages.next().await.transpose()?.is_some() {}
+        self.messages.succeed();
         Ok(MetadataMap::from_headers(self.messages.take_trailers()))
     }
 
@@ -81,6 +82,9 @@ impl<T: Message + Default> Streaming<T> {
 
     fn poll_message(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> {
         let message = ready!(self.messages.poll_next(cx));
+        if message.is_none() {
+            self.messages.succeed();
+        }
         Poll::Ready(message.map(|message| {
             message
                 .and_then(frame::decode)
@@ -119,6 +123,8 @@ enum Source {
     /// It could not be started; the status is the first item.
     Failed(Status),
     Response(ResponseBody),
+    /// The status was OK, and the call ends with what the reader makes of the messages.
+    Read(ResponseBody),
     Request(RequestBody),
     Ended,
 }
@@ -211,7 +217,7 @@ impl MessageReader {
                 }
                 Source::Response(body) => ready!(body.poll_data(cx)),
                 Source::Request(body) => ready!(body.poll_data(cx)),
-                Source::Ended => return Poll::Ready(None),
+                Source::Read(_) | Source::Ended => return Poll::Ready(None),
             };
             match data {
                 Some(Ok(data)) => self.frames.push(data),
@@ -258,8 +264,19 @@ impl MessageReader {
                 self.fail(Status::internal("the stream ended inside a message")),
             ));
         }
-        self.source = Source::Ended;
+        self.source = match std::mem::replace(&mut self.source, Source::Ended) {
+            Source::Response(body) => Source::Read(body),
+            _ => Source::Ended,
+        };
         Poll::Ready(None)
+    }
+
+    /// Ends a call all of whose messages were read, and were what they should be.
+    pub(crate) fn succeed(&mut self) {
+        if let Source::Read(body) = &mut self.source {
+            body.succeed();
+            self.source = Source::Ended;
+        }
     }
 
     /// Ends the stream with an error.
@@ -267,7 +284,7 @@ impl MessageReader {
         // Nothing follows an error: not what has come in already, either.
         self.frames.clear();
         match std::mem::replace(&mut self.source, Source::Ended) {
-            Source::Response(mut body) => body.fail(status),
+            Source::Response(mut body) | Source::Read(mut body) => body.fail(status),
             Source::Opening(_) | Source::Failed(_) | Source::Request(_) | Source::Ended => status,
         }
     }

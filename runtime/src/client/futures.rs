@@ -8,19 +8,16 @@ use std::{
     task::{Context as TaskContext, Poll, ready},
 };
 
-use bytes::Bytes;
 use prost::Message;
 use tonic::{Response, Status};
 
-use crate::{
-    frame,
-    streaming::{Opened, Streaming},
-};
+use super::outgoing::Received;
+use crate::streaming::{Opened, Streaming};
 
 /// A call under way; it gives its one response.
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<Res> {
-    pub(super) sending: Pin<Box<dyn Future<Output = Result<Response<Bytes>, Status>> + Send>>,
+    pub(super) sending: Pin<Box<dyn Future<Output = Result<Received, Status>> + Send>>,
     pub(super) message: PhantomData<fn() -> Res>,
 }
 
@@ -28,11 +25,8 @@ impl<Res: Message + Default> Future for ResponseFuture<Res> {
     type Output = Result<Response<Res>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let (metadata, message, extensions) = ready!(self.sending.as_mut().poll(cx))?.into_parts();
-        Poll::Ready(
-            frame::decode(message)
-                .map(|message| Response::from_parts(metadata, message, extensions)),
-        )
+        let received = ready!(self.sending.as_mut().poll(cx))?;
+        Poll::Ready(received.decode())
     }
 }
 

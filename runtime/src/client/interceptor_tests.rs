@@ -7,7 +7,7 @@ use std::{
 
 use tokio_stream as stream;
 use tonic::{Code, Response, Status};
-use wireloom_peer::{Act, Peer};
+use wireloom_peer::{Act, Peer, Step};
 
 use super::scripted_peer::{Scripted as _, settle, unavailable};
 use crate::{
@@ -234,4 +234,48 @@ async fn a_call_that_its_caller_drops_has_ended_as_cancelled() {
     assert!(dropped.is_err());
     settle().await;
     assert_eq!(log.take().pop().as_deref(), Some("ended Cancelled"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn observers_are_told_of_the_status_that_the_caller_gets() {
+    let headers = || Act::read().headers();
+    let data = |bytes: &[u8]| headers().step(Step::Data(bytes.to_vec())).trailers(0);
+    let peer = Peer::new([
+        headers().trailers(0),
+        headers().message("one").message("two").trailers(0),
+        data(&[0, 0, 0, 0, 9, 1]),
+        data(&[0, 0, 0, 0, 1, 0xff]),
+        headers().message("one").trailers(0),
+    ]);
+    let log = Log::default();
+    let channel = peer.channel_with(|builder| builder.interceptor(Logging("log", log.clone())));
+    for expected in [
+        Code::Internal,
+        Code::Internal,
+        Code::Internal,
+        Code::Internal,
+        Code::Ok,
+    ] {
+        let outcome = channel.unary(&UNARY, request()).await;
+        let code = outcome.err().map_or(Code::Ok, |status| status.code());
+        assert_eq!(code, expected);
+        assert_eq!(log.take().pop(), Some(format!("ended {code:?}")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn observers_are_told_of_a_stream_that_ended_inside_a_message() {
+    let truncated = Act::read().headers().message("one");
+    let truncated = truncated
+        .step(Step::Data(vec![0, 0, 0, 0, 9, 1]))
+        .trailers(0);
+    let peer = Peer::new([truncated]);
+    let log = Log::default();
+    let channel = peer.channel_with(|builder| builder.interceptor(Logging("log", log.clone())));
+    let call = channel.bidi_streaming(&BIDI, stream::iter([request()]));
+    let mut responses = call.await.unwrap().into_inner();
+    responses.message().await.unwrap().unwrap();
+    let status = responses.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(log.take().pop(), Some("ended Internal".to_owned()));
 }

@@ -1,12 +1,14 @@
 //! From a call's value to the client's stack, and from its response's body to messages.
 
 use bytes::Bytes;
+use prost::Message;
 use tonic::{Response, Status, metadata::MetadataMap};
 
 use super::{options::CallOptions, passage::Requests, plan::Plan, start};
 use crate::{
     channel::Channel,
     compression::Compression,
+    frame,
     limits::MAX_RECEIVE_MESSAGE_SIZE,
     method::MethodDescriptor,
     reserved,
@@ -41,24 +43,43 @@ impl Outgoing {
         self,
         channel: Channel,
         method: &'static MethodDescriptor,
-    ) -> Result<Response<Bytes>, Status> {
+    ) -> Result<Received, Status> {
         let (headers, mut messages) = self.send(channel, method).await?;
         match messages.one().await {
             Ok(message) => {
                 let trailers = MetadataMap::from_headers(messages.take_trailers());
-                let metadata = merge(headers, trailers);
-                Ok(Response::from_parts(
-                    metadata,
+                Ok(Received {
+                    metadata: merge(headers, trailers),
                     message,
-                    http::Extensions::new(),
-                ))
+                    messages,
+                })
             }
-            Err(mut status) => {
+            Err(status) => {
+                let mut status = messages.fail(status);
                 let trailers = std::mem::take(status.metadata_mut());
                 *status.metadata_mut() = merge(headers, trailers);
                 Err(status)
             }
         }
+    }
+}
+
+/// The response of a call that has one, whose end its decoding decides.
+pub(super) struct Received {
+    metadata: MetadataMap,
+    message: Bytes,
+    messages: MessageReader,
+}
+
+impl Received {
+    pub(super) fn decode<M: Message + Default>(mut self) -> Result<Response<M>, Status> {
+        let message = frame::decode(self.message).map_err(|status| self.messages.fail(status))?;
+        self.messages.succeed();
+        Ok(Response::from_parts(
+            self.metadata,
+            message,
+            http::Extensions::new(),
+        ))
     }
 }
 

@@ -102,7 +102,8 @@ impl ResponseBody {
         Poll::Ready(self.fail(status))
     }
 
-    /// The metadata of the trailers; to be polled once the messages have ended.
+    /// The metadata of the trailers; to be polled once the messages have ended. Whoever reads those says then whether the
+    /// call has succeeded.
     ///
     /// # Errors
     ///
@@ -114,13 +115,13 @@ impl ResponseBody {
         let Some(call) = &mut self.call else {
             return Poll::Ready(Ok(HeaderMap::new()));
         };
-        Poll::Ready(match ready!(call.poll_trailers(cx)) {
-            Ok(trailers) => {
-                self.finish(Code::Ok, || Status::ok(""));
-                Ok(trailers)
-            }
-            Err(status) => Err(self.fail(status)),
-        })
+        let trailers = ready!(call.poll_trailers(cx));
+        Poll::Ready(trailers.map_err(|status| self.fail(status)))
+    }
+
+    /// Ends the call with OK.
+    pub(crate) fn succeed(&mut self) {
+        self.finish(Code::Ok, || Status::ok(""));
     }
 
     /// Ends the call with an error, such as that of a message that cannot be decoded.
@@ -238,6 +239,7 @@ impl http_body::Body for ResponseBody {
         }
         // tonic's client looks for the status in the trailers.
         let mut trailers = ready!(body.poll_trailers(cx))?;
+        body.succeed();
         status::write(&Status::ok(""), &mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
