@@ -1,6 +1,9 @@
 //! Keys by which a server may know a call that it has seen before.
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 use tonic::{Code, Status};
@@ -40,10 +43,17 @@ impl IdempotencyKey {
     pub(super) fn into_value(self) -> HeaderValue {
         match self {
             Self::Given(value) => value,
-            Self::Random => HeaderValue::from_str(&uuid(fastrand::u128(..)))
+            Self::Random => HeaderValue::from_str(&uuid(random()))
                 .expect("a UUID is hexadecimal digits and hyphens"),
         }
     }
+}
+
+/// Bits that no other process has: those of the standard library's hashers, whose keys the operating system gives.
+/// fastrand's own seed is a time and a thread, which two processes may share.
+fn random() -> u128 {
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    half() << 64 | half()
 }
 
 fn uuid(random: u128) -> String {
@@ -62,6 +72,15 @@ mod tests {
         assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
         assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
         let keys = [IdempotencyKey::Random, IdempotencyKey::Random].map(IdempotencyKey::into_value);
+        assert_ne!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn a_random_key_does_not_follow_from_a_seed_that_another_process_may_have() {
+        let keys = [(); 2].map(|()| {
+            fastrand::seed(7);
+            IdempotencyKey::Random.into_value()
+        });
         assert_ne!(keys[0], keys[1]);
     }
 
