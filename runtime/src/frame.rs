@@ -15,19 +15,29 @@ pub(crate) const MAX_SEND: &str = "max_send_message_size";
 /// One byte of flags, four of length.
 pub(crate) const HEADER_LEN: usize = 5;
 
+/// The most bytes that can be sent at once: what a window of HTTP/2 can ever have (RFC 9113 section 6.9.1), and so what
+/// h2 takes.
+pub(crate) const MAX_DATA_LEN: usize = (1 << 31) - 1;
+
 /// Appends `message` as one frame.
 pub(crate) fn encode_into(message: &impl Message, out: &mut BytesMut) -> Result<(), Status> {
     let len = message.encoded_len();
-    let prefix = u32::try_from(len).map_err(|_| {
-        Status::resource_exhausted(format!(
-            "the message has {len} bytes; a frame holds at most 4 GiB"
-        ))
-    })?;
+    let prefix = prefix_of(len)?;
     out.reserve(HEADER_LEN + len);
     out.put_u8(0);
     out.put_u32(prefix);
     message.encode_raw(out);
     Ok(())
+}
+
+fn prefix_of(len: usize) -> Result<u32, Status> {
+    let fits = len <= MAX_DATA_LEN - HEADER_LEN;
+    let prefix = fits.then(|| u32::try_from(len).ok()).flatten();
+    prefix.ok_or_else(|| {
+        Status::resource_exhausted(format!(
+            "the message to send has {len} bytes; HTTP/2 takes frames of less than 2 GiB"
+        ))
+    })
 }
 
 /// Encodes `message` as one frame.
@@ -51,8 +61,7 @@ pub(crate) fn compress(mut frame: Bytes, compression: Compression) -> Result<Byt
     frame.advance(HEADER_LEN);
     let message = compression.compress(frame)?;
     let mut out = BytesMut::with_capacity(HEADER_LEN + message.len());
-    let prefix = u32::try_from(message.len())
-        .map_err(|_| Status::resource_exhausted("the compressed message has over 4 GiB"))?;
+    let prefix = prefix_of(message.len())?;
     out.put_u8(1);
     out.put_u32(prefix);
     out.extend_from_slice(&message);
@@ -329,6 +338,16 @@ mod tests {
             let mut reader = FrameReader::new(LIMIT, Compression::Identity);
             reader.push(Bytes::from(vec![flags, 0, 0, 0, 0]));
             assert_eq!(reader.next().unwrap_err().code(), tonic::Code::Internal);
+        }
+    }
+
+    #[test]
+    fn a_message_that_http_2_cannot_carry_is_refused() {
+        let at_most = MAX_DATA_LEN - HEADER_LEN;
+        assert_eq!(prefix_of(at_most).unwrap() as usize, at_most);
+        for len in [at_most + 1, 1 << 31, u32::MAX as usize] {
+            let status = prefix_of(len).unwrap_err();
+            assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         }
     }
 

@@ -13,7 +13,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{ResponseBody, passage::Requests, plan::Plan, start};
-use crate::channel::Channel;
+use crate::{channel::Channel, frame::MAX_DATA_LEN};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -71,8 +71,18 @@ where
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
-                return Poll::Ready(Some(Ok(data)));
+                return Poll::Ready(Some(check_len(data)));
             }
         }
     }
+}
+
+/// What h2 refuses to send would leave the call waiting.
+fn check_len(data: Bytes) -> Result<Bytes, Status> {
+    let len = data.len();
+    if len > MAX_DATA_LEN {
+        let what = format!("the client sent {len} bytes at once; HTTP/2 takes less than 2 GiB");
+        return Err(Status::resource_exhausted(what));
+    }
+    Ok(data)
 }
