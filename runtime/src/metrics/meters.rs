@@ -60,9 +60,20 @@ struct Attempts {
     further: u64,
     transparent: u64,
     active: u32,
-    /// When the last one ended, where none is active.
-    idle_since: Option<Instant>,
+    /// When the last one ended, and how, where none is active.
+    idle_since: Option<(Instant, Code)>,
     delay: Duration,
+}
+
+impl Attempts {
+    /// What passed without an active attempt, to the end of the call.
+    fn delay_of(&self, call: Code) -> Duration {
+        // This side ended it, and not its last attempt with it: it waited for the next one.
+        let ended_waiting =
+            |last: Code| matches!(call, Code::DeadlineExceeded | Code::Cancelled) && last != call;
+        let waited = self.idle_since.filter(|(_, last)| ended_waiting(*last));
+        self.delay + waited.map_or(Duration::ZERO, |(since, _)| since.elapsed())
+    }
 }
 
 impl CallMeter {
@@ -97,7 +108,7 @@ impl Call {
         self.metrics.instruments.attempt_started.add(1, &of);
         let mut attempts = self.attempts();
         attempts.active += 1;
-        if let Some(since) = attempts.idle_since.take() {
+        if let Some((since, _)) = attempts.idle_since.take() {
             attempts.delay += since.elapsed();
         }
         match number {
@@ -107,11 +118,11 @@ impl Call {
         }
     }
 
-    fn end_attempt(&self) {
+    fn end_attempt(&self, code: Code) {
         let mut attempts = self.attempts();
         attempts.active -= 1;
         if attempts.active == 0 {
-            attempts.idle_since = Some(Instant::now());
+            attempts.idle_since = Some((Instant::now(), code));
         }
     }
 
@@ -136,9 +147,9 @@ impl Call {
                 instrument.record(count, &of);
             }
         }
-        if !attempts.delay.is_zero() {
-            let delay = attempts.delay.as_secs_f64();
-            instruments.retry_delay.record(delay, &of);
+        let delay = attempts.delay_of(code);
+        if !delay.is_zero() {
+            instruments.retry_delay.record(delay.as_secs_f64(), &of);
         }
     }
 
@@ -208,7 +219,7 @@ impl SendMeter {
 
 impl Attempt {
     fn finish(&self, code: Code) {
-        self.call.end_attempt();
+        self.call.end_attempt(code);
         let instruments = &self.call.metrics.instruments;
         let of = self.call.with_status(code);
         let duration = self.started.elapsed().as_secs_f64();

@@ -25,6 +25,14 @@ static RETRIED: Method<String, String> =
         backoff_multiplier: 1.0,
         retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
     });
+static LONG: Method<String, String> =
+    Method::unary("/test.Test/Long").with_retry_policy(RetryPolicy {
+        max_attempts: 3,
+        initial_backoff: Duration::from_secs(60),
+        max_backoff: Duration::from_secs(60),
+        backoff_multiplier: 1.0,
+        retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
+    });
 static HEDGED: Method<String, String> =
     Method::unary("/test.Test/Hedged").with_hedging_policy(HedgingPolicy {
         max_attempts: 3,
@@ -253,4 +261,23 @@ async fn rule_49_an_attempt_that_the_deadline_ends_is_deadline_exceeded_as_its_c
     let expected = [point("Retried", "DEADLINE_EXCEEDED", 1, 5)];
     assert_eq!(points["call.duration"], expected);
     assert_eq!(points["attempt.duration"], expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_52_a_backoff_that_the_deadline_ends_is_part_of_the_delay() {
+    let peer = Peer::new([unavailable(), unavailable()]);
+    let metered = Metered::new(&peer, |metrics| metrics);
+    let call = metered.channel.unary(&LONG, "request".to_owned());
+    call.timeout(Duration::from_secs(5)).await.unwrap_err();
+    let points = metered.points();
+    assert_eq!(points["call.retry_delay"], [point("Long", "", 1, 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_52_a_call_that_is_not_retried_has_no_delay() {
+    let peer = Peer::new([unavailable()]);
+    let metered = Metered::new(&peer, |metrics| metrics);
+    let call = metered.channel.unary(&RETRIED, "request".to_owned());
+    call.no_retry().await.unwrap_err();
+    assert!(!metered.points().contains_key("call.retry_delay"));
 }
