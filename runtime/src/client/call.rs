@@ -69,7 +69,7 @@ pub type BidiStreamingCall<Req, Res> = Call<Req, Res, Exchange>;
 pub struct Call<Req, Res, Shape> {
     channel: Channel,
     method: &'static MethodDescriptor,
-    outgoing: Result<Outgoing, Status>,
+    outgoing: Outgoing,
     messages: PhantomData<fn(Req) -> (Res, Shape)>,
 }
 
@@ -92,12 +92,8 @@ impl<Req: Message, Res, Shape> Call<Req, Res, Shape> {
         request: Request<Req>,
     ) -> Self {
         let (metadata, _, message) = request.into_parts();
-        let frame = frame::encode(&message);
-        Self::new(
-            channel,
-            method.descriptor(),
-            frame.map(|frame| (Requests::One(frame), metadata)),
-        )
+        let requests = Requests::One(frame::encode(&message));
+        Self::new(channel, method.descriptor(), requests, metadata)
     }
 
     pub(crate) fn with_messages<S>(
@@ -111,11 +107,8 @@ impl<Req: Message, Res, Shape> Call<Req, Res, Shape> {
     {
         let (metadata, _, messages) = requests.into_parts();
         let frames = Box::pin(messages.map(|message| frame::encode(&message)));
-        Self::new(
-            channel,
-            method.descriptor(),
-            Ok((Requests::Many(frames), metadata)),
-        )
+        let requests = Requests::Many(frames);
+        Self::new(channel, method.descriptor(), requests, metadata)
     }
 }
 
@@ -123,12 +116,13 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     fn new(
         channel: Channel,
         method: &'static MethodDescriptor,
-        requests: Result<(Requests, MetadataMap), Status>,
+        requests: Requests,
+        metadata: MetadataMap,
     ) -> Self {
-        let outgoing = requests.map(|(requests, metadata)| Outgoing {
+        let outgoing = Outgoing {
             requests,
             options: CallOptions::of_metadata(reserved::strip(metadata.into_headers())),
-        });
+        };
         Self {
             channel,
             method,
@@ -138,10 +132,7 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     }
 
     fn set(mut self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
-        self.outgoing = self.outgoing.map(|outgoing| Outgoing {
-            options: set(outgoing.options),
-            ..outgoing
-        });
+        self.outgoing.options = set(self.outgoing.options);
         self
     }
 
@@ -232,7 +223,7 @@ impl<Req, Res: Message + Default> IntoFuture for Call<Req, Res, OneResponse> {
 
     fn into_future(self) -> Self::IntoFuture {
         let (channel, method) = (self.channel, self.method);
-        let sending = Box::pin(async move { self.outgoing?.send_for_one(channel, method).await });
+        let sending = Box::pin(self.outgoing.send_for_one(channel, method));
         ResponseFuture {
             sending,
             message: PhantomData,
@@ -246,7 +237,7 @@ impl<Req, Res> IntoFuture for Call<Req, Res, ManyResponses> {
 
     fn into_future(self) -> Self::IntoFuture {
         let (channel, method) = (self.channel, self.method);
-        let sending = Box::pin(async move { self.outgoing?.send(channel, method).await });
+        let sending = Box::pin(self.outgoing.send(channel, method));
         StreamingFuture {
             sending,
             message: PhantomData,
@@ -260,12 +251,10 @@ impl<Req, Res> IntoFuture for Call<Req, Res, Exchange> {
 
     fn into_future(self) -> Self::IntoFuture {
         let (channel, method) = (self.channel, self.method);
-        ready(self.outgoing.map(|outgoing| {
-            // On a task of its own: the caller may send for as long as it likes before it looks for a response.
-            let sending = outgoing.send(channel, method);
-            let sending = tokio::spawn(Context::current().scope(sending).in_current_span());
-            let messages = MessageReader::opening(AbortOnDropHandle::new(sending));
-            Response::new(Streaming::new(messages))
-        }))
+        // On a task of its own: the caller may send for as long as it likes before it looks for a response.
+        let sending = self.outgoing.send(channel, method);
+        let sending = tokio::spawn(Context::current().scope(sending).in_current_span());
+        let messages = MessageReader::opening(AbortOnDropHandle::new(sending));
+        ready(Ok(Response::new(Streaming::new(messages))))
     }
 }

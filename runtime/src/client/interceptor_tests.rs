@@ -279,3 +279,26 @@ async fn observers_are_told_of_a_stream_that_ended_inside_a_message() {
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(log.take().pop(), Some("ended Internal".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn interceptors_see_a_call_that_may_not_be_made() {
+    let peer = Peer::new([]);
+    let log = Log::default();
+    let channel = peer.channel_with(|builder| builder.interceptor(Logging("it", log.clone())));
+    let call = || channel.unary(&UNARY, request());
+    let invalid = [
+        call().metadata("no name", "value"),
+        call().metadata("grpc-timeout", "soon"),
+    ];
+    for call in invalid {
+        let status = call.await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let seen = [
+            "it: test.Test/Unary Some(9s)",
+            "it: InvalidArgument",
+            "ended InvalidArgument",
+        ];
+        assert_eq!(log.take(), seen);
+    }
+    assert_eq!(peer.connections(), 0);
+}

@@ -278,6 +278,9 @@ impl Starting<'_> {
             rules,
             span,
         } = self;
+        if let Some(status) = plan.refused {
+            return Err(status);
+        }
         let mut head = plan.head;
         if !matches!(requests, Requests::Data(_)) {
             plan.compression.write_headers(&mut head.metadata);

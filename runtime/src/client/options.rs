@@ -15,7 +15,7 @@ use crate::{
     compression::Compression,
     deadline::Deadline,
     policy::{AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy},
-    reserved,
+    reserved, status,
 };
 
 /// What calls are made with: the defaults of a channel ([`ChannelBuilder::call_options`]), or what is set on one
@@ -213,9 +213,13 @@ impl CallOptions {
         self
     }
 
-    /// What was set that may not be.
-    pub(crate) fn check_valid(&mut self) -> Result<(), Status> {
-        self.invalid.take().map_or(Ok(()), Err)
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for the first of what was set that may not be.
+    pub(crate) fn check_valid(&self) -> Result<(), Status> {
+        self.invalid
+            .as_ref()
+            .map_or(Ok(()), |status| Err(status::copy(status)))
     }
 
     /// Options that say nothing but the metadata that came with a request.

@@ -24,7 +24,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Sends the call; what comes back is read as frames.
     pub(super) async fn send(self, channel: Channel, method: &'static MethodDescriptor) -> Opened {
-        let plan = Plan::of_method(&channel, method, self.options).await?;
+        let plan = Plan::of_method(&channel, method, self.options).await;
         let max_message_size = plan
             .max_receive_message_size
             .unwrap_or(MAX_RECEIVE_MESSAGE_SIZE);

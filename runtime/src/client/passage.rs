@@ -18,8 +18,8 @@ use crate::{
 
 /// What a caller sends.
 pub(crate) enum Requests {
-    /// One frame.
-    One(Bytes),
+    /// One frame, or why its message has none.
+    One(Result<Bytes, Status>),
     /// Frames to come.
     Many(FrameSource),
     /// DATA to come, which tonic's client has framed.
@@ -44,7 +44,7 @@ impl Passage {
     ) -> Result<Payload, Status> {
         let frames: FrameSource = match requests {
             Requests::One(frame) => {
-                let frame = self.pass_frame(frame)?;
+                let frame = self.pass_frame(frame?)?;
                 let fits = retried && frame.len() <= limit;
                 let kept = fits.then(|| budget.reserve(frame.len())).flatten();
                 return Ok(Payload::Message { frame, kept });

@@ -25,6 +25,8 @@ use crate::{
 /// A call before it starts.
 pub(crate) struct Plan {
     pub(super) head: CallHead,
+    /// Why the call cannot be made, for INVALID_ARGUMENT: interceptors and spans see it fail as any other.
+    pub(super) refused: Option<Status>,
     pub(super) naming: Naming,
     pub(super) compression: Compression,
     pub(super) max_send_message_size: Option<usize>,
@@ -33,36 +35,27 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The plan of a method's call.
-    ///
-    /// # Errors
-    ///
-    /// INVALID_ARGUMENT for options that may not be.
     pub(super) async fn of_method(
         channel: &Channel,
         method: &'static MethodDescriptor,
-        mut options: CallOptions,
-    ) -> Result<Self, Status> {
-        options.check_valid()?;
+        options: CallOptions,
+    ) -> Self {
         let path = PathAndQuery::from_static(method.path());
         Self::new(channel, path, Some(method), options).await
     }
 
     /// The plan of a request that tonic's client made: it has done the compression, and set a timeout by itself.
-    ///
-    /// # Errors
-    ///
-    /// INVALID_ARGUMENT for a `grpc-timeout` that is none.
     pub(super) async fn of_request(
         channel: &Channel,
         path: PathAndQuery,
         metadata: HeaderMap,
-    ) -> Result<Self, Status> {
+    ) -> Self {
         let options = CallOptions::of_metadata(metadata);
-        let plan = Self::new(channel, path, None, options).await?;
-        Ok(Self {
+        let plan = Self::new(channel, path, None, options).await;
+        Self {
             compression: Compression::Identity,
             ..plan
-        })
+        }
     }
 
     async fn new(
@@ -70,17 +63,20 @@ impl Plan {
         path: PathAndQuery,
         method: Option<&MethodDescriptor>,
         options: CallOptions,
-    ) -> Result<Self, Status> {
+    ) -> Self {
+        let mut refused = options.check_valid().err();
         let own_bound = options.bound;
         let mut options = match channel.call_options() {
             Some(defaults) => options.over(defaults),
             None => options,
         };
-        if let Some(stated) = take_timeout_from(&mut options.metadata)? {
-            options.bound = own_bound.or_earlier(stated);
+        match take_timeout_from(&mut options.metadata) {
+            Ok(None) => {}
+            Ok(Some(stated)) => options.bound = own_bound.or_earlier(stated),
+            Err(status) => refused = refused.or(Some(status)),
         }
         let mut active = channel.active_config();
-        if !active.is_valid() && waits_for_ready(&options, None, method) {
+        if refused.is_none() && !active.is_valid() && waits_for_ready(&options, None, method) {
             // What holds for the call, its config has to say first.
             options.bound = wait_for_config(channel, options.bound, method).await;
             active = channel.active_config();
@@ -103,7 +99,8 @@ impl Plan {
             config.and_then(|config| config.max_response_message_bytes),
         )
         .or(method.and_then(MethodDescriptor::max_response_message_size));
-        Ok(Self {
+        Self {
+            refused,
             naming: match method {
                 Some(_) => Naming::Registered,
                 None => Naming::Generic,
@@ -119,7 +116,7 @@ impl Plan {
                 wait_for_ready,
                 throttle: throttle(channel, &active, method),
             },
-        })
+        }
     }
 }
 

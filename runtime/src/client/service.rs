@@ -42,7 +42,7 @@ where
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let requests = Requests::Data(Box::pin(DataOf(Box::pin(body))));
         Box::pin(async move {
-            let plan = Plan::of_request(&channel, path, metadata).await?;
+            let plan = Plan::of_request(&channel, path, metadata).await;
             start(&channel, plan, requests).await
         })
     }
