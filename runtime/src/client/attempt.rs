@@ -12,7 +12,7 @@ use tonic::Status;
 use tracing::Instrument as _;
 
 use super::{
-    AttemptNumber, CallHead, Failure,
+    AttemptNumber, CallHead, Failure, Reach,
     bounds::Bounds,
     replay::{Payload, Read, Reader, ReaderGuard, ReplayBuffer},
 };
@@ -78,7 +78,7 @@ pub(crate) async fn send(
             span,
         }),
         Err(failure) => {
-            span.finish(failure.status().code());
+            span.finish(failure.status.code());
             Err(failure)
         }
     }
@@ -96,7 +96,7 @@ async fn exchange(
     let connection = channel
         .pick(head.wait_for_ready)
         .await
-        .map_err(Failure::Failed)?;
+        .map_err(|status| Reach::Unknown.failed(status))?;
     let request = request(channel, head, number, span);
     let opened = open(
         connection,
@@ -114,10 +114,10 @@ async fn exchange(
             // The caller's own error ends the call: a further attempt could only send what came before it.
             return Err(payload
                 .error()
-                .map_or_else(|| classify(error), Failure::Dropped));
+                .map_or_else(|| classify(error), |status| Reach::Nowhere.failed(status)));
         }
     };
-    let (headers, body) = read_head(response).map_err(Failure::Failed)?;
+    let (headers, body) = read_head(response).map_err(|status| Reach::Unknown.failed(status))?;
     if !sent.commit() {
         // The call goes on with another attempt, and drops this one as soon as it sees that.
         std::future::pending::<()>().await;
@@ -193,12 +193,12 @@ fn open(
 /// Why a stream did not open: its connection has ended, or the request cannot be sent on any.
 fn classify_unopened(error: h2::Error) -> Failure {
     let ended = error.is_io() || error.is_go_away() || error.is_remote();
-    let status = status::from_h2(error);
-    if ended {
-        Failure::NeverSent(status)
+    let reach = if ended {
+        Reach::NeverSent
     } else {
-        Failure::Dropped(status)
-    }
+        Reach::Nowhere
+    };
+    reach.failed(status::from_h2(error))
 }
 
 /// Whether the server can have acted on a stream that ended with `error`.
@@ -206,12 +206,12 @@ fn classify(error: h2::Error) -> Failure {
     let refused = error.reason() == Some(Reason::REFUSED_STREAM) && error.is_remote();
     // With a peer's GOAWAY, h2 ends the streams above its last id, and those alone.
     let gone = error.is_go_away() && error.is_remote();
-    let status = status::from_h2(error);
-    if refused || gone {
-        Failure::Refused(status)
+    let reach = if refused || gone {
+        Reach::Refused
     } else {
-        Failure::Failed(status)
-    }
+        Reach::Unknown
+    };
+    reach.failed(status::from_h2(error))
 }
 
 /// Checks that the response is gRPC, and takes the status out of a Trailers-Only one.

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use super::{AttemptNumber, AttemptRules, Failure, pushback::Pushback, replay::Payload};
+use super::{AttemptNumber, AttemptRules, Failure, Reach, pushback::Pushback, replay::Payload};
 use crate::{policy::HedgingPolicy, status};
 
 /// Makes attempts until one has response headers or a fatal status, or all have failed. What is left is dropped, which
@@ -163,19 +163,22 @@ where
         payload: &Payload,
         attempt: &impl Fn(AttemptNumber) -> F,
     ) -> Option<Status> {
-        let resend = match &failure {
-            Failure::NeverSent(_) => true,
-            Failure::Refused(_) => !std::mem::replace(&mut self.refused_before, true),
-            Failure::Dropped(_) | Failure::Failed(_) => false,
+        let Failure {
+            reach,
+            status: failed,
+        } = failure;
+        let resend = match reach {
+            Reach::NeverSent => true,
+            Reach::Refused => !std::mem::replace(&mut self.refused_before, true),
+            Reach::Nowhere | Reach::Unknown => false,
         };
-        let dropped = matches!(failure, Failure::Dropped(_));
         if resend && payload.can_resend() {
             self.send(attempt, number.previous_attempts, true);
             return None;
         }
-        let failed = failure.into_status();
         let pushback = Pushback::of(&failed);
-        let fatal = dropped || !self.policy.non_fatal_status_codes.contains(failed.code());
+        let fatal =
+            reach == Reach::Nowhere || !self.policy.non_fatal_status_codes.contains(failed.code());
         if !fatal || pushback == Pushback::Stop {
             self.rules.record_failure();
         }

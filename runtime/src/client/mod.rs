@@ -124,33 +124,29 @@ impl AttemptRules {
 }
 
 /// An attempt that ended before it had response headers.
-pub(crate) enum Failure {
-    /// It never left the client: the connection went away before the stream opened.
-    NeverSent(Status),
-    /// The server did not process it, and said so: by REFUSED_STREAM or by a GOAWAY.
-    Refused(Status),
-    /// It can be sent on no connection, so no further attempt is made.
-    Dropped(Status),
-    /// It is for the policy: there is no connection to be had, or the server may have acted on it.
-    Failed(Status),
+pub(crate) struct Failure {
+    reach: Reach,
+    status: Status,
 }
 
-impl Failure {
-    fn status(&self) -> &Status {
-        match self {
-            Self::NeverSent(status)
-            | Self::Refused(status)
-            | Self::Dropped(status)
-            | Self::Failed(status) => status,
-        }
-    }
+/// How far an attempt that failed has come, which decides who may send another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It never left the client: the connection went away before the stream opened.
+    NeverSent,
+    /// The server did not process it, and said so: by REFUSED_STREAM or by a GOAWAY.
+    Refused,
+    /// It can be sent on no connection, so no further attempt is made.
+    Nowhere,
+    /// It is for the policy: there is no connection to be had, or the server may have acted on it.
+    Unknown,
+}
 
-    fn into_status(self) -> Status {
-        match self {
-            Self::NeverSent(status)
-            | Self::Refused(status)
-            | Self::Dropped(status)
-            | Self::Failed(status) => status,
+impl Reach {
+    fn failed(self, status: Status) -> Failure {
+        Failure {
+            reach: self,
+            status,
         }
     }
 }

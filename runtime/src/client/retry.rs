@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tonic::Status;
 
-use super::{AttemptNumber, AttemptRules, Failure, pushback::Pushback, replay::Payload};
+use super::{AttemptNumber, AttemptRules, Failure, Reach, pushback::Pushback, replay::Payload};
 use crate::{
     policy::{Backoff, RetryPolicy},
     status,
@@ -34,14 +34,16 @@ where
             previous_attempts,
             transparent,
         };
-        match attempt(number).await {
+        let Failure { reach, status } = match attempt(number).await {
             Ok(answer) => return Ok(answer),
-            Err(Failure::Dropped(status)) => return Err(status),
-            Err(failure) if retries.is_transparent(&failure, payload) => transparent = true,
-            Err(failure) => {
-                retries.back_off(failure.into_status(), payload).await?;
-                transparent = false;
-            }
+            Err(failure) => failure,
+        };
+        if reach == Reach::Nowhere {
+            return Err(status);
+        }
+        transparent = retries.is_transparent(reach, payload);
+        if !transparent {
+            retries.back_off(status, payload).await?;
         }
     }
     Err(Status::internal("no call makes so many attempts"))
@@ -58,15 +60,15 @@ struct Retries<'a> {
 impl Retries<'_> {
     /// Whether the attempt is sent again at once, whatever the policy: what never left the client always, what the
     /// server refused unprocessed one time, on the first attempt.
-    fn is_transparent(&mut self, failure: &Failure, payload: &Payload) -> bool {
-        match failure {
-            Failure::NeverSent(_) => payload.can_resend(),
-            Failure::Refused(_) => {
+    fn is_transparent(&mut self, reach: Reach, payload: &Payload) -> bool {
+        match reach {
+            Reach::NeverSent => payload.can_resend(),
+            Reach::Refused => {
                 let first = self.previous_attempts == 0 && !self.refused_before;
                 self.refused_before = true;
                 first && payload.can_resend()
             }
-            Failure::Dropped(_) | Failure::Failed(_) => false,
+            Reach::Nowhere | Reach::Unknown => false,
         }
     }
 
