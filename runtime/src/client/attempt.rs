@@ -14,7 +14,8 @@ use tracing::Instrument as _;
 use super::{
     AttemptNumber, CallHead, Failure, Reach,
     bounds::Bounds,
-    replay::{Payload, Read, Reader, ReaderGuard, ReplayBuffer},
+    payload::Payload,
+    replay::{Read, Reader, ReaderGuard, ReplayBuffer},
 };
 use crate::{
     channel::{Channel, Connection, Room},

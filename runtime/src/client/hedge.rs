@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use super::{AttemptNumber, AttemptRules, Failure, Reach, pushback::Pushback, replay::Payload};
+use super::{AttemptNumber, AttemptRules, Failure, Reach, payload::Payload, pushback::Pushback};
 use crate::{policy::HedgingPolicy, status};
 
 /// Makes attempts until one has response headers or a fatal status, or all have failed. What is left is dropped, which
@@ -118,7 +118,7 @@ where
         attempt: &impl Fn(AttemptNumber) -> F,
     ) -> Poll<Result<T, Status>> {
         loop {
-            if let Poll::Ready(winner) = payload.poll_overflow(cx) {
+            if let Poll::Ready(winner) = payload.poll_winner(cx) {
                 self.running
                     .retain(|running| running.number.index == winner);
             }

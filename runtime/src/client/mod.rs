@@ -5,6 +5,7 @@
 
 mod attempt;
 mod bounds;
+mod budget;
 mod call;
 #[cfg(test)]
 mod config_tests;
@@ -19,6 +20,7 @@ mod options;
 mod options_tests;
 mod outgoing;
 mod passage;
+mod payload;
 mod plan;
 #[cfg(test)]
 mod property_tests;
@@ -43,10 +45,10 @@ use http::{Extensions, HeaderMap, Response, uri::PathAndQuery};
 use tonic::{Status, metadata::MetadataMap};
 use tracing::Instrument as _;
 
+pub(crate) use self::budget::ReplayBudget;
 pub use self::call::{
     BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall,
 };
-pub(crate) use self::kept::ReplayBudget;
 pub use self::options::CallOptions;
 #[cfg(fuzzing)]
 pub(crate) use self::pushback::Pushback;
@@ -199,7 +201,7 @@ pub(crate) async fn start(
     match answered {
         Ok(answered) => Ok(ResponseBody::of(
             answered,
-            response::Passing {
+            response::Ongoing {
                 bounds,
                 rules,
                 observers,

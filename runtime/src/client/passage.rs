@@ -7,8 +7,9 @@ use tokio_stream::StreamExt as _;
 use tonic::Status;
 
 use super::{
-    kept::ReplayBudget,
-    replay::{FrameSource, Payload, ReplayBuffer},
+    budget::ReplayBudget,
+    payload::Payload,
+    replay::{FrameSource, ReplayBuffer},
 };
 use crate::{
     compression::Compression,

@@ -10,76 +10,11 @@ use bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use super::kept::{Kept, ReplayBudget, Reservation};
+use super::{budget::ReplayBudget, kept::Kept};
 use crate::status;
 
 /// Encoded frames as the caller's stream yields them.
 pub(crate) type FrameSource = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
-
-/// What a call sends, encoded once.
-pub(crate) enum Payload {
-    /// One message, there from the start: replaying it is a shared handle.
-    Message {
-        frame: Bytes,
-        /// What it takes of the budget, where configured attempts may send it again.
-        kept: Option<Reservation>,
-    },
-    /// Messages to come.
-    Frames(Arc<ReplayBuffer>),
-}
-
-impl Payload {
-    /// Whether a configured retry or hedge could send all that was sent so far.
-    pub(crate) fn can_replay(&self) -> bool {
-        match self {
-            Self::Message { kept, .. } => kept.is_some(),
-            Self::Frames(buffer) => buffer.lock().keep,
-        }
-    }
-
-    /// What is still of use once the call is committed to an attempt.
-    pub(crate) fn into_committed(self) -> Option<Arc<ReplayBuffer>> {
-        match self {
-            Self::Message { .. } => None,
-            Self::Frames(buffer) => Some(buffer),
-        }
-    }
-
-    /// Whether an attempt that the server never saw can be sent again: a message is always there, a stream where
-    /// nothing of it is lost yet.
-    pub(crate) fn can_resend(&self) -> bool {
-        match self {
-            Self::Message { .. } => true,
-            Self::Frames(buffer) => {
-                let state = buffer.lock();
-                state.keep || !state.taken
-            }
-        }
-    }
-
-    /// The error that the caller's own stream ended with, which is why the attempt was reset.
-    pub(crate) fn error(&self) -> Option<Status> {
-        match self {
-            Self::Message { .. } => None,
-            Self::Frames(buffer) => buffer.error(),
-        }
-    }
-
-    /// Ready once the call has had to commit to an attempt because the buffer overflowed; gives the attempt's index.
-    pub(crate) fn poll_overflow(&self, cx: &mut TaskContext<'_>) -> Poll<usize> {
-        let Self::Frames(buffer) = self else {
-            return Poll::Pending;
-        };
-        let mut state = buffer.lock();
-        match state.winner {
-            Some(winner) => Poll::Ready(winner),
-            None => {
-                state.overflow_waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
 
 /// The frames of a streaming call: those that attempts have sent, up to a limit, then those still to come.
 pub(crate) struct ReplayBuffer {
@@ -100,7 +35,7 @@ struct State {
     readers: Vec<Waiting>,
     /// The attempt that the call is committed to.
     winner: Option<usize>,
-    overflow_waker: Option<Waker>,
+    winner_waker: Option<Waker>,
 }
 
 /// A reader of the buffer, by the index of its attempt.
@@ -123,7 +58,7 @@ impl ReplayBuffer {
             kept: Kept::new(limit, budget),
             readers: Vec::new(),
             winner: None,
-            overflow_waker: None,
+            winner_waker: None,
         };
         Self {
             source: Mutex::new(source),
@@ -156,6 +91,29 @@ impl ReplayBuffer {
         )
     }
 
+    /// Whether all frames so far are kept.
+    pub(crate) fn can_replay(&self) -> bool {
+        self.lock().keep
+    }
+
+    /// Whether no frame that came is lost.
+    pub(crate) fn can_resend(&self) -> bool {
+        let state = self.lock();
+        state.keep || !state.taken
+    }
+
+    /// Ready once the call is committed to an attempt; gives its index.
+    pub(crate) fn poll_winner(&self, cx: &mut TaskContext<'_>) -> Poll<usize> {
+        let mut state = self.lock();
+        match state.winner {
+            Some(winner) => Poll::Ready(winner),
+            None => {
+                state.winner_waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
     /// The error that the caller's own stream ended with.
     pub(crate) fn error(&self) -> Option<Status> {
         self.lock().error.as_ref().map(status::copy)
@@ -186,7 +144,7 @@ pub(crate) enum Read {
     Frame(Bytes),
     /// The caller's stream has ended.
     Ended,
-    /// The caller's stream ended with an error, kept for [`Payload::error`].
+    /// The caller's stream ended with an error, kept for [`ReplayBuffer::error`].
     Failed,
     /// The attempt is over, or the call is committed to another.
     Retired,
@@ -354,7 +312,7 @@ impl State {
         if let Some(position) = self.position(reader) {
             self.kept.free_to(position);
         }
-        if let Some(waker) = self.overflow_waker.take() {
+        if let Some(waker) = self.winner_waker.take() {
             waker.wake();
         }
         true

@@ -36,7 +36,7 @@ pub struct ResponseBody {
 struct OpenCall {
     messages: Messages,
     scanner: FrameScanner,
-    passing: Passing,
+    ongoing: Ongoing,
     sent: Option<Arc<ReplayBuffer>>,
     /// Sends what the caller still has to say; dropped with the call, after the messages' stream.
     _sent: Sent,
@@ -44,7 +44,7 @@ struct OpenCall {
 }
 
 /// What goes on from the start of a call to its end.
-pub(super) struct Passing {
+pub(super) struct Ongoing {
     pub(super) bounds: Bounds,
     pub(super) rules: AttemptRules,
     pub(super) observers: Option<Arc<Observers>>,
@@ -60,7 +60,7 @@ enum Messages {
 }
 
 impl ResponseBody {
-    pub(super) fn of(answered: Answered, passing: Passing) -> Response<Self> {
+    pub(super) fn of(answered: Answered, ongoing: Ongoing) -> Response<Self> {
         let Answered { answer, sent } = answered;
         let (headers, messages) = match answer.body {
             Some(body) => (answer.headers, Messages::Data(body)),
@@ -69,7 +69,7 @@ impl ResponseBody {
         let call = OpenCall {
             messages,
             scanner: FrameScanner::default(),
-            passing,
+            ongoing,
             sent,
             _sent: answer.sent,
             attempt_span: answer.span,
@@ -98,7 +98,7 @@ impl ResponseBody {
         let Some(call) = &mut self.call else {
             return Poll::Pending;
         };
-        let status = ready!(call.passing.bounds.poll_end(cx));
+        let status = ready!(call.ongoing.bounds.poll_end(cx));
         Poll::Ready(self.fail(status))
     }
 
@@ -133,13 +133,13 @@ impl ResponseBody {
     fn finish(&mut self, code: Code, status: impl FnOnce() -> Status) {
         if let Some(call) = self.call.take() {
             let call = *call;
-            let passing = call.passing;
+            let ongoing = call.ongoing;
             if code == Code::Ok {
-                passing.rules.record_success();
+                ongoing.rules.record_success();
             }
             call.attempt_span.finish(code);
-            passing.call_span.finish(code);
-            if let Some(observers) = &passing.observers {
+            ongoing.call_span.finish(code);
+            if let Some(observers) = &ongoing.observers {
                 observers.ended(&status());
             }
         }
@@ -149,7 +149,7 @@ impl ResponseBody {
 impl OpenCall {
     fn poll_data(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         // Asked first: a stream that always has data would never be asked otherwise.
-        if let Poll::Ready(ended) = self.passing.bounds.poll_end(cx) {
+        if let Poll::Ready(ended) = self.ongoing.bounds.poll_end(cx) {
             return Poll::Ready(Some(Err(ended)));
         }
         let Messages::Data(stream) = &mut self.messages else {
@@ -160,7 +160,7 @@ impl OpenCall {
             Poll::Ready(Some(Err(error))) => {
                 let status = self.sent.as_ref().and_then(|sent| sent.error());
                 let status = status.unwrap_or_else(|| status::from_h2(error));
-                Some(Err(self.passing.bounds.judge(status)))
+                Some(Err(self.ongoing.bounds.judge(status)))
             }
             Poll::Ready(None) => {
                 let ended = Messages::TrailersOnly(HeaderMap::new());
@@ -181,18 +181,18 @@ impl OpenCall {
         let trailers = match stream.poll_trailers(cx) {
             Poll::Ready(Ok(trailers)) => status::from_trailers(trailers.unwrap_or_default()),
             Poll::Ready(Err(error)) => Err(status::from_h2(error)),
-            Poll::Pending => Err(ready!(self.passing.bounds.poll_end(cx))),
+            Poll::Pending => Err(ready!(self.ongoing.bounds.poll_end(cx))),
         };
-        Poll::Ready(trailers.map_err(|status| self.passing.bounds.judge(status)))
+        Poll::Ready(trailers.map_err(|status| self.ongoing.bounds.judge(status)))
     }
 
     /// Tells observers and metrics of the messages in `data`, and holds them to the limit: whoever reads the body may have none.
     fn note(&mut self, data: &[u8]) -> Result<(), Status> {
-        let Passing {
+        let Ongoing {
             observers,
             max_message_size,
             ..
-        } = &self.passing;
+        } = &self.ongoing;
         let meter = self.attempt_span.meter();
         if observers.is_none() && max_message_size.is_none() && !meter.is_recording() {
             return Ok(());

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tonic::Status;
 
-use super::{AttemptNumber, AttemptRules, Failure, Reach, pushback::Pushback, replay::Payload};
+use super::{AttemptNumber, AttemptRules, Failure, Reach, payload::Payload, pushback::Pushback};
 use crate::{
     policy::{Backoff, RetryPolicy},
     status,
