@@ -14,7 +14,7 @@ use tracing::{Span, field};
 use crate::{
     attempt_number::AttemptNumber,
     deadline::Deadline,
-    metrics::{self, AttemptMeter, CallMeter, Meter, Metered},
+    metrics::{self, AttemptMeter, CallMeter, FurtherAttempts, Meter, Metered},
     status::code_name,
     trace::TraceContext,
 };
@@ -33,7 +33,6 @@ impl CallSpan {
         meters: &metrics::Source,
         server: &dyn fmt::Display,
         parent: Option<&TraceContext>,
-        deadline: Option<Deadline>,
     ) -> Self {
         let method = call.method;
         let trace = parent.map_or_else(TraceContext::root, TraceContext::child);
@@ -54,7 +53,7 @@ impl CallSpan {
         );
         let trace = trace.recorded_by(&span);
         Self {
-            open: Open::new(span, meters.call(call, server), deadline),
+            open: Open::new(span, meters.call(call, server), None),
             trace,
         }
     }
@@ -63,8 +62,13 @@ impl CallSpan {
         &self.open.span
     }
 
-    /// Opens the span of one attempt.
-    pub(crate) fn attempt(&self, number: AttemptNumber) -> AttemptSpan {
+    /// Says when the call ends at the latest.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Deadline>) {
+        self.open.deadline = deadline;
+    }
+
+    /// Opens the span of one attempt, of a call whose `further` ones are such.
+    pub(crate) fn attempt(&self, number: AttemptNumber, further: FurtherAttempts) -> AttemptSpan {
         let trace = self.trace.child();
         let span = tracing::info_span!(
             target: "wireloom",
@@ -79,7 +83,7 @@ impl CallSpan {
             trace_id = %trace.trace_id(),
             span_id = %trace.span_id(),
         );
-        let meter = self.open.meter.attempt(number);
+        let meter = self.open.meter.attempt(number, further);
         AttemptSpan {
             open: Open::new(span, meter, self.open.deadline),
             trace,

@@ -67,7 +67,7 @@ use crate::{
     context::Context,
     deadline::{Deadline, GRPC_TIMEOUT},
     interceptor::{InterceptedCall, Observers},
-    metrics::{FurtherAttempts, Metered},
+    metrics::{FurtherAttempts, Metered, Naming},
     policy::AttemptPolicy,
     reserved,
     spans::CallSpan,
@@ -83,12 +83,6 @@ pub(crate) struct CallHead {
     pub(crate) wait_for_ready: bool,
     /// The bucket of the service config that the call started with.
     pub(crate) throttle: Option<Arc<TokenBucket>>,
-}
-
-impl CallHead {
-    fn full_name(&self) -> &str {
-        self.path.path().trim_start_matches('/')
-    }
 }
 
 /// What bounds the attempts of every call of a channel, whatever the policy.
@@ -153,15 +147,27 @@ impl Reach {
     }
 }
 
+/// Opens the span of a call, which covers what it waits for before it is planned.
+fn open_span(channel: &Channel, path: &PathAndQuery, naming: Naming) -> CallSpan {
+    let metered = Metered {
+        method: path.path().trim_start_matches('/'),
+        naming,
+    };
+    let context = Context::current();
+    CallSpan::open(metered, channel.meters(), channel.target(), context.trace())
+}
+
 /// Makes a call: its response is there as soon as it has headers.
 pub(crate) async fn start(
     channel: &Channel,
+    mut span: CallSpan,
     mut plan: Plan,
     requests: Requests,
 ) -> Result<Response<ResponseBody>, Status> {
     let context = Context::current();
     let deadline = Deadline::earliest(plan.head.deadline, context.deadline());
     plan.head.deadline = deadline;
+    span.set_deadline(deadline);
 
     let rules = AttemptRules {
         limits: channel.retry_limits(),
@@ -172,16 +178,6 @@ pub(crate) async fn start(
         Requests::Data(_) => plan.max_receive_message_size,
         Requests::One(_) | Requests::Many(_) => None,
     };
-    let metered = Metered {
-        method: plan.head.full_name(),
-        naming: plan.naming,
-        further_attempts: match plan.head.attempts {
-            AttemptPolicy::Hedging(_) => FurtherAttempts::Hedges,
-            AttemptPolicy::Single | AttemptPolicy::Retry(_) => FurtherAttempts::Retries,
-        },
-    };
-    let (meters, target) = (channel.meters(), channel.target());
-    let span = CallSpan::open(metered, meters, target, context.trace(), deadline);
     let mut bounds = Bounds::new(deadline, context.cancellation());
     let observers = (!channel.interceptors().is_empty()).then(Arc::<Observers>::default);
     let answered = if deadline.is_some_and(Deadline::is_expired) {
@@ -292,8 +288,19 @@ impl Starting<'_> {
         // A stream is kept without a policy, too, until the server has answered: what the server refuses is sent again.
         let limit = rules.limits.max_replay_buffer_size;
         let payload = passage.pass(requests, limit, channel.replay_budget(), retried)?;
-        let attempt =
-            |number| attempt::send(channel, &head, &payload, number, span.attempt(number));
+        let further = match head.attempts {
+            AttemptPolicy::Hedging(_) => FurtherAttempts::Hedges,
+            AttemptPolicy::Single | AttemptPolicy::Retry(_) => FurtherAttempts::Retries,
+        };
+        let attempt = |number| {
+            attempt::send(
+                channel,
+                &head,
+                &payload,
+                number,
+                span.attempt(number, further),
+            )
+        };
         let answer = match head.attempts {
             AttemptPolicy::Single => retry::run(None, rules, &payload, attempt).await,
             AttemptPolicy::Retry(policy) => {

@@ -1,16 +1,18 @@
 //! From a call's value to the client's stack, and from its response's body to messages.
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::{Response, Status, metadata::MetadataMap};
 
-use super::{options::CallOptions, passage::Requests, plan::Plan, start};
+use super::{open_span, options::CallOptions, passage::Requests, plan::Plan, start};
 use crate::{
     channel::Channel,
     compression::Compression,
     frame,
     limits::MAX_RECEIVE_MESSAGE_SIZE,
     method::MethodDescriptor,
+    metrics::Naming,
     reserved,
     streaming::{MessageReader, Opened},
 };
@@ -24,11 +26,13 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Sends the call; what comes back is read as frames.
     pub(super) async fn send(self, channel: Channel, method: &'static MethodDescriptor) -> Opened {
-        let plan = Plan::of_method(&channel, method, self.options).await;
+        let path = PathAndQuery::from_static(method.path());
+        let span = open_span(&channel, &path, Naming::Registered);
+        let plan = Plan::of_method(&channel, path, method, self.options).await;
         let max_message_size = plan
             .max_receive_message_size
             .unwrap_or(MAX_RECEIVE_MESSAGE_SIZE);
-        let response = start(&channel, plan, self.requests).await?;
+        let response = start(&channel, span, plan, self.requests).await?;
         let (parts, body) = response.into_parts();
         // A compression that this build lacks is none: a message that says it is compressed ends the call.
         let compression = Compression::of(&parts.headers).unwrap_or_default();

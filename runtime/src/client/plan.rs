@@ -17,7 +17,6 @@ use crate::{
     context::Context,
     deadline::{self, Deadline, GRPC_TIMEOUT},
     method::MethodDescriptor,
-    metrics::Naming,
     policy::AttemptPolicy,
     service_config::MethodConfig,
 };
@@ -27,7 +26,6 @@ pub(crate) struct Plan {
     pub(super) head: CallHead,
     /// Why the call cannot be made, for INVALID_ARGUMENT: interceptors and spans see it fail as any other.
     pub(super) refused: Option<Status>,
-    pub(super) naming: Naming,
     pub(super) compression: Compression,
     pub(super) max_send_message_size: Option<usize>,
     pub(super) max_receive_message_size: Option<usize>,
@@ -37,10 +35,10 @@ impl Plan {
     /// The plan of a method's call.
     pub(super) async fn of_method(
         channel: &Channel,
+        path: PathAndQuery,
         method: &'static MethodDescriptor,
         options: CallOptions,
     ) -> Self {
-        let path = PathAndQuery::from_static(method.path());
         Self::new(channel, path, Some(method), options).await
     }
 
@@ -101,10 +99,6 @@ impl Plan {
         .or(method.and_then(MethodDescriptor::max_response_message_size));
         Self {
             refused,
-            naming: match method {
-                Some(_) => Naming::Registered,
-                None => Naming::Generic,
-            },
             compression: options.compression.unwrap_or_default(),
             max_send_message_size,
             max_receive_message_size,

@@ -12,8 +12,8 @@ use http_body::Body;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use super::{ResponseBody, passage::Requests, plan::Plan, start};
-use crate::{channel::Channel, frame::MAX_DATA_LEN};
+use super::{ResponseBody, open_span, passage::Requests, plan::Plan, start};
+use crate::{channel::Channel, frame::MAX_DATA_LEN, metrics::Naming};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,8 +42,9 @@ where
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let requests = Requests::Data(Box::pin(DataOf(Box::pin(body))));
         Box::pin(async move {
+            let span = open_span(&channel, &path, Naming::Generic);
             let plan = Plan::of_request(&channel, path, metadata).await;
-            start(&channel, plan, requests).await
+            start(&channel, span, plan, requests).await
         })
     }
 }

@@ -33,7 +33,6 @@ impl Source {
                 metrics: metrics.clone(),
                 method: KeyValue::new("grpc.method", method.to_owned()),
                 target: KeyValue::new("grpc.target", target.to_string()),
-                further_attempts: call.further_attempts,
                 started: Instant::now(),
                 attempts: Mutex::default(),
             })
@@ -50,14 +49,14 @@ struct Call {
     metrics: Metrics,
     method: KeyValue,
     target: KeyValue,
-    further_attempts: FurtherAttempts,
     started: Instant,
     attempts: Mutex<Attempts>,
 }
 
 #[derive(Debug, Default)]
 struct Attempts {
-    further: u64,
+    retries: u64,
+    hedges: u64,
     transparent: u64,
     active: u32,
     /// When the last one ended, and how, where none is active.
@@ -77,9 +76,10 @@ impl Attempts {
 }
 
 impl CallMeter {
-    pub(crate) fn attempt(&self, number: AttemptNumber) -> AttemptMeter {
+    /// Begins to meter an attempt of a call whose `further` ones are such.
+    pub(crate) fn attempt(&self, number: AttemptNumber, further: FurtherAttempts) -> AttemptMeter {
         AttemptMeter(self.0.as_ref().map(|call| {
-            call.begin_attempt(number);
+            call.begin_attempt(number, further);
             Arc::new(Attempt {
                 call: Arc::clone(call),
                 started: Instant::now(),
@@ -103,7 +103,7 @@ impl Call {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin_attempt(&self, number: AttemptNumber) {
+    fn begin_attempt(&self, number: AttemptNumber, further: FurtherAttempts) {
         let of = [self.method.clone(), self.target.clone()];
         self.metrics.instruments.attempt_started.add(1, &of);
         let mut attempts = self.attempts();
@@ -111,10 +111,11 @@ impl Call {
         if let Some((since, _)) = attempts.idle_since.take() {
             attempts.delay += since.elapsed();
         }
-        match number {
+        match further {
             _ if number.transparent => attempts.transparent += 1,
-            _ if number.previous_attempts > 0 => attempts.further += 1,
-            _ => {}
+            _ if number.previous_attempts == 0 => {}
+            FurtherAttempts::Retries => attempts.retries += 1,
+            FurtherAttempts::Hedges => attempts.hedges += 1,
         }
     }
 
@@ -134,13 +135,10 @@ impl Call {
             .record(duration, &self.with_status(code));
         let attempts = self.attempts();
         let of = [self.method.clone(), self.target.clone()];
-        let further = match self.further_attempts {
-            FurtherAttempts::Retries => &instruments.retries,
-            FurtherAttempts::Hedges => &instruments.hedges,
-        };
         // Zero is not recorded (A96).
         for (instrument, count) in [
-            (further, attempts.further),
+            (&instruments.retries, attempts.retries),
+            (&instruments.hedges, attempts.hedges),
             (&instruments.transparent_retries, attempts.transparent),
         ] {
             if count > 0 {

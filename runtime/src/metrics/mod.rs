@@ -41,7 +41,6 @@ pub(crate) struct Metered<'a> {
     /// Package, service and method.
     pub(crate) method: &'a str,
     pub(crate) naming: Naming,
-    pub(crate) further_attempts: FurtherAttempts,
 }
 
 /// Where the name of a call's method comes from.

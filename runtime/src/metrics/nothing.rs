@@ -4,7 +4,7 @@ use std::fmt;
 
 use tonic::Code;
 
-use super::{Meter, Metered};
+use super::{FurtherAttempts, Meter, Metered};
 use crate::attempt_number::AttemptNumber;
 
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ impl Source {
 pub(crate) struct CallMeter;
 
 impl CallMeter {
-    pub(crate) fn attempt(&self, _: AttemptNumber) -> AttemptMeter {
+    pub(crate) fn attempt(&self, _: AttemptNumber, _: FurtherAttempts) -> AttemptMeter {
         AttemptMeter
     }
 }

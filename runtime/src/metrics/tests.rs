@@ -15,6 +15,7 @@ use crate::{
     client::scripted_peer::{Scripted as _, settle, unavailable},
     method::Method,
     policy::{HedgingPolicy, RetryPolicy, StatusCodes},
+    service_config::ServiceConfig,
 };
 
 static RETRIED: Method<String, String> =
@@ -280,4 +281,18 @@ async fn rule_52_a_call_that_is_not_retried_has_no_delay() {
     let call = metered.channel.unary(&RETRIED, "request".to_owned());
     call.no_retry().await.unwrap_err();
     assert!(!metered.points().contains_key("call.retry_delay"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_measured_while_it_waits_for_a_valid_config_too() {
+    let peer = Peer::new([]);
+    let metered = Metered::new(&peer, |metrics| metrics);
+    let invalid = r#"{"methodConfig": [{"name": [{}], "timeout": "soon"}]}"#;
+    let invalid = ServiceConfig::from_json(invalid);
+    metered.channel.update_service_config(invalid);
+    let call = metered.channel.unary(&RETRIED, "request".to_owned());
+    let call = call.wait_for_ready(true).timeout(Duration::from_secs(5));
+    call.await.unwrap_err();
+    let expected = [point("Retried", "DEADLINE_EXCEEDED", 1, 5)];
+    assert_eq!(metered.points()["call.duration"], expected);
 }
