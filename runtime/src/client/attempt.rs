@@ -12,8 +12,9 @@ use tonic::Status;
 use tracing::Instrument as _;
 
 use super::{
-    AttemptNumber, CallHead, Failure, Reach,
+    AttemptNumber, CallHead,
     bounds::Bounds,
+    failure::{Failure, Reach, classify, classify_unopened},
     payload::Payload,
     replay::{Read, Reader, ReaderGuard, ReplayBuffer},
 };
@@ -189,30 +190,6 @@ fn open(
         }
     };
     Ok((sent, response))
-}
-
-/// Why a stream did not open: its connection has ended, or the request cannot be sent on any.
-fn classify_unopened(error: h2::Error) -> Failure {
-    let ended = error.is_io() || error.is_go_away() || error.is_remote();
-    let reach = if ended {
-        Reach::NeverSent
-    } else {
-        Reach::Nowhere
-    };
-    reach.failed(status::from_h2(error))
-}
-
-/// Whether the server can have acted on a stream that ended with `error`.
-fn classify(error: h2::Error) -> Failure {
-    let refused = error.reason() == Some(Reason::REFUSED_STREAM) && error.is_remote();
-    // With a peer's GOAWAY, h2 ends the streams above its last id, and those alone.
-    let gone = error.is_go_away() && error.is_remote();
-    let reach = if refused || gone {
-        Reach::Refused
-    } else {
-        Reach::Unknown
-    };
-    reach.failed(status::from_h2(error))
 }
 
 /// Checks that the response is gRPC, and takes the status out of a Trailers-Only one.

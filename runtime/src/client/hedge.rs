@@ -10,7 +10,12 @@ use std::{
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use super::{AttemptNumber, AttemptRules, Failure, Reach, payload::Payload, pushback::Pushback};
+use super::{
+    AttemptNumber, AttemptRules,
+    failure::{Failure, Reach},
+    payload::Payload,
+    pushback::Pushback,
+};
 use crate::{policy::HedgingPolicy, status};
 
 /// Makes attempts until one has response headers or a fatal status, or all have failed. What is left is dropped, which

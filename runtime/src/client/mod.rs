@@ -9,6 +9,7 @@ mod budget;
 mod call;
 #[cfg(test)]
 mod config_tests;
+mod failure;
 mod futures;
 mod hedge;
 mod idempotency;
@@ -116,34 +117,6 @@ impl AttemptRules {
         self.throttle
             .as_ref()
             .is_none_or(|throttle| throttle.allows_more())
-    }
-}
-
-/// An attempt that ended before it had response headers.
-pub(crate) struct Failure {
-    reach: Reach,
-    status: Status,
-}
-
-/// How far an attempt that failed has come, which decides who may send another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// It never left the client: the connection went away before the stream opened.
-    NeverSent,
-    /// The server did not process it, and said so: by REFUSED_STREAM or by a GOAWAY.
-    Refused,
-    /// It can be sent on no connection, so no further attempt is made.
-    Nowhere,
-    /// It is for the policy: there is no connection to be had, or the server may have acted on it.
-    Unknown,
-}
-
-impl Reach {
-    fn failed(self, status: Status) -> Failure {
-        Failure {
-            reach: self,
-            status,
-        }
     }
 }
 

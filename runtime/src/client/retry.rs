@@ -4,7 +4,12 @@ use std::future::Future;
 
 use tonic::Status;
 
-use super::{AttemptNumber, AttemptRules, Failure, Reach, payload::Payload, pushback::Pushback};
+use super::{
+    AttemptNumber, AttemptRules,
+    failure::{Failure, Reach},
+    payload::Payload,
+    pushback::Pushback,
+};
 use crate::{
     policy::{Backoff, RetryPolicy},
     status,
