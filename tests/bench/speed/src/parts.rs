@@ -1,0 +1,216 @@
+//! The parts of the comparison: who, under which loads, and what is to be reached.
+
+mod memory;
+
+use clap::ValueEnum;
+
+use crate::{
+    Error,
+    contender::{Contender, Flavor, Library},
+    load::{Call, Load},
+    measure::{Comparison, Effort},
+    message::Message,
+    process::Placement,
+    table::{Limit, Metric, Table, Target},
+};
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Clients against one server, many calls in flight.
+    Clients,
+    /// Servers under one client, many calls in flight.
+    Servers,
+    /// One call in flight: clients against one server, and pairs of client and server on one core.
+    Latency,
+    /// Calls per second of one process over 1, 2 and 4 connections.
+    Connections,
+    /// Streams up, down and both ways.
+    Streams,
+    /// Memory of idle connections and of idle streams.
+    Memory,
+}
+
+/// What clients are measured against, and servers with: it does the least.
+const REFERENCE: Contender = Library::H2.on(Flavor::CurrentThread);
+
+const IN_FLIGHT: usize = 64;
+/// The connections that servers are loaded over.
+const SERVER_CONNECTIONS: usize = 4;
+
+const STREAM_LEN: u32 = 10_000;
+const LARGE_STREAM_LEN: u32 = 200;
+
+impl Part {
+    pub fn run(self, effort: Effort, libraries: &[Library]) -> Result<Vec<Table>, Error> {
+        let contenders: Vec<_> = libraries
+            .iter()
+            .flat_map(|library| Flavor::ALL.map(|flavor| library.on(flavor)))
+            .collect();
+        let comparisons = match self {
+            Self::Clients => vec![clients(&contenders)],
+            Self::Servers => vec![servers(&contenders)],
+            Self::Latency => latency(&contenders),
+            Self::Connections => vec![connections(&contenders)],
+            Self::Streams => streams(&contenders),
+            Self::Memory => return memory::run(effort, &contenders),
+        };
+        let mut tables = Vec::new();
+        for comparison in comparisons {
+            tables.extend(comparison.run(effort)?);
+        }
+        Ok(tables)
+    }
+}
+
+type Rows = Vec<(String, Contender, Contender)>;
+
+/// Each contender as client, and the reference as the floor.
+fn as_clients(contenders: &[Contender]) -> Rows {
+    let clients = contenders.iter().copied().chain([REFERENCE]);
+    clients.map(|it| (it.to_string(), it, REFERENCE)).collect()
+}
+
+fn as_servers(contenders: &[Contender]) -> Rows {
+    let servers = contenders.iter().copied().chain([REFERENCE]);
+    servers.map(|it| (it.to_string(), REFERENCE, it)).collect()
+}
+
+fn as_pairs(contenders: &[Contender]) -> Rows {
+    let pairs = contenders.iter().copied().chain([REFERENCE]);
+    pairs.map(|it| (it.to_string(), it, it)).collect()
+}
+
+fn unary(message: Message, in_flight: usize, connections: usize) -> Load {
+    Load {
+        call: Call::Unary,
+        message,
+        in_flight,
+        connections,
+    }
+}
+
+fn clients(contenders: &[Contender]) -> Comparison {
+    Comparison {
+        title: "clients",
+        rows: as_clients(contenders),
+        placed: Placement::Apart,
+        loads: Message::ALL.map(|it| unary(it, IN_FLIGHT, 1)).to_vec(),
+        metrics: &[Metric::ClientCpu],
+        targets: to_tonic(Metric::ClientCpu, [Limit::AtMost(0.5), Limit::AtMost(0.7)]),
+    }
+}
+
+fn servers(contenders: &[Contender]) -> Comparison {
+    let mut targets = to_tonic(Metric::ServerCpu, [Limit::AtMost(0.4), Limit::AtMost(0.75)]);
+    targets.extend(ahead_of_others(Metric::ServerCpu));
+    Comparison {
+        title: "servers",
+        rows: as_servers(contenders),
+        placed: Placement::Apart,
+        loads: Message::ALL
+            .map(|it| unary(it, IN_FLIGHT, SERVER_CONNECTIONS))
+            .to_vec(),
+        metrics: &[Metric::ServerCpu],
+        targets,
+    }
+}
+
+fn latency(contenders: &[Contender]) -> Vec<Comparison> {
+    let loads = vec![unary(Message::Hello, 1, 1)];
+    let apart = Comparison {
+        title: "clients, one call at a time",
+        rows: as_clients(contenders),
+        placed: Placement::Apart,
+        loads: loads.clone(),
+        metrics: &[Metric::P50],
+        targets: to_tonic(Metric::P50, [Limit::AtMost(0.7); 2]),
+    };
+    let together = Comparison {
+        title: "clients and the same server on one core, one call at a time",
+        placed: Placement::Together,
+        rows: as_clients(contenders),
+        loads: loads.clone(),
+        metrics: &[Metric::P50],
+        targets: to_tonic(Metric::P50, [Limit::AtMost(0.7); 2]),
+    };
+    let pairs = Comparison {
+        title: "pairs on one core, one call at a time",
+        rows: as_pairs(contenders),
+        placed: Placement::Together,
+        loads,
+        metrics: &[Metric::P50],
+        targets: to_tonic(Metric::P50, [Limit::AtMost(0.6); 2]),
+    };
+    vec![apart, together, pairs]
+}
+
+fn connections(contenders: &[Contender]) -> Comparison {
+    Comparison {
+        title: "connections",
+        rows: as_clients(contenders),
+        placed: Placement::Apart,
+        loads: [1, 2, 4]
+            .map(|count| unary(Message::Hello, IN_FLIGHT, count))
+            .to_vec(),
+        metrics: &[Metric::Rate, Metric::ClientCpu],
+        targets: to_tonic(Metric::Rate, [Limit::AtLeast(1.3); 2]),
+    }
+}
+
+fn streams(contenders: &[Contender]) -> Vec<Comparison> {
+    let stream = |call, message| Load {
+        call,
+        message,
+        in_flight: 1,
+        connections: 1,
+    };
+    let loads = vec![
+        stream(Call::Up(STREAM_LEN), Message::Hello),
+        stream(Call::Down(STREAM_LEN), Message::Hello),
+        stream(Call::Both(STREAM_LEN), Message::Hello),
+        stream(Call::Up(LARGE_STREAM_LEN), Message::Large),
+        stream(Call::Down(LARGE_STREAM_LEN), Message::Large),
+        stream(Call::Both(LARGE_STREAM_LEN), Message::Large),
+    ];
+    let clients = Comparison {
+        title: "client streams",
+        rows: as_clients(contenders),
+        placed: Placement::Apart,
+        loads: loads.clone(),
+        metrics: &[Metric::Rate, Metric::ClientCpu],
+        targets: to_tonic(Metric::Rate, [Limit::AtLeast(1.0); 2]),
+    };
+    let mut targets = to_tonic(Metric::Rate, [Limit::AtLeast(1.0); 2]);
+    targets.extend(ahead_of_others(Metric::ServerCpu));
+    let servers = Comparison {
+        title: "server streams",
+        rows: as_servers(contenders),
+        placed: Placement::Apart,
+        loads,
+        metrics: &[Metric::Rate, Metric::ServerCpu],
+        targets,
+    };
+    vec![clients, servers]
+}
+
+/// Ours to tonic's, on each kind of runtime.
+fn to_tonic(metric: Metric, limits: [Limit; 2]) -> Vec<Target> {
+    let targets = Flavor::ALL.into_iter().zip(limits).map(|(flavor, limit)| {
+        let (ours, theirs) = (Library::Wireloom.on(flavor), Library::Tonic.on(flavor));
+        Target::new(ours, theirs, metric, limit)
+    });
+    targets.collect()
+}
+
+/// Ours dearer than none of the others, on each kind of runtime.
+fn ahead_of_others(metric: Metric) -> Vec<Target> {
+    let others = [Library::Connect, Library::Volo];
+    let targets = others.into_iter().flat_map(|library| {
+        Flavor::ALL.map(|flavor| {
+            let (ours, theirs) = (Library::Wireloom.on(flavor), library.on(flavor));
+            Target::new(ours, theirs, metric, Limit::AtMost(1.0))
+        })
+    });
+    targets.collect()
+}

@@ -1,0 +1,127 @@
+//! The processes of a run: started, told what to do, ended when dropped.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    Error,
+    contender::Contender,
+    load::{Load, Round},
+    usage::Usage,
+    worker::{ClientAnswer, ClientCommand},
+};
+
+/// Where a client and its server run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// The server on core 0, the client on core 1.
+    Apart,
+    /// Both on core 0.
+    Together,
+}
+
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    what: String,
+}
+
+impl Process {
+    fn start(core: usize, arguments: &[String]) -> Result<Self, Error> {
+        let mut child = Command::new(env::current_exe()?)
+            .arg("--core")
+            .arg(core.to_string())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        Ok(Self {
+            input: child.stdin.take().ok_or("no input")?,
+            output: BufReader::new(child.stdout.take().ok_or("no output")?),
+            child,
+            what: arguments.join(" "),
+        })
+    }
+
+    fn ask<A: DeserializeOwned>(&mut self, command: &impl Serialize) -> Result<A, Error> {
+        let command = serde_json::to_string(command)?;
+        writeln!(self.input, "{command}")?;
+        self.answer()
+    }
+
+    fn answer<A: DeserializeOwned>(&mut self) -> Result<A, Error> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? == 0 {
+            return Err(format!("`{}` ended", self.what).into());
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client and a server of its own.
+pub struct Pair {
+    client: Process,
+    server: Process,
+}
+
+/// What a command cost both sides, and what the memory of both came to.
+pub struct Cost {
+    pub client_cpu: Duration,
+    pub server_cpu: Duration,
+    pub client_growth: i64,
+    pub server_growth: i64,
+    pub round: Option<Round>,
+}
+
+impl Pair {
+    pub fn start(client: Contender, server: Contender, placed: Placement) -> Result<Self, Error> {
+        let mut server = Process::start(0, &["serve".into(), server.to_string()])?;
+        let address: SocketAddr = server.answer()?;
+        let core = match placed {
+            Placement::Apart => 1,
+            Placement::Together => 0,
+        };
+        let client = ["call".into(), client.to_string(), address.to_string()];
+        Ok(Self {
+            client: Process::start(core, &client)?,
+            server,
+        })
+    }
+
+    pub fn run(&mut self, load: Load, duration: Duration) -> Result<Cost, Error> {
+        self.tell(&ClientCommand::Run { load, duration })
+    }
+
+    pub fn tell(&mut self, command: &ClientCommand) -> Result<Cost, Error> {
+        let before: Usage = self.server.ask(&())?;
+        let answer: ClientAnswer = self.client.ask(command)?;
+        let after: Usage = self.server.ask(&())?;
+        Ok(Cost {
+            client_cpu: answer.after.cpu.saturating_sub(answer.before.cpu),
+            server_cpu: after.cpu.saturating_sub(before.cpu),
+            client_growth: growth(answer.before, answer.after)?,
+            server_growth: growth(before, after)?,
+            round: answer.round,
+        })
+    }
+}
+
+fn growth(before: Usage, after: Usage) -> Result<i64, Error> {
+    Ok(i64::try_from(after.rss_bytes)? - i64::try_from(before.rss_bytes)?)
+}
