@@ -21,6 +21,7 @@ pub mod codegen;
 mod compression;
 mod context;
 mod deadline;
+mod deferred;
 mod flow;
 mod frame;
 #[cfg(fuzzing)]

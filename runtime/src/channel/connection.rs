@@ -27,7 +27,7 @@ use super::{
     streams::{Room, Streams},
     subchannel::Owner,
 };
-use crate::status;
+use crate::{deferred::Deferred, status};
 
 /// A handle to an HTTP/2 connection that has room for one stream more.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ where
         .enable_push(false)
         .initial_window_size(connector.windows.stream)
         .initial_connection_window_size(connector.windows.connection)
-        .handshake(Listening::new(io, heard.clone()))
+        .handshake(Deferred::new(Listening::new(io, heard.clone())))
         .await
         .map_err(no_http2)?;
     let mut pings = connection

@@ -13,7 +13,10 @@ use super::{
     shutdown::Phases,
     stream,
 };
-use crate::limits::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::{
+    deferred::Deferred,
+    limits::{CONNECTION_WINDOW, STREAM_WINDOW},
+};
 
 /// How long accepting rests after the system refused it, such as for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -117,7 +120,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(shared.options.max_concurrent_streams);
     let mut connection = tokio::select! {
-        connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake(io)) => match connection {
+        connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake(Deferred::new(io))) => match connection {
             Ok(connection) => connection?,
             Err(_) => return Ok(()),
         },

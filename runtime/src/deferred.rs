@@ -1,0 +1,305 @@
+//! A socket whose writes wait a turn, so that what other tasks have to say leaves with them.
+//!
+//! A task that answers a call wakes the connection's task, and a worker of tokio's multi-threaded runtime runs that one
+//! next: every answer would leave in a write of its own, and a write costs more than the rest of a call. So a flush that
+//! comes first waits until the connection's task has been polled again, behind all tasks that are ready by then. There is
+//! no timer: where nothing else is ready, that is at once.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What waits at most. A kernel takes as much in one go, and more would only keep the peer waiting.
+const MAX_WAITING: usize = 64 << 10;
+
+/// A write of this size leaves at once, uncopied: its own work outweighs that of a system call.
+const LARGE: usize = 8 << 10;
+
+/// What an idle connection may keep for its next writes.
+const MAX_IDLE: usize = 4 << 10;
+
+/// How many flushes go out at once after one that waited for nothing, such as where one call is in flight at a time.
+const REST: u8 = 31;
+
+/// Defers the flushes of `T` by a turn of the task that owns it.
+#[derive(Debug)]
+pub(crate) struct Deferred<T> {
+    io: T,
+    waiting: Waiting,
+    turn: Turn,
+    /// The flushes to come that do not wait.
+    rest: u8,
+}
+
+/// What has been written and not yet handed to the socket.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// Where a flush stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// None is wanted.
+    None,
+    /// The task will be polled again; so many bytes were there when it was asked for.
+    Asked(usize),
+    /// It has been polled again.
+    Taken(usize),
+}
+
+impl<T> Deferred<T> {
+    pub(crate) fn new(io: T) -> Self {
+        Self {
+            io,
+            waiting: Waiting::default(),
+            turn: Turn::None,
+            rest: 0,
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Deferred<T> {
+    /// Hands all that waits to the socket.
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.waiting.len() > 0 {
+            let left = &self.waiting.bytes[self.waiting.sent..];
+            match ready!(Pin::new(&mut self.io).poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.waiting.sent += written,
+            }
+        }
+        self.waiting.clear();
+        self.turn = Turn::None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether a flush that is wanted now has to wait.
+    fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.turn {
+            Turn::None if self.rest > 0 => {
+                self.rest -= 1;
+                false
+            }
+            Turn::None => {
+                self.turn = Turn::Asked(self.waiting.len());
+                cx.waker().wake_by_ref();
+                true
+            }
+            Turn::Asked(_) => true,
+            Turn::Taken(before) => {
+                if self.waiting.len() == before {
+                    self.rest = REST;
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn take(&mut self, data: &[IoSlice<'_>], len: usize) {
+        if self.bytes.len() + len > MAX_IDLE {
+            // At once, rather than by doubling.
+            self.bytes.reserve(MAX_WAITING - self.bytes.len());
+        }
+        for slice in data {
+            self.bytes.extend_from_slice(slice);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.sent = 0;
+        self.bytes.clear();
+        self.bytes.shrink_to(MAX_IDLE);
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Deferred<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        // HTTP/2 looks for what has come whenever it is polled, and before it writes.
+        if let Turn::Asked(before) = this.turn {
+            this.turn = Turn::Taken(before);
+        }
+        Pin::new(&mut this.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Deferred<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let len = data.iter().map(|slice| slice.len()).sum::<usize>();
+        if len >= LARGE || this.waiting.len() + len > MAX_WAITING {
+            ready!(this.poll_write_out(cx))?;
+        }
+        if len >= LARGE {
+            return Pin::new(&mut this.io).poll_write_vectored(cx, data);
+        }
+        this.waiting.take(data, len);
+        Poll::Ready(Ok(len))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.waiting.len() > 0 {
+            if this.waits(cx) {
+                // The owner is polled again, and then flushes again.
+                return Poll::Ready(Ok(()));
+            }
+            ready!(this.poll_write_out(cx))?;
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_write_out(cx))?;
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Keeps what each write brought.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl AsyncRead for Writes {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Writes {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            data: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(data.to_vec());
+            Poll::Ready(Ok(data.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// A connection's task polls: it reads, writes and flushes.
+    fn turn(io: &mut Deferred<Writes>, write: &[u8]) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut io = Pin::new(io);
+        assert!(
+            io.as_mut()
+                .poll_read(cx, &mut ReadBuf::new(&mut []))
+                .is_pending()
+        );
+        if !write.is_empty() {
+            let written = io.as_mut().poll_write(cx, write);
+            assert!(matches!(written, Poll::Ready(Ok(len)) if len == write.len()));
+        }
+        assert!(io.poll_flush(cx).is_ready());
+    }
+
+    #[test]
+    fn what_comes_in_the_next_turn_leaves_in_the_same_write() {
+        let mut io = Deferred::new(Writes::default());
+        turn(&mut io, b"one ");
+        assert!(io.io.0.is_empty());
+        turn(&mut io, b"two");
+        assert_eq!(io.io.0, [b"one two"]);
+    }
+
+    #[test]
+    fn a_flush_that_waited_for_nothing_makes_the_next_ones_leave_at_once() {
+        let mut io = Deferred::new(Writes::default());
+        turn(&mut io, b"one");
+        turn(&mut io, b"");
+        for count in 0..usize::from(REST) {
+            assert_eq!(io.io.0.len(), count + 1);
+            turn(&mut io, b"more");
+        }
+        turn(&mut io, b"waits again");
+        assert_eq!(io.io.0.len(), usize::from(REST) + 1);
+    }
+
+    #[test]
+    fn a_large_write_leaves_at_once_behind_what_waits() {
+        let mut io = Deferred::new(Writes::default());
+        turn(&mut io, b"small");
+        let large = vec![7; LARGE];
+        turn(&mut io, &large);
+        assert_eq!(io.io.0, [b"small".as_slice(), &large]);
+    }
+
+    #[test]
+    fn no_more_than_the_bound_waits() {
+        let mut io = Deferred::new(Writes::default());
+        let cx = &mut Context::from_waker(Waker::noop());
+        let piece = vec![7; LARGE - 1];
+        for _ in 0..=MAX_WAITING / piece.len() {
+            assert!(io.waiting.len() <= MAX_WAITING);
+            assert!(Pin::new(&mut io).poll_write(cx, &piece).is_ready());
+        }
+        assert!(!io.io.0.is_empty());
+    }
+
+    #[test]
+    fn a_shutdown_leaves_nothing_behind() {
+        let mut io = Deferred::new(Writes::default());
+        turn(&mut io, b"last words");
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut io).poll_shutdown(cx).is_ready());
+        assert_eq!(io.io.0, [b"last words"]);
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_little() {
+        let mut io = Deferred::new(Writes::default());
+        turn(&mut io, &[7; LARGE - 1]);
+        turn(&mut io, b"");
+        assert!(io.waiting.bytes.capacity() <= MAX_IDLE);
+    }
+}
