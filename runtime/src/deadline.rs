@@ -85,8 +85,11 @@ pub(crate) fn encode_timeout(timeout: Duration) -> HeaderValue {
         .map(|(nanos_per_unit, unit)| (nanos.div_ceil(*nanos_per_unit), *unit))
         .find(|(value, _)| *value <= MAX_DIGITS_VALUE)
         .unwrap_or((MAX_DIGITS_VALUE, b'H'));
-    HeaderValue::try_from(format!("{value}{}", char::from(unit)))
-        .expect("digits and a letter are a header value")
+    let mut header = HeaderValue::try_from(format!("{value}{}", char::from(unit)))
+        .expect("digits and a letter are a header value");
+    // Few calls have the same: HTTP/2's table of headers is for those that come again.
+    header.set_sensitive(true);
+    header
 }
 
 /// Reads a `grpc-timeout`.
