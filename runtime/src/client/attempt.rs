@@ -1,6 +1,6 @@
 //! One try of a call: one HTTP/2 stream.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
@@ -69,9 +69,10 @@ pub(crate) async fn send(
     number: AttemptNumber,
     span: AttemptSpan,
 ) -> Result<Answer, Failure> {
-    let answer = exchange(channel, head, payload, number, &span)
-        .instrument(span.span().clone())
-        .await;
+    let answer = {
+        let exchange = pin!(exchange(channel, head, payload, number, &span));
+        exchange.instrument(span.span().clone()).await
+    };
     match answer {
         Ok((headers, body, sent)) => Ok(Answer {
             headers,

@@ -1,5 +1,8 @@
 //! The client's stack, outermost first: call span -> deadline and cancellation -> retries -> attempt -> connection.
 //!
+//! Futures are pinned where they are made: one that is awaited by value is copied into the future that awaits it, and
+//! those of a whole call have kilobytes.
+//!
 //! It works on encoded frames, so the four kinds of method and clients made by tonic share it, and it is compiled
 //! once, not once per message type.
 
@@ -40,7 +43,7 @@ mod service_tests;
 mod tests;
 mod throttle;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::{Extensions, HeaderMap, Response, uri::PathAndQuery};
 use tonic::{Status, metadata::MetadataMap};
@@ -164,7 +167,7 @@ pub(crate) async fn start(
             span: &span,
         };
         // One deadline spans interceptors, all attempts, and the waits between them.
-        let answered = call.intercepted(observers.as_ref());
+        let answered = pin!(call.intercepted(observers.as_ref()));
         bounds.run(answered.instrument(span.span().clone())).await
     };
     match answered {
@@ -208,7 +211,7 @@ impl Starting<'_> {
     /// Makes the call through the channel's interceptors; without any there is nothing that observes it.
     async fn intercepted(mut self, observers: Option<&Arc<Observers>>) -> Result<Answered, Status> {
         let Some(observers) = observers else {
-            return self.attempts(None).await;
+            return pin!(self.attempts(None)).await;
         };
         let interceptors = self.channel.interceptors();
         let mut metadata = std::mem::take(&mut self.plan.head.metadata);
@@ -275,11 +278,13 @@ impl Starting<'_> {
             )
         };
         let answer = match head.attempts {
-            AttemptPolicy::Single => retry::run(None, rules, &payload, attempt).await,
+            AttemptPolicy::Single => pin!(retry::run(None, rules, &payload, attempt)).await,
             AttemptPolicy::Retry(policy) => {
-                retry::run(Some(policy), rules, &payload, attempt).await
+                pin!(retry::run(Some(policy), rules, &payload, attempt)).await
             }
-            AttemptPolicy::Hedging(policy) => hedge::run(policy, rules, &payload, attempt).await,
+            AttemptPolicy::Hedging(policy) => {
+                pin!(hedge::run(policy, rules, &payload, attempt)).await
+            }
         }?;
         Ok(Answered {
             answer,

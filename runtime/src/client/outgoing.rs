@@ -1,5 +1,7 @@
 //! From a call's value to the client's stack, and from its response's body to messages.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -32,7 +34,7 @@ impl Outgoing {
         let max_message_size = plan
             .max_receive_message_size
             .unwrap_or(MAX_RECEIVE_MESSAGE_SIZE);
-        let response = start(&channel, span, plan, self.requests).await?;
+        let response = pin!(start(&channel, span, plan, self.requests)).await?;
         let (parts, body) = response.into_parts();
         // A compression that this build lacks is none: a message that says it is compressed ends the call.
         let compression = Compression::of(&parts.headers).unwrap_or_default();
@@ -48,7 +50,7 @@ impl Outgoing {
         channel: Channel,
         method: &'static MethodDescriptor,
     ) -> Result<Received, Status> {
-        let (headers, mut messages) = self.send(channel, method).await?;
+        let (headers, mut messages) = pin!(self.send(channel, method)).await?;
         match messages.one().await {
             Ok(message) => {
                 let trailers = MetadataMap::from_headers(messages.take_trailers());

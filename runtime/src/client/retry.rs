@@ -1,6 +1,6 @@
 //! Attempts one after the other: transparent retries, and those that a retry policy asks for.
 
-use std::future::Future;
+use std::{future::Future, pin::pin};
 
 use tonic::Status;
 
@@ -39,7 +39,7 @@ where
             previous_attempts,
             transparent,
         };
-        let Failure { reach, status } = match attempt(number).await {
+        let Failure { reach, status } = match pin!(attempt(number)).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };

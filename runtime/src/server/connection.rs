@@ -133,7 +133,9 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
             accepted = connection.accept() => match accepted {
                 Some(accepted) => {
                     let (request, respond) = accepted?;
-                    shared.calls.spawn(stream::serve(Arc::clone(shared), request, respond, peer));
+                    let call = stream::serve(Arc::clone(shared), request, respond, peer);
+                    // Boxed: tokio copies what it spawns some ten times over.
+                    shared.calls.spawn(Box::pin(call));
                 }
                 None => return Ok(()),
             },

@@ -1,6 +1,6 @@
 //! Interceptors around the dispatch of a call.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use tonic::{Code, metadata::MetadataMap};
 
@@ -21,7 +21,7 @@ pub(super) async fn dispatch(
     observers: Option<&Arc<Observers>>,
 ) -> Reply {
     let Some(observers) = observers else {
-        return shared.router.call(call).await;
+        return pin!(shared.router.call(call)).await;
     };
     let explained = call.refusal.as_ref().map(|refusal| refusal.headers.clone());
     let head = &mut call.head;

@@ -50,9 +50,8 @@ pub(super) async fn serve(
         request.uri().path().trim_start_matches('/'),
         caller.as_ref(),
     );
-    let served =
-        serve_call(&shared, request, &mut respond, peer, &span).instrument(span.span().clone());
-    let status = served.await;
+    let served = pin!(serve_call(&shared, request, &mut respond, peer, &span));
+    let status = served.instrument(span.span().clone()).await;
     span.finish(status.code());
 }
 
@@ -86,15 +85,16 @@ async fn serve_call(
         compression,
         refusal,
     };
-    let ended = context
-        .scope(answer(
+    let ended = {
+        let answered = pin!(answer(
             shared,
             call,
             respond,
             &mut ending,
-            observers.as_ref(),
-        ))
-        .await;
+            observers.as_ref()
+        ));
+        context.scope(answered).await
+    };
     let status = match ended {
         Ended::Answered(status) => status,
         // The handler has been dropped; what it moved to other tasks is told.
@@ -161,7 +161,7 @@ enum Prepared {
 }
 
 async fn prepare(shared: &Shared, call: Call, observers: Option<&Arc<Observers>>) -> Prepared {
-    let Reply { headers, body } = dispatch(shared, call, observers).await;
+    let Reply { headers, body } = pin!(dispatch(shared, call, observers)).await;
     match body {
         ReplyBody::TrailersOnly(status) => Prepared::Status(headers, status),
         ReplyBody::Message(frame) => Prepared::Message(headers, frame),
