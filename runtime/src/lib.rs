@@ -38,6 +38,8 @@ mod service_config;
 mod spans;
 mod status;
 mod streaming;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod trace;
 
 #[doc(hidden)]

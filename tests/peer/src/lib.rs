@@ -18,8 +18,11 @@
 //!
 //! It knows no service: a message is bytes, or a text, encoded as `google.protobuf.StringValue`, which is what the type
 //! `String` is to prost.
+//!
+//! An [`Authority`] makes the certificates of tests.
 
 mod act;
+mod certificates;
 mod connection;
 mod exchange;
 mod peer;
@@ -28,6 +31,7 @@ mod wire;
 
 pub use self::{
     act::{Act, Last, Step, fields, text},
+    certificates::{Authority, Certified, CertifiedFiles},
     peer::{Connect, Peer, Script},
     seen::Seen,
 };

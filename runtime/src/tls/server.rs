@@ -1,0 +1,201 @@
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use rustls::{ServerConfig, server::WebPkiClientVerifier, sign::SingleCertAndKey};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tonic::Status;
+
+use super::{
+    H2, Identity, PeerIdentity, Roots, TlsVersion, failure,
+    pem::Files,
+    provider,
+    reload::{self, Reloading},
+    unusable_provider,
+};
+
+/// How a server proves who it is, and whom it lets in.
+///
+/// Unless something else is said, it takes clients without certificates, speaks TLS 1.2 or newer, and gives a handshake
+/// 10 seconds.
+///
+/// ```no_run
+/// use wireloom::{Server, tls::{ClientCertificates, Identity, Roots, ServerTls}};
+///
+/// let tls = ServerTls::new(Identity::files("/etc/greeter/server.pem", "/etc/greeter/server.key"))
+///     .client_certificates(ClientCertificates::Required(Roots::file("/etc/greeter/clients-ca.pem")));
+/// let server = Server::builder().tls(tls);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until a server has it"]
+pub struct ServerTls {
+    identity: Identity,
+    client_certificates: ClientCertificates,
+    min_version: TlsVersion,
+    handshake_timeout: Duration,
+    reload_interval: Duration,
+}
+
+/// Whether clients prove themselves by certificates (mTLS). What they prove is in the [`PeerIdentity`] of each call.
+#[derive(Clone, Debug, Default)]
+pub enum ClientCertificates {
+    /// Clients are not asked for one.
+    #[default]
+    None,
+    /// A client may have none; one that leads to none of the roots ends the handshake.
+    Optional(Roots),
+    /// A client without one that leads to one of the roots is not let in.
+    Required(Roots),
+}
+
+impl ClientCertificates {
+    fn roots(&self) -> Option<&Roots> {
+        match self {
+            Self::None => None,
+            Self::Optional(roots) | Self::Required(roots) => Some(roots),
+        }
+    }
+}
+
+impl ServerTls {
+    /// TLS by which the server proves to be `identity`.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            client_certificates: ClientCertificates::None,
+            min_version: TlsVersion::default(),
+            handshake_timeout: Duration::from_secs(10),
+            reload_interval: reload::INTERVAL,
+        }
+    }
+
+    /// Whether clients prove themselves by certificates. The default does not ask for them.
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.client_certificates = certificates;
+        self
+    }
+
+    /// The oldest version of TLS that is spoken. The default is TLS 1.2.
+    pub fn min_version(mut self, version: TlsVersion) -> Self {
+        self.min_version = version;
+        self
+    }
+
+    /// How long a handshake may take before its connection is ended. The default is 10 seconds.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// How often files are looked at, at most: a handshake that comes this long after the last look reads them. The
+    /// default is 10 seconds; zero has every handshake look.
+    pub fn reload_interval(mut self, interval: Duration) -> Self {
+        self.reload_interval = interval;
+        self
+    }
+
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what cannot be read or used.
+    pub(crate) fn acceptor(self) -> Result<Acceptor, Status> {
+        let roots = self.client_certificates.roots();
+        let roots = roots.into_iter().flat_map(Roots::paths);
+        let paths: Vec<_> = self.identity.paths().chain(roots).collect();
+        let (interval, handshake_timeout) = (self.reload_interval, self.handshake_timeout);
+        let config = Reloading::new(paths, interval, move |files| self.config(files))?;
+        Ok(Acceptor {
+            config: Arc::new(config),
+            handshake_timeout,
+        })
+    }
+
+    fn config(&self, files: &Files) -> Result<ServerConfig, Status> {
+        let provider = provider();
+        let key = self.identity.certified_key(files, &provider)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(self.min_version.and_newer())
+            .map_err(|error| unusable_provider(&error))?;
+        let builder = match self.client_certificates.roots() {
+            None => builder.with_no_client_auth(),
+            Some(roots) => {
+                let roots = roots.store(files)?;
+                let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                if matches!(self.client_certificates, ClientCertificates::Optional(_)) {
+                    verifier = verifier.allow_unauthenticated();
+                }
+                let verifier = verifier.build().map_err(|error| {
+                    Status::invalid_argument(format!(
+                        "the roots of clients cannot be used: {error}"
+                    ))
+                })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config =
+            builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::new(key))));
+        config.alpn_protocols = vec![H2.to_vec()];
+        Ok(config)
+    }
+}
+
+/// Makes connections of a server secure.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    config: Arc<Reloading<ServerConfig>>,
+    handshake_timeout: Duration,
+}
+
+/// How long, and for how much, an ended connection is read, so that its peer gets to read why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 << 10;
+
+impl Acceptor {
+    /// Shakes hands over `io`.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection has ended, for the log.
+    pub(crate) async fn accept<T>(
+        &self,
+        io: T,
+    ) -> Result<(TlsStream<T>, Option<PeerIdentity>), String>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let handshake = async {
+            let acceptor = TlsAcceptor::from(self.config.current().await);
+            acceptor.accept(io).into_fallible().await
+        };
+        let stream = match tokio::time::timeout(self.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err((error, io))) => {
+                linger(io).await;
+                return Err(failure::of_server(&error));
+            }
+            Err(_) => return Err(format!("no handshake within {:?}", self.handshake_timeout)),
+        };
+        let connection = stream.get_ref().1;
+        if connection.alpn_protocol() != Some(H2) {
+            linger(stream).await;
+            return Err("the client does not offer HTTP/2 by ALPN (\"h2\")".to_owned());
+        }
+        let identity = PeerIdentity::new(connection.peer_certificates());
+        Ok((stream, identity))
+    }
+}
+
+/// Ends a connection so that what was sent last arrives: a socket that is closed with unread data resets the connection,
+/// and the alert that says why is lost.
+async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut io: T) {
+    let ended = async {
+        io.shutdown().await?;
+        tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whatever comes of it, the connection is over.
+    let _: Result<io::Result<_>, _> = tokio::time::timeout(LINGER, ended).await;
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").finish_non_exhaustive()
+    }
+}
