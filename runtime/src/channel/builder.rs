@@ -13,6 +13,7 @@ use super::{
     core::{Core, Parts},
     keepalive::Keepalive,
     resolver::{Dns, ErasedResolver, Fixed, Resolver},
+    security::{InsecureCredentials, SecurityOptions},
     subchannel::PoolSize,
     target::{Servers, Target},
 };
@@ -38,6 +39,7 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 pub struct ChannelBuilder {
     name: String,
     target: Result<Target, Status>,
+    security: SecurityOptions,
     resolver: Option<Arc<dyn ErasedResolver>>,
     load_balancing: LoadBalancing,
     pool: PoolSize,
@@ -71,6 +73,7 @@ impl ChannelBuilder {
         Self {
             name: name.to_owned(),
             target,
+            security: SecurityOptions::of(name),
             resolver: None,
             load_balancing: LoadBalancing::default(),
             pool: PoolSize { min: 1, max: 4 },
@@ -97,7 +100,7 @@ impl ChannelBuilder {
         }
     }
 
-    /// Bounds the making of a connection: name resolution, TCP and HTTP/2 together. The default is 20 seconds, as in
+    /// Bounds the making of a connection: name resolution, TCP, TLS and HTTP/2 together. The default is 20 seconds, as in
     /// gRPC's [connection backoff].
     ///
     /// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
@@ -196,6 +199,21 @@ impl ChannelBuilder {
         self
     }
 
+    /// Secures connections by TLS. Without it, an `https://` target has TLS with the system's roots, and any other target is
+    /// in plaintext; with it, `http://` is an error.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::ClientTls) -> Self {
+        self.security.tls = Some(tls);
+        self
+    }
+
+    /// Lets call credentials go in plaintext, where whoever is on the way can take and use them: for tests, and for
+    /// networks that are secured below TCP. The default refuses it. See [`CallCredentials`](crate::CallCredentials).
+    pub fn allow_insecure_credentials(mut self) -> Self {
+        self.security.insecure_credentials = InsecureCredentials::Allowed;
+        self
+    }
+
     /// Put before Wireloom's own product in the `user-agent`.
     pub fn user_agent(mut self, product: impl Into<String>) -> Self {
         self.user_agent = Some(product.into());
@@ -268,7 +286,7 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for what is no target, no authority, no product, or no valid option of calls.
+    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, or no TLS that can be had.
     pub fn lazy(mut self) -> Result<Channel, Status> {
         let call_options = self.take_call_options()?;
         let target = match (self.target, &self.resolver) {
@@ -291,6 +309,8 @@ impl ChannelBuilder {
                 })?,
             None => USER_AGENT,
         };
+        let insecure_credentials = self.security.insecure_credentials;
+        let security = self.security.decide(authority.host())?;
         let resolver = self.resolver.unwrap_or_else(|| match target.servers() {
             Servers::Hosts(hosts) => Arc::new(Dns {
                 hosts: hosts.clone(),
@@ -302,6 +322,7 @@ impl ChannelBuilder {
         let core = Core::new(Parts {
             connector: Connector {
                 target: target.to_string().into(),
+                security: security.clone(),
                 timeout: self.connect_timeout,
                 keepalive: self.keepalive,
                 windows: self.windows,
@@ -318,6 +339,8 @@ impl ChannelBuilder {
         let inner = Inner {
             target,
             authority,
+            security,
+            insecure_credentials,
             core,
             user_agent,
             retry_limits: self.retry_limits,

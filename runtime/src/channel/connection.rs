@@ -18,7 +18,6 @@ use tokio::{
     sync::oneshot,
 };
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Code, Status};
 
 use super::{
     address::Address,
@@ -27,7 +26,7 @@ use super::{
     streams::{Room, Streams},
     subchannel::Owner,
 };
-use crate::{deferred::Deferred, status};
+use crate::deferred::Deferred;
 
 /// A handle to an HTTP/2 connection that has room for one stream more.
 #[derive(Debug)]
@@ -77,7 +76,7 @@ pub(super) async fn handshake<T>(
     address: &Address,
     connector: &Connector,
     owner: Owner,
-) -> Result<Opened, Status>
+) -> Result<Opened, h2::Error>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -88,8 +87,7 @@ where
         .initial_window_size(connector.windows.stream)
         .initial_connection_window_size(connector.windows.connection)
         .handshake(Deferred::new(Listening::new(io, heard.clone())))
-        .await
-        .map_err(no_http2)?;
+        .await?;
     let mut pings = connection
         .ping_pong()
         .expect("the first to ask for it gets it");
@@ -104,7 +102,7 @@ where
         let driven = Driven { owner, streams };
         let ended = poll_fn(|cx| driven.poll(cx, &mut connection));
         let Some((keepalive, heard)) = keepalive.zip(heard) else {
-            return log_end(ended.await);
+            return logged(ended.await);
         };
         let silence = async {
             match is_established.await {
@@ -118,24 +116,32 @@ where
                 if ended.as_ref().is_err_and(is_too_many_pings) {
                     keepalive.slow_down();
                 }
-                log_end(ended);
+                logged(ended)
             }
             // Dropping the connection ends its streams.
-            () = silence => tracing::debug!(target: "wireloom", "the connection does not answer a ping"),
+            () = silence => {
+                tracing::debug!(target: "wireloom", "the connection does not answer a ping");
+                Ok(())
+            }
         }
     }));
     // The handshake does not wait for the peer to say anything; its first answer shows that it speaks HTTP/2.
-    pings.ping(Ping::opaque()).await.map_err(no_http2)?;
+    if let Err(error) = pings.ping(Ping::opaque()).await {
+        // The ping knows no more than that the connection has ended; whoever drove it knows why.
+        let ended = driver.await.unwrap_or(Ok(()));
+        return Err(ended.err().unwrap_or(error));
+    }
     // Without a keepalive nobody wants it.
     let _ = established.send(pings);
     driver.detach();
     Ok(opened)
 }
 
-fn log_end(ended: Result<(), h2::Error>) {
-    if let Err(error) = ended {
+fn logged(ended: Result<(), h2::Error>) -> Result<(), h2::Error> {
+    if let Err(error) = &ended {
         tracing::debug!(target: "wireloom", %error, "connection ended");
     }
+    ended
 }
 
 /// How a server says that it was pinged too often (gRFC A8).
@@ -174,10 +180,4 @@ impl Drop for Driven {
     fn drop(&mut self) {
         self.owner.ended(&self.streams);
     }
-}
-
-fn no_http2(error: h2::Error) -> Status {
-    let message =
-        format!("what answers there does not speak HTTP/2, as a gRPC server does: {error}");
-    status::with_source(Code::Unavailable, message, error)
 }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
@@ -14,6 +15,7 @@ use super::{
     address::{Address, Transport},
     connection::{Opened, handshake},
     keepalive::Keepalive,
+    security::Security,
     subchannel::Owner,
 };
 use crate::status;
@@ -26,7 +28,8 @@ const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(super) struct Connector {
     /// The channel's target, for messages.
     pub(super) target: Arc<str>,
-    /// The budget of an attempt: name resolution, TCP and HTTP/2 together.
+    pub(super) security: Security,
+    /// The budget of an attempt: name resolution, TCP, TLS and HTTP/2 together.
     pub(super) timeout: Duration,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) windows: Windows,
@@ -101,18 +104,32 @@ impl Connector {
             Transport::Tcp(addr) => {
                 let io = TcpStream::connect(addr).await.map_err(unreachable)?;
                 io.set_nodelay(true).map_err(unreachable)?;
-                handshake(io, address, self, owner.clone()).await
+                self.secure(io, address, owner).await
             }
             Transport::Unix(path) => {
                 let io = UnixStream::connect(path).await.map_err(unreachable)?;
-                handshake(io, address, self, owner.clone()).await
+                self.secure(io, address, owner).await
             }
             #[cfg(test)]
             Transport::Scripted(peer) => {
                 let io = peer.0.connect().map_err(unreachable)?;
-                handshake(io, address, self, owner.clone()).await
+                self.secure(io, address, owner).await
             }
         }
+    }
+
+    async fn secure<T>(&self, io: T, address: &Address, owner: &Owner) -> Result<Opened, Status>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let opened = match &self.security {
+            Security::Plaintext => handshake(io, address, self, owner.clone()).await,
+            #[cfg(feature = "tls")]
+            Security::Tls(tls) => {
+                handshake(tls.connect(io).await?, address, self, owner.clone()).await
+            }
+        };
+        opened.map_err(|error| self.security.no_http2(error))
     }
 }
 

@@ -12,6 +12,7 @@ mod redial;
 pub mod resolver;
 #[cfg(test)]
 mod scripted;
+mod security;
 mod state;
 mod streams;
 mod subchannel;
@@ -36,7 +37,11 @@ pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
 pub use self::state::{ConnectivityState, StateWatch};
 pub(crate) use self::streams::Room;
-use self::{core::Core, target::Target};
+use self::{
+    core::Core,
+    security::{InsecureCredentials, Security},
+    target::Target,
+};
 use crate::{
     client::{
         BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ReplayBudget, RetryLimits,
@@ -71,6 +76,8 @@ pub struct Channel {
 struct Inner {
     target: Target,
     authority: Authority,
+    security: Security,
+    insecure_credentials: InsecureCredentials,
     core: Arc<Core>,
     user_agent: HeaderValue,
     retry_limits: RetryLimits,
@@ -83,7 +90,8 @@ struct Inner {
 }
 
 impl Channel {
-    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `unix:path` or `unix:///path`.
+    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `unix:path` or `unix:///path`; with the
+    /// feature `tls`, `https://host:port` or `https://host`, whose port is 443.
     ///
     /// # Errors
     ///
@@ -219,7 +227,7 @@ impl Channel {
     }
 
     pub(crate) fn uri(&self, path: &PathAndQuery) -> Uri {
-        target::uri(&self.inner.authority, path)
+        target::uri(self.inner.security.scheme(), &self.inner.authority, path)
     }
 
     /// What spans call `server.address`.

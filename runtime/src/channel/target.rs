@@ -4,7 +4,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use http::uri::{Authority, Uri};
+use http::uri::{Authority, Scheme, Uri};
 use tonic::Status;
 
 use super::address::{Address, Transport};
@@ -29,7 +29,7 @@ pub(super) enum Servers {
 }
 
 impl Target {
-    /// Reads `http://host:port`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or
+    /// Reads `http://host:port`, `https://host[:port]`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or
     /// `unix:///absolute/path`.
     ///
     /// # Errors
@@ -44,7 +44,12 @@ impl Target {
             let hosts = hosts.strip_prefix("///").unwrap_or(hosts);
             return Self::hosts(target, hosts, &hosts.split(',').collect::<Vec<_>>());
         }
+        let with_port;
         let host = match target.split_once("://") {
+            Some(("https", rest)) => {
+                with_port = with_default_port(rest.strip_suffix('/').unwrap_or(rest));
+                &with_port
+            }
             Some(("http", rest)) => rest.strip_suffix('/').unwrap_or(rest),
             Some(("dns", rest)) => rest.strip_prefix('/').ok_or_else(|| {
                 invalid(
@@ -52,12 +57,6 @@ impl Target {
                     "a DNS server in the target is not supported: write dns:///host:port",
                 )
             })?,
-            Some(("https", _)) => {
-                return Err(invalid(
-                    target,
-                    "TLS is not supported yet: use http:// inside a trusted network",
-                ));
-            }
             Some((scheme, _)) => {
                 let reason = format!(
                     "the scheme {scheme:?} is unknown: a resolver for it is given by `ChannelBuilder::resolver`"
@@ -119,6 +118,17 @@ impl Target {
         &self.authority
     }
 
+    /// Whether calls go nowhere but to Unix sockets.
+    pub(super) fn is_unix(&self) -> bool {
+        match &self.servers {
+            Servers::Hosts(_) => false,
+            Servers::Fixed(addresses) => {
+                let unix = |address: &Address| matches!(address.0, Transport::Unix(_));
+                !addresses.is_empty() && addresses.iter().all(unix)
+            }
+        }
+    }
+
     pub(super) fn servers(&self) -> &Servers {
         &self.servers
     }
@@ -128,6 +138,13 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+/// A host of `https://`, whose port is 443 unless it says another.
+fn with_default_port(host: &str) -> String {
+    let authority: Option<Authority> = host.parse().ok();
+    let has_none = authority.is_some_and(|authority| authority.host() == host);
+    format!("{host}{}", if has_none { ":443" } else { "" })
 }
 
 fn read_host(target: &str, host: &str) -> Result<Authority, Status> {
@@ -170,15 +187,15 @@ pub(crate) fn unix(target: &str, path: &str) -> Result<PathBuf, Status> {
 
 fn invalid(target: &str, reason: &str) -> Status {
     Status::invalid_argument(format!(
-        "invalid target {target:?}: {reason} (examples: http://localhost:50051, dns:///greeter:50051, \
+        "invalid target {target:?}: {reason} (examples: http://localhost:50051, https://greeter.example.com, dns:///greeter:50051, \
          static:10.0.0.1:50051,10.0.0.2:50051, unix:/run/greeter.sock)"
     ))
 }
 
 /// A URI of `path` on `authority`.
-pub(crate) fn uri(authority: &Authority, path: &http::uri::PathAndQuery) -> Uri {
+pub(crate) fn uri(scheme: Scheme, authority: &Authority, path: &http::uri::PathAndQuery) -> Uri {
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(http::uri::Scheme::HTTP);
+    parts.scheme = Some(scheme);
     parts.authority = Some(authority.clone());
     parts.path_and_query = Some(path.clone());
     Uri::from_parts(parts).expect("a scheme, an authority and a path make a URI")
@@ -214,6 +231,19 @@ mod tests {
                 "{target}"
             );
         }
+    }
+
+    #[test]
+    fn the_port_of_https_is_443() {
+        for (target, host) in [
+            ("https://h:1", "h:1"),
+            ("https://h", "h:443"),
+            ("https://h/", "h:443"),
+        ] {
+            assert_eq!(read(target), (format!("look up {host}"), host.into()));
+        }
+        let address = "[::1]:443".to_owned();
+        assert_eq!(read("https://[::1]"), (address.clone(), address));
     }
 
     #[test]
@@ -268,7 +298,11 @@ mod tests {
             "h",
             "http://h",
             "ftp://h:1",
-            "https://h:1",
+            "https://",
+            "https://h:",
+            "https://:1",
+            "https://a@b",
+            "https://h/path",
             "http://h:1/path",
             "unix:",
             "unix://x",

@@ -5,10 +5,12 @@ use std::{io, sync::Arc, time::Duration};
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
 
 use super::{
     Options, Shutdown,
     listener::{Accepted, Listener, PeerAddr},
+    peer::Peer,
     router::Router,
     shutdown::Phases,
     stream,
@@ -28,6 +30,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Shared {
     pub(super) router: Arc<Router>,
     pub(super) options: Options,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::Acceptor>,
     pub(super) phases: Phases,
     pub(super) calls: TaskTracker,
 }
@@ -39,17 +43,26 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(router: Arc<Router>, options: Options) -> Self {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for TLS that cannot be had.
+    pub(super) fn new(router: Arc<Router>, options: Options) -> Result<Self, Status> {
         let shared = Shared {
             router,
+            #[cfg(feature = "tls")]
+            tls: options
+                .tls
+                .clone()
+                .map(crate::tls::ServerTls::acceptor)
+                .transpose()?,
             options,
             phases: Phases::default(),
             calls: TaskTracker::new(),
         };
-        Self {
+        Ok(Self {
             shared: Arc::new(shared),
             tasks: TaskTracker::new(),
-        }
+        })
     }
 
     /// Takes connections, for ever.
@@ -95,19 +108,40 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn serve<T: AsyncRead + AsyncWrite + Unpin>(io: T, peer: PeerAddr, shared: Arc<Shared>) {
+async fn serve<T: AsyncRead + AsyncWrite + Unpin>(io: T, addr: PeerAddr, shared: Arc<Shared>) {
     let closed = shared.phases.closed();
     tokio::select! {
-        served = serve_http2(io, peer, &shared) => if let Err(error) = served {
-            tracing::debug!(target: "wireloom", ?peer, %error, "connection ended");
+        served = serve_secured(io, addr, &shared) => if let Err(error) = served {
+            tracing::debug!(target: "wireloom", peer = ?addr, error, "connection ended");
         },
         () = closed.cancelled() => {}
     }
 }
 
+async fn serve_secured<T: AsyncRead + AsyncWrite + Unpin>(
+    io: T,
+    addr: PeerAddr,
+    shared: &Arc<Shared>,
+) -> Result<(), String> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &shared.tls {
+        let draining = shared.phases.draining();
+        let (io, identity) = tokio::select! {
+            accepted = tls.accept(io) => accepted?,
+            // A peer that has not shaken hands yet has no call to lose.
+            () = draining.cancelled() => return Ok(()),
+        };
+        let peer = Peer::with_identity(addr, identity);
+        let served = serve_http2(io, peer, shared).await;
+        return served.map_err(|error| error.to_string());
+    }
+    let served = serve_http2(io, Peer::new(addr), shared).await;
+    served.map_err(|error| error.to_string())
+}
+
 async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
-    peer: PeerAddr,
+    peer: Peer,
     shared: &Arc<Shared>,
 ) -> Result<(), h2::Error> {
     let draining: CancellationToken = shared.phases.draining();
@@ -133,7 +167,7 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
             accepted = connection.accept() => match accepted {
                 Some(accepted) => {
                     let (request, respond) = accepted?;
-                    let call = stream::serve(Arc::clone(shared), request, respond, peer);
+                    let call = stream::serve(Arc::clone(shared), request, respond, peer.clone());
                     // Boxed: tokio copies what it spawns some ten times over.
                     shared.calls.spawn(Box::pin(call));
                 }

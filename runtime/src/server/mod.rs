@@ -1,4 +1,4 @@
-//! The server's stack, outermost first: accept -> HTTP/2 -> call span -> deadline and cancellation -> dispatch ->
+//! The server's stack, outermost first: accept -> TLS -> HTTP/2 -> call span -> deadline and cancellation -> dispatch ->
 //! handler.
 
 mod body;
@@ -8,6 +8,7 @@ mod ending;
 mod head;
 mod intercepted;
 mod listener;
+mod peer;
 mod pieces;
 mod router;
 mod shutdown;
@@ -68,6 +69,8 @@ struct Options {
     shutdown_timeout: Duration,
     max_receive_message_size: usize,
     max_concurrent_streams: u32,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::ServerTls>,
 }
 
 /// How a server ended.
@@ -86,6 +89,8 @@ impl Server {
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_concurrent_streams: 1024,
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         Self {
             router: Router::default(),
@@ -129,11 +134,19 @@ impl Server {
         self
     }
 
+    /// Secures connections by TLS; a client in plaintext is not served then. The default is plaintext.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+        self.options.tls = Some(tls);
+        self
+    }
+
     /// Serves until the process ends.
     ///
     /// # Errors
     ///
-    /// None today: what fails for one connection ends that connection alone.
+    /// INVALID_ARGUMENT for TLS that cannot be had, before anything is served. What fails for one connection ends that
+    /// connection alone.
     pub async fn serve(self, listener: Listener) -> Result<Shutdown, Status> {
         self.serve_with_shutdown(listener, std::future::pending())
             .await
@@ -151,7 +164,7 @@ impl Server {
         signal: impl Future<Output = ()>,
     ) -> Result<Shutdown, Status> {
         let shutdown_timeout = self.options.shutdown_timeout;
-        let connections = Connections::new(Arc::new(self.router), self.options);
+        let connections = Connections::new(Arc::new(self.router), self.options)?;
         tokio::select! {
             () = connections.accept_from(&listener) => {}
             () = signal => {}

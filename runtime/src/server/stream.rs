@@ -22,7 +22,7 @@ use super::{
     ending::{End, Ending, ending_code},
     head::{Terms, check_is_grpc},
     intercepted::dispatch,
-    listener::PeerAddr,
+    peer::Peer,
     pieces::{BATCH_SIZE, Piece, Pieces},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    peer: PeerAddr,
+    peer: Peer,
 ) {
     if let Err(refusal) = check_is_grpc(&request) {
         let _ = respond.send_response(refusal, true);
@@ -59,7 +59,7 @@ async fn serve_call(
     shared: &Shared,
     request: Request<RecvStream>,
     respond: &mut SendResponse<Bytes>,
-    peer: PeerAddr,
+    peer: Peer,
     span: &ServerSpan,
 ) -> Status {
     let (mut head, body) = request.into_parts();
@@ -69,7 +69,7 @@ async fn serve_call(
         refusal,
     } = Terms::take(&mut head.headers);
     let observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
-    head.extensions.insert(peer);
+    peer.extend(&mut head.extensions);
     if let Some(deadline) = deadline {
         head.extensions.insert(deadline);
     }
