@@ -20,6 +20,7 @@ mod client;
 pub mod codegen;
 mod compression;
 mod context;
+mod credentials;
 mod deadline;
 mod deferred;
 mod flow;
@@ -27,6 +28,7 @@ mod frame;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod headers;
 mod interceptor;
 mod limits;
 mod method;
@@ -62,6 +64,7 @@ pub use self::client::{
 };
 pub use self::compression::Compression;
 pub use self::context::{Context, spawn};
+pub use self::credentials::{BearerCredentials, BearerToken, CallCredentials, CredentialsRequest};
 pub use self::deadline::Deadline;
 pub use self::interceptor::{CallObserver, InterceptedCall, Interceptor, Next};
 pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     client::{CallOptions, ReplayBudget, RetryLimits},
+    credentials::{CallCredentials, Credentials},
     interceptor::{Interceptor, Interceptors},
     limits::{CONNECTION_WINDOW, DEFAULT_MAX_ATTEMPTS, STREAM_WINDOW},
     metrics,
@@ -54,6 +55,7 @@ pub struct ChannelBuilder {
     retry_limits: RetryLimits,
     max_channel_replay_buffer_size: usize,
     call_options: Option<CallOptions>,
+    credentials: Credentials,
     max_receive_message_size: Option<usize>,
     interceptors: Interceptors,
     meters: metrics::Source,
@@ -94,6 +96,7 @@ impl ChannelBuilder {
             },
             max_channel_replay_buffer_size: 16 << 20,
             call_options: None,
+            credentials: Credentials::default(),
             max_receive_message_size: None,
             interceptors: Interceptors::default(),
             meters: metrics::Source::default(),
@@ -262,6 +265,14 @@ impl ChannelBuilder {
         self
     }
 
+    /// Has `credentials` give metadata to each attempt of every call, after those of the channel's
+    /// [`call_options`](Self::call_options), and before the call's own. They go over TLS and Unix sockets alone, unless
+    /// [`allow_insecure_credentials`](Self::allow_insecure_credentials) says more; see [`CallCredentials`].
+    pub fn credentials(mut self, credentials: impl CallCredentials) -> Self {
+        self.credentials.add(credentials);
+        self
+    }
+
     /// Runs `interceptor` around every call. The one that is added first is the outermost; see [`Interceptor`].
     pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
         self.interceptors.add(interceptor);
@@ -286,7 +297,8 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, or no TLS that can be had.
+    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, or no TLS that can be
+    /// had, and for credentials that would go in plaintext.
     pub fn lazy(mut self) -> Result<Channel, Status> {
         let call_options = self.take_call_options()?;
         let target = match (self.target, &self.resolver) {
@@ -311,6 +323,20 @@ impl ChannelBuilder {
         };
         let insecure_credentials = self.security.insecure_credentials;
         let security = self.security.decide(authority.host())?;
+        // What passes a Unix socket stays in the machine's kernel, which is what gRPC's local credentials hold of it, too.
+        let stays_here = self.resolver.is_none() && target.is_unix();
+        let takes_credentials = security.is_secure()
+            || stays_here
+            || insecure_credentials == InsecureCredentials::Allowed;
+        let has_credentials = call_options
+            .as_ref()
+            .is_some_and(CallOptions::has_credentials);
+        if has_credentials && !takes_credentials {
+            return Err(Status::invalid_argument(
+                "the channel has call credentials and is in plaintext, where anybody on the way could take them: use \
+                 https:// or `ChannelBuilder::tls`, or say `ChannelBuilder::allow_insecure_credentials`",
+            ));
+        }
         let resolver = self.resolver.unwrap_or_else(|| match target.servers() {
             Servers::Hosts(hosts) => Arc::new(Dns {
                 hosts: hosts.clone(),
@@ -340,7 +366,7 @@ impl ChannelBuilder {
             target,
             authority,
             security,
-            insecure_credentials,
+            takes_credentials,
             core,
             user_agent,
             retry_limits: self.retry_limits,
@@ -360,6 +386,10 @@ impl ChannelBuilder {
         if let Some(bytes) = self.max_receive_message_size {
             let given = options.unwrap_or_default();
             options = Some(given.over(&CallOptions::new().max_receive_message_size(bytes)));
+        }
+        let credentials = std::mem::take(&mut self.credentials);
+        if !credentials.is_empty() {
+            options = Some(options.unwrap_or_default().with_credentials(credentials));
         }
         if let Some(options) = &mut options {
             options.check_valid()?;

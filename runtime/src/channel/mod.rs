@@ -37,11 +37,7 @@ pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
 pub use self::state::{ConnectivityState, StateWatch};
 pub(crate) use self::streams::Room;
-use self::{
-    core::Core,
-    security::{InsecureCredentials, Security},
-    target::Target,
-};
+use self::{core::Core, security::Security, target::Target};
 use crate::{
     client::{
         BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ReplayBudget, RetryLimits,
@@ -77,7 +73,7 @@ struct Inner {
     target: Target,
     authority: Authority,
     security: Security,
-    insecure_credentials: InsecureCredentials,
+    takes_credentials: bool,
     core: Arc<Core>,
     user_agent: HeaderValue,
     retry_limits: RetryLimits,
@@ -228,6 +224,15 @@ impl Channel {
 
     pub(crate) fn uri(&self, path: &PathAndQuery) -> Uri {
         target::uri(self.inner.security.scheme(), &self.inner.authority, path)
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.inner.authority
+    }
+
+    /// Whether call credentials may be sent.
+    pub(crate) fn takes_credentials(&self) -> bool {
+        self.inner.takes_credentials
     }
 
     /// What spans call `server.address`.

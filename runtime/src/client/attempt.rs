@@ -21,8 +21,9 @@ use super::{
 use crate::{
     channel::{Channel, Connection, Room},
     context::Context,
+    credentials::CredentialsRequest,
     deadline::{self, Deadline, GRPC_TIMEOUT},
-    flow,
+    flow, headers,
     limits::CONTENT_TYPE,
     metrics::SendMeter,
     reserved,
@@ -96,11 +97,12 @@ async fn exchange(
     number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Result<Exchanged, Failure> {
+    let credentials = credentials(channel, head).await?;
     let connection = channel
         .pick(head.wait_for_ready)
         .await
         .map_err(|status| Reach::Unknown.failed(status))?;
-    let request = request(channel, head, number, span);
+    let request = request(channel, head, credentials, number, span);
     let opened = open(
         connection,
         request,
@@ -128,10 +130,30 @@ async fn exchange(
     Ok((headers, body, sent))
 }
 
+/// What the call's credentials give for this attempt.
+///
+/// They are asked before a connection is picked: it may be long until they answer, and a stream's room is for those that
+/// have something to send.
+async fn credentials(channel: &Channel, head: &CallHead) -> Result<HeaderMap, Failure> {
+    if head.credentials.is_empty() {
+        return Ok(HeaderMap::new());
+    }
+    if !channel.takes_credentials() {
+        let plaintext = "the call has credentials and its channel is in plaintext, where anybody on the way could take them: \
+                         nothing was sent; use https:// or `ChannelBuilder::tls`, or say \
+                         `ChannelBuilder::allow_insecure_credentials`";
+        return Err(Reach::Nowhere.failed(Status::unauthenticated(plaintext)));
+    }
+    let request = CredentialsRequest::new(channel.authority(), head.path.path());
+    let metadata = head.credentials.metadata(&request).await;
+    metadata.map_err(|status| Reach::Unknown.failed(status))
+}
+
 /// The request's head, as the attempt sends it.
 fn request(
     channel: &Channel,
     head: &CallHead,
+    credentials: HeaderMap,
     number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Request<()> {
@@ -139,8 +161,8 @@ fn request(
     *request.version_mut() = Version::HTTP_2;
     *request.method_mut() = Method::POST;
     *request.uri_mut() = channel.uri(&head.path);
+    *request.headers_mut() = headers::over(credentials, &head.metadata);
     let headers = request.headers_mut();
-    *headers = head.metadata.clone();
     headers.insert(header::TE, TRAILERS);
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     headers

@@ -23,6 +23,7 @@ use crate::{
     channel::Channel,
     compression::Compression,
     context::Context,
+    credentials::CallCredentials,
     deadline::Deadline,
     frame,
     method::{Method, MethodDescriptor},
@@ -161,6 +162,11 @@ impl<Req, Res, Shape> Call<Req, Res, Shape> {
     /// Adds binary metadata; the key ends in `-bin`. See [`metadata`](Self::metadata).
     pub fn binary_metadata(self, key: &str, value: impl AsRef<[u8]>) -> Self {
         self.set(|options| options.binary_metadata(key, value))
+    }
+
+    /// Has `credentials` give metadata to each attempt of this call, after the channel's own. See [`CallCredentials`].
+    pub fn credentials(self, credentials: impl CallCredentials) -> Self {
+        self.set(|options| options.credentials(credentials))
     }
 
     /// Retries this call by `policy`, in place of the method's own. An invalid one fails the call with

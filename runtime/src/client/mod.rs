@@ -69,6 +69,7 @@ use crate::{
     attempt_number::AttemptNumber,
     channel::Channel,
     context::Context,
+    credentials::Credentials,
     deadline::{Deadline, GRPC_TIMEOUT},
     interceptor::{InterceptedCall, Observers},
     metrics::{FurtherAttempts, Metered, Naming},
@@ -82,6 +83,7 @@ use crate::{
 pub(crate) struct CallHead {
     pub(crate) path: PathAndQuery,
     pub(crate) metadata: HeaderMap,
+    pub(crate) credentials: Credentials,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) attempts: AttemptPolicy,
     pub(crate) wait_for_ready: bool,

@@ -13,7 +13,9 @@ use tonic::{
 use super::idempotency::IdempotencyKey;
 use crate::{
     compression::Compression,
+    credentials::{CallCredentials, Credentials},
     deadline::Deadline,
+    headers,
     policy::{AttemptPolicy, HedgingPolicy, InvalidPolicy, RetryPolicy},
     reserved, status,
 };
@@ -46,6 +48,7 @@ use crate::{
 pub struct CallOptions {
     pub(super) bound: Bound,
     pub(super) metadata: HeaderMap,
+    pub(super) credentials: Credentials,
     pub(super) attempts: Option<AttemptPolicy>,
     pub(super) wait_for_ready: Option<bool>,
     pub(super) compression: Option<Compression>,
@@ -137,6 +140,15 @@ impl CallOptions {
         })
     }
 
+    /// Has `credentials` give metadata to each attempt, after those that were added before. They go over TLS and Unix
+    /// sockets alone, unless the channel [allows more]; see [`CallCredentials`].
+    ///
+    /// [allows more]: crate::ChannelBuilder::allow_insecure_credentials
+    pub fn credentials(mut self, credentials: impl CallCredentials) -> Self {
+        self.credentials.add(credentials);
+        self
+    }
+
     /// Retries by `policy`.
     pub fn retry_policy(self, policy: RetryPolicy) -> Self {
         self.check(|options| {
@@ -213,6 +225,15 @@ impl CallOptions {
         self
     }
 
+    pub(crate) fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials.over(&self.credentials);
+        self
+    }
+
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.credentials.is_empty()
+    }
+
     /// # Errors
     ///
     /// INVALID_ARGUMENT for the first of what was set that may not be.
@@ -230,14 +251,16 @@ impl CallOptions {
         }
     }
 
-    /// These options, and `defaults` where they say nothing; metadata adds up, and a key that both have is this one's.
+    /// These options, and `defaults` where they say nothing; metadata and credentials add up, and a key that
+    /// both have is this one's.
     pub(crate) fn over(mut self, defaults: &Self) -> Self {
         if matches!(self.bound, Bound::Unset) {
             self.bound = defaults.bound;
         }
         Self {
             bound: self.bound,
-            metadata: metadata_over(self.metadata, &defaults.metadata),
+            metadata: headers::over(self.metadata, &defaults.metadata),
+            credentials: self.credentials.over(&defaults.credentials),
             attempts: self.attempts.or(defaults.attempts),
             wait_for_ready: self.wait_for_ready.or(defaults.wait_for_ready),
             compression: self.compression.or(defaults.compression),
@@ -266,18 +289,6 @@ impl CallOptions {
         append(&mut metadata);
         self.metadata = metadata.into_headers();
     }
-}
-
-fn metadata_over(metadata: HeaderMap, defaults: &HeaderMap) -> HeaderMap {
-    if defaults.is_empty() {
-        return metadata;
-    }
-    let mut merged = defaults.clone();
-    for name in metadata.keys() {
-        merged.remove(name);
-    }
-    merged.extend(metadata);
-    merged
 }
 
 fn invalid_policy(which: &str, reason: InvalidPolicy) -> Status {

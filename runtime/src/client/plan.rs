@@ -105,6 +105,7 @@ impl Plan {
             head: CallHead {
                 path,
                 metadata,
+                credentials: options.credentials,
                 deadline,
                 attempts,
                 wait_for_ready,

@@ -50,8 +50,10 @@ pub(super) async fn serve(
         request.uri().path().trim_start_matches('/'),
         caller.as_ref(),
     );
-    let served = pin!(serve_call(&shared, request, &mut respond, peer, &span));
-    let status = served.instrument(span.span().clone()).await;
+    let status = {
+        let served = pin!(serve_call(&shared, request, &mut respond, peer, &span));
+        served.instrument(span.span().clone()).await
+    };
     span.finish(status.code());
 }
 

@@ -34,14 +34,18 @@ impl PeerIdentity {
 
     /// The DNS names among the subject's alternative names.
     pub fn dns_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.own().map(|own| own.valid_dns_names().collect());
-        names.unwrap_or_else(Vec::new).into_iter()
+        let names = self
+            .own()
+            .map(|own| own.valid_dns_names().collect::<Vec<_>>());
+        names.unwrap_or_default().into_iter()
     }
 
     /// The URIs among the subject's alternative names, such as a SPIFFE ID (`spiffe://example.org/billing`).
     pub fn uris(&self) -> impl Iterator<Item = &str> {
-        let names = self.own().map(|own| own.valid_uri_names().collect());
-        names.unwrap_or_else(Vec::new).into_iter()
+        let names = self
+            .own()
+            .map(|own| own.valid_uri_names().collect::<Vec<_>>());
+        names.unwrap_or_default().into_iter()
     }
 
     /// The peer's own certificate; it was parsed before, when it was verified.
