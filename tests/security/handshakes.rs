@@ -1,0 +1,192 @@
+//! Who gets to whom, and what the others are told.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use wireloom::server::Listener;
+use wireloom::tls::{ClientTls, Identity, ServerTls, TlsVersion};
+use wireloom::{Channel, Code, Server};
+use wireloom_peer::Authority;
+
+use crate::support::{ProbeClient, Setup, Task, TestServer, serve as serve_plaintext, task};
+use crate::world::{NAME, World, client, https, peer, refusal, refused, serve, server_tls};
+
+#[tokio::test]
+async fn calls_go_over_tls() {
+    let (_server, client) = World::new().serve().await;
+    assert_eq!(peer(&client).await, "nobody");
+    let call = client.server_stream(Task {
+        count: 1000,
+        ..task("a")
+    });
+    let mut outcomes = call.await.unwrap().into_inner();
+    for index in 0..1000 {
+        assert_eq!(outcomes.message().await.unwrap().unwrap().index, index);
+    }
+    assert!(outcomes.message().await.unwrap().is_none());
+    let large = "a".repeat(1 << 20);
+    let outcome = client.unary(task(&large)).await.unwrap().into_inner();
+    assert_eq!(outcome.name, large);
+}
+
+#[tokio::test]
+async fn tls_goes_over_unix_sockets_too() {
+    let world = World::new();
+    let setup = Setup {
+        address: format!("unix:{}", world.path().join("probe.sock").display()),
+        server: Server::builder().tls(world.server_tls()),
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    let client = client(&server, world.client_tls()).await.unwrap();
+    client.unary(task("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_known_by_its_address_where_its_certificate_is_for_that() {
+    let world = World::new();
+    let server = serve(server_tls(&world.authority.issue(&["127.0.0.1"]))).await;
+    let tls = ClientTls::new().roots(world.roots());
+    client(&server, tls).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_authority_of_a_channel_is_the_name_of_its_server() {
+    let world = World::new();
+    let server = serve(world.server_tls()).await;
+    let tls = ClientTls::new().roots(world.roots());
+    let channel = Channel::builder(&server.target).tls(tls);
+    channel.authority(NAME).connect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_of_another_name_is_refused_with_its_names() {
+    let world = World::new();
+    let server = serve(world.server_tls()).await;
+    let message = refusal(&server, ClientTls::new().roots(world.roots())).await;
+    assert!(message.contains("is not for 127.0.0.1"), "{message}");
+    assert!(message.contains(NAME), "{message}");
+    let message = refusal(&server, world.client_tls().server_name("other.test")).await;
+    assert!(message.contains("is not for other.test"), "{message}");
+    assert!(message.contains("ClientTls::server_name"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_that_another_authority_vouches_for_is_refused() {
+    let world = World::new();
+    let other = Authority::new("another");
+    let server = serve(server_tls(&other.issue(&[NAME]))).await;
+    let message = refusal(&server, world.client_tls()).await;
+    assert!(
+        message.contains("leads to no root that is trusted"),
+        "{message}"
+    );
+    // The system does not know it either.
+    let system = wireloom::tls::Roots::system();
+    let message = refusal(&server, ClientTls::new().roots(system).server_name(NAME)).await;
+    assert!(
+        message.contains("leads to no root that is trusted"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let world = World::new();
+    let server = serve(server_tls(&world.authority.issue_expired(&[NAME]))).await;
+    let message = refusal(&server, world.client_tls()).await;
+    assert!(message.contains("has expired"), "{message}");
+}
+
+#[tokio::test]
+async fn an_https_target_has_tls_by_itself() {
+    let world = World::new();
+    let server = serve(world.server_tls()).await;
+    // It gets as far as the certificate, which the system's roots do not know.
+    let message = refused(Channel::connect(&server.target).await);
+    assert!(
+        message.contains("leads to no root that is trusted"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_in_plaintext_is_told_that_the_server_may_speak_tls() {
+    let world = World::new();
+    let server = serve(world.server_tls()).await;
+    let plaintext = server.target.replace("https://", "http://");
+    let message = refused(Channel::connect(&plaintext).await);
+    assert!(message.contains("is called by https://"), "{message}");
+}
+
+#[tokio::test]
+async fn a_client_with_tls_is_told_that_the_server_is_in_plaintext() {
+    let world = World::new();
+    let (server, _) = serve_plaintext().await;
+    let channel = Channel::builder(&https(&server.target)).tls(world.client_tls());
+    let message = refused(channel.connect().await);
+    assert!(message.contains("plaintext"), "{message}");
+}
+
+#[tokio::test]
+async fn both_may_insist_on_tls_1_3() {
+    let world = World::new();
+    let server = serve(world.server_tls().min_version(TlsVersion::Tls13)).await;
+    let tls = world.client_tls().min_version(TlsVersion::Tls13);
+    client(&server, tls).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_over_a_channel_that_cannot_connect_says_why() {
+    let world = World::new();
+    let server = serve(world.server_tls()).await;
+    let channel = Channel::builder(&server.target).tls(ClientTls::new().roots(world.roots()));
+    let client = ProbeClient::new(channel.lazy().unwrap());
+    let status = client.unary(task("a")).no_retry().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(
+        status.message().contains("is not for 127.0.0.1"),
+        "{status}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_without_a_usable_identity_does_not_serve() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let tls = ServerTls::new(Identity::files("nowhere.pem", "nowhere.key"));
+    let status = Server::builder()
+        .tls(tls)
+        .serve(listener)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("nowhere.pem"), "{status}");
+}
+
+#[tokio::test]
+async fn clients_that_do_not_shake_hands_hold_up_nobody_and_are_ended() {
+    let world = World::new();
+    let timeout = Duration::from_millis(300);
+    let server = serve(world.server_tls().handshake_timeout(timeout)).await;
+    let address = server.target.strip_prefix("https://").unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    client(&server, world.client_tls()).await.unwrap();
+    for io in &silent {
+        io.readable().await.unwrap();
+        assert_eq!(io.try_read(&mut [0; 1]).unwrap(), 0, "it is still open");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_handshakes() {
+    let world = World::new();
+    let server = serve(world.server_tls()).await;
+    let address = server.target.strip_prefix("https://").unwrap();
+    let _silent = TcpStream::connect(address).await.unwrap();
+    client(&server, world.client_tls()).await.unwrap();
+    let stopped = tokio::time::timeout(Duration::from_secs(5), server.stopped());
+    assert_eq!(stopped.await.unwrap().cut_off_calls, 0);
+}
