@@ -1,4 +1,7 @@
-"""Calls probe.Probe on the port given, with Python's grpcio; each function is one check, named by the second argument."""
+"""Calls probe.Probe on the port given, with Python's grpcio; each function is one check, named by the second argument.
+
+Over TLS where a file of roots follows; with a client certificate where its chain and key follow that.
+"""
 
 import sys
 
@@ -86,6 +89,31 @@ def cancellation(stub):
     responses.cancel()
 
 
+def peer(stub):
+    _, call = stub.Unary.with_call(Task(name="a"))
+    print(dict(call.initial_metadata())["peer"], end="")
+
+
+def bearer_token(stub):
+    token = grpc.access_token_call_credentials("secret")
+    _, call = stub.Unary.with_call(Task(name="a"), credentials=token)
+    assert dict(call.initial_metadata())["token"] == "Bearer secret", call.initial_metadata()
+
+
+def refused(stub):
+    error = failure(lambda: stub.Unary(Task(name="a"), timeout=20))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+
+
+def open_channel(target, roots=None, chain=None, key=None):
+    if roots is None:
+        return grpc.insecure_channel(target)
+    roots, chain, key = (path and open(path, "rb").read() for path in (roots, chain, key))
+    credentials = grpc.ssl_channel_credentials(roots, private_key=key, certificate_chain=chain)
+    # The certificate is for a name, the target is an address.
+    return grpc.secure_channel(target, credentials, [("grpc.ssl_target_name_override", "probe.test")])
+
+
 def failure(call):
     try:
         call()
@@ -94,6 +122,6 @@ def failure(call):
     raise AssertionError("the call succeeded")
 
 
-channel = grpc.insecure_channel(sys.argv[1])
+channel = open_channel(sys.argv[1], *sys.argv[3:])
 with channel:
     globals()[sys.argv[2]](probe_pb2_grpc.ProbeStub(channel))

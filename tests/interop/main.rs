@@ -9,9 +9,13 @@ mod grpcio_client;
 mod grpcio_server;
 mod python;
 mod scripts;
+mod security;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code)]
 mod support;
+#[path = "../security/world.rs"]
+#[allow(dead_code)]
+mod world;
 
 /// What the build script generated from `proto/`.
 mod proto {

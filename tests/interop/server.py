@@ -1,4 +1,8 @@
-"""Serves probe.Probe with Python's grpcio, as each task says; prints its port, and stops with its standard input."""
+"""Serves probe.Probe with Python's grpcio, as each task says; prints its port, and stops with its standard input.
+
+The first argument is how responses are compressed. Over TLS where files of a chain and a key follow; clients need
+certificates where a file of roots follows those.
+"""
 
 import sys
 from concurrent import futures
@@ -41,6 +45,12 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             trace_id=metadata.get("traceparent", "--").split("-")[1],
         )
 
+    def caller(self, context):
+        """What its certificate and its token say of a caller."""
+        names = context.auth_context().get("x509_subject_alternative_name", [])
+        peer = [("peer", b" ".join(names).decode())] if names else []
+        return peer + [("token", v) for k, v in context.invocation_metadata() if k == "authorization"]
+
     def hang(self, context):
         done = futures.Future()
         context.add_callback(lambda: done.set_result(None))
@@ -51,7 +61,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         if task.hang:
             self.hang(context)
         echoed = [(k, v) for k, v in context.invocation_metadata() if k.startswith("echo")]
-        context.send_initial_metadata(echoed)
+        context.send_initial_metadata(echoed + self.caller(context))
         return self.outcome(task, 0, context)
 
     Retried = Unary
@@ -76,11 +86,21 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             yield self.outcome(task, task.count, context)
 
 
+def add_port(server, chain=None, key=None, roots=None):
+    if chain is None:
+        return server.add_insecure_port("127.0.0.1:0")
+    chain, key, roots = (path and open(path, "rb").read() for path in (chain, key, roots))
+    credentials = grpc.ssl_server_credentials(
+        [(key, chain)], root_certificates=roots, require_client_auth=roots is not None
+    )
+    return server.add_secure_port("127.0.0.1:0", credentials)
+
+
 def main():
     compression = getattr(grpc.Compression, sys.argv[1] if len(sys.argv) > 1 else "NoCompression")
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), compression=compression)
     probe_pb2_grpc.add_ProbeServicer_to_server(Probe(), server)
-    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    print(add_port(server, *sys.argv[2:]), flush=True)
     server.start()
     sys.stdin.read()
     server.stop(grace=None).wait()
