@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use wireloom::server::Listener;
 use wireloom::tls::{ClientTls, Identity, ServerTls, TlsVersion};
 use wireloom::{Channel, Code, Server};
 use wireloom_peer::Authority;
 
 use crate::support::{ProbeClient, Setup, Task, TestServer, serve as serve_plaintext, task};
-use crate::world::{NAME, World, client, https, peer, refusal, refused, serve, server_tls};
+use crate::world::{
+    NAME, World, client, https, peer, refusal, refused, serve, serve_at, server_tls,
+};
 
 #[tokio::test]
 async fn calls_go_over_tls() {
@@ -177,6 +179,30 @@ async fn clients_that_do_not_shake_hands_hold_up_nobody_and_are_ended() {
     for io in &silent {
         io.readable().await.unwrap();
         assert_eq!(io.try_read(&mut [0; 1]).unwrap(), 0, "it is still open");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_counts_toward_the_time_that_a_connection_has() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("https://{}", listener.local_addr().unwrap());
+    let channel = Channel::builder(&target).tls(World::new().client_tls());
+    let channel = channel.connect_timeout(Duration::from_millis(200));
+    let message = refused(channel.connect().await);
+    assert!(message.contains("no connection within 200ms"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_over_tls_is_called_again() {
+    let world = World::new();
+    let certified = world.authority.issue(&[NAME]);
+    let mut server = serve(server_tls(&certified)).await;
+    let address = server.target.strip_prefix("https://").unwrap().to_owned();
+    let client = client(&server, world.client_tls()).await.unwrap();
+    for _ in 0..3 {
+        client.unary(task("a")).await.unwrap();
+        server.stopped().await;
+        server = serve_at(&address, server_tls(&certified)).await;
     }
 }
 

@@ -196,7 +196,8 @@ impl ChannelBuilder {
         self
     }
 
-    /// What requests carry as `:authority`; the default is the target's host and port, or `localhost`.
+    /// What requests carry as `:authority`, and whose certificate the server must have over TLS unless
+    /// `ClientTls::server_name` says another; the default is the target's host and port, or `localhost`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
         self

@@ -125,17 +125,28 @@ async fn serve_secured<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), String> {
     #[cfg(feature = "tls")]
     if let Some(tls) = &shared.tls {
-        let draining = shared.phases.draining();
-        let (io, identity) = tokio::select! {
-            accepted = tls.accept(io) => accepted?,
-            // A peer that has not shaken hands yet has no call to lose.
-            () = draining.cancelled() => return Ok(()),
-        };
-        let peer = Peer::with_identity(addr, identity);
-        let served = serve_http2(io, peer, shared).await;
-        return served.map_err(|error| error.to_string());
+        // On the heap, so that a connection in plaintext has no room for what TLS needs.
+        return Box::pin(serve_tls(tls, io, addr, shared)).await;
     }
     let served = serve_http2(io, Peer::new(addr), shared).await;
+    served.map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "tls")]
+async fn serve_tls<T: AsyncRead + AsyncWrite + Unpin>(
+    tls: &crate::tls::Acceptor,
+    io: T,
+    addr: PeerAddr,
+    shared: &Arc<Shared>,
+) -> Result<(), String> {
+    let draining = shared.phases.draining();
+    let (io, identity) = tokio::select! {
+        accepted = tls.accept(io) => accepted?,
+        // A peer that has not shaken hands yet has no call to lose.
+        () = draining.cancelled() => return Ok(()),
+    };
+    let peer = Peer::with_identity(addr, identity);
+    let served = serve_http2(io, peer, shared).await;
     served.map_err(|error| error.to_string())
 }
 

@@ -88,7 +88,8 @@ impl Listener {
         }
     }
 
-    /// What a [`Channel`](crate::Channel) on this machine connects to: `http://127.0.0.1:50051` or `unix:/path`.
+    /// What a [`Channel`](crate::Channel) on this machine connects to: `http://127.0.0.1:50051` or `unix:/path`. Of a
+    /// server with TLS it is `https://127.0.0.1:50051`, where its certificate is for that address.
     pub fn target(&self) -> Target<'_> {
         Target(self)
     }

@@ -235,6 +235,7 @@ impl Reader {
         let folders = [
             greeter().join("src"),
             checkout().join("tests/e2e"),
+            checkout().join("tests/security"),
             checkout().join("tests/tonic"),
             generated,
         ];
