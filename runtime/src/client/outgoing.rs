@@ -60,8 +60,7 @@ impl Outgoing {
                     messages,
                 })
             }
-            Err(status) => {
-                let mut status = messages.fail(status);
+            Err(mut status) => {
                 let trailers = std::mem::take(status.metadata_mut());
                 *status.metadata_mut() = merge(headers, trailers);
                 Err(status)
