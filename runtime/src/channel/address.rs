@@ -1,6 +1,6 @@
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-/// Where one server of a target listens, as a [`Resolver`](super::Resolver) finds it.
+/// Where one server of a target listens, as a [`Resolver`](super::resolver::Resolver) finds it.
 ///
 /// ```
 /// use wireloom::resolver::Address;
