@@ -35,6 +35,7 @@ mod method;
 mod metrics;
 mod policy;
 mod reserved;
+mod response_head;
 pub mod server;
 mod service_config;
 mod spans;

@@ -51,6 +51,7 @@ pub struct ChannelBuilder {
     keepalive: Option<Keepalive>,
     windows: Windows,
     idle_timeout: Option<Duration>,
+    health_check: Option<Arc<str>>,
     service_config: Option<ServiceConfig>,
     retry_limits: RetryLimits,
     max_channel_replay_buffer_size: usize,
@@ -89,6 +90,7 @@ impl ChannelBuilder {
                 connection: CONNECTION_WINDOW,
             },
             idle_timeout: Some(Duration::from_secs(30 * 60)),
+            health_check: None,
             service_config: None,
             retry_limits: RetryLimits {
                 max_attempts: DEFAULT_MAX_ATTEMPTS,
@@ -179,6 +181,18 @@ impl ChannelBuilder {
         self.idle_timeout = timeout
             .into()
             .map(|timeout| timeout.max(Duration::from_secs(1)));
+        self
+    }
+
+    /// Sends calls to an address only while its server says that it serves `service` (`grpc.health.v1.Health/Watch`,
+    /// [gRFC A17]); the empty name stands for the server as a whole. The service config's `healthCheckConfig` replaces it.
+    /// The default checks nothing. A server that does not have the health service is taken for well.
+    ///
+    /// It has no effect with [`LoadBalancing::PickFirst`], as in gRPC: there is no other address to go to.
+    ///
+    /// [gRFC A17]: https://github.com/grpc/proposal/blob/master/A17-client-side-health-checking.md
+    pub fn health_check(mut self, service: &str) -> Self {
+        self.health_check = Some(service.into());
         self
     }
 
@@ -349,6 +363,8 @@ impl ChannelBuilder {
         let core = Core::new(Parts {
             connector: Connector {
                 target: target.to_string().into(),
+                authority: authority.clone(),
+                user_agent: user_agent.clone(),
                 security: security.clone(),
                 timeout: self.connect_timeout,
                 keepalive: self.keepalive,
@@ -360,6 +376,7 @@ impl ChannelBuilder {
                 ..self.pool
             },
             default_policy: self.load_balancing,
+            health_check: self.health_check,
             idle_timeout: self.idle_timeout,
             config: ConfigSlot::new(self.service_config),
         });

@@ -2,6 +2,10 @@
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
+use http::{
+    HeaderValue, Method, Request, Version, header,
+    uri::{Authority, PathAndQuery},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -17,8 +21,9 @@ use super::{
     keepalive::Keepalive,
     security::Security,
     subchannel::Owner,
+    target,
 };
-use crate::status;
+use crate::{limits::CONTENT_TYPE, status};
 
 /// How long one address may take before the next is tried beside it (RFC 8305, section 5).
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -28,6 +33,8 @@ const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(super) struct Connector {
     /// The channel's target, for messages.
     pub(super) target: Arc<str>,
+    pub(super) authority: Authority,
+    pub(super) user_agent: HeaderValue,
     pub(super) security: Security,
     /// The budget of an attempt: name resolution, TCP, TLS and HTTP/2 together.
     pub(super) timeout: Duration,
@@ -69,6 +76,20 @@ impl Connector {
             failure.message()
         );
         Err(status::with_message(&failure, message))
+    }
+
+    /// The head of a call of the channel's own, without metadata.
+    pub(super) fn request(&self, path: &'static str) -> Request<()> {
+        let path = PathAndQuery::from_static(path);
+        let mut request = Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = target::uri(self.security.scheme(), &self.authority, &path);
+        let headers = request.headers_mut();
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        headers.insert(header::USER_AGENT, self.user_agent.clone());
+        request
     }
 
     async fn race(&self, addresses: &[Address], owner: &Owner) -> Result<Opened, Status> {

@@ -41,6 +41,8 @@ pub(super) struct Core {
     pool: PoolSize,
     /// What balances where the service config names nothing.
     default_policy: LoadBalancing,
+    /// The service whose health is checked where the service config names none.
+    default_health_check: Option<Arc<str>>,
     idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
     /// Counts those who asked for a connection.
@@ -70,6 +72,7 @@ pub(super) struct Parts {
     pub(super) resolver: Arc<dyn ErasedResolver>,
     pub(super) pool: PoolSize,
     pub(super) default_policy: LoadBalancing,
+    pub(super) health_check: Option<Arc<str>>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
 }
@@ -91,6 +94,7 @@ impl Core {
             resolver: parts.resolver,
             pool: parts.pool,
             default_policy: parts.default_policy,
+            default_health_check: parts.health_check,
             idle_timeout: parts.idle_timeout,
             config: parts.config,
             picks: AtomicUsize::new(0),
@@ -242,6 +246,22 @@ impl Core {
             state.policy = policy;
             self.arrange(state);
         }
+        self.check_health(state);
+    }
+
+    /// Has the health of each address checked that the policy chooses among.
+    fn check_health(&self, state: &State) {
+        let active = self.config.current();
+        let service = match state.policy {
+            LoadBalancing::PickFirst => None,
+            _ => match active.config.health_check_service() {
+                Some(service) => Some(service.into()),
+                None => self.default_health_check.clone(),
+            },
+        };
+        for subchannel in &state.subchannels {
+            subchannel.check_health(service.clone());
+        }
     }
 
     /// Has a subchannel for each address, or for all, as the policy asks for; those that are there already stay.
@@ -250,32 +270,43 @@ impl Core {
             return;
         }
         let before = std::mem::take(&mut state.subchannels);
+        state.subchannels = match state.policy {
+            LoadBalancing::PickFirst => vec![self.one_for_all(before, &state.addresses)],
+            _ => self.one_for_each(&before, &state.addresses),
+        };
+        // Before there is a connection that it decides about.
+        self.check_health(state);
         let deadline = self.deadline_of_connecting(state);
-        if state.policy == LoadBalancing::PickFirst {
-            let kept = before
-                .into_iter()
-                .find(|subchannel| subchannel.try_move_to(&state.addresses));
-            let was_kept = kept.is_some();
-            let subchannel = kept.unwrap_or_else(|| {
-                self.subchannel(Reconnect::OnDemand, Arc::clone(&state.addresses))
-            });
-            if !was_kept {
-                subchannel.connect(deadline);
-            }
-            state.subchannels.push(subchannel);
-            return;
+        for subchannel in &state.subchannels {
+            subchannel.begin(deadline);
         }
-        for address in &*state.addresses {
+    }
+
+    fn one_for_all(
+        &self,
+        before: Vec<Arc<Subchannel>>,
+        addresses: &Arc<[Address]>,
+    ) -> Arc<Subchannel> {
+        let mut before = before.into_iter();
+        let kept = before.find(|subchannel| subchannel.try_move_to(addresses));
+        kept.unwrap_or_else(|| self.subchannel(Reconnect::OnDemand, Arc::clone(addresses)))
+    }
+
+    fn one_for_each(
+        &self,
+        before: &[Arc<Subchannel>],
+        addresses: &[Address],
+    ) -> Vec<Arc<Subchannel>> {
+        let subchannels = addresses.iter().map(|address| {
             let is_it = |subchannel: &&Arc<Subchannel>| {
                 *subchannel.addresses() == std::slice::from_ref(address)[..]
             };
-            let subchannel = match before.iter().find(is_it) {
+            match before.iter().find(is_it) {
                 Some(subchannel) => Arc::clone(subchannel),
                 None => self.subchannel(Reconnect::Always, Arc::new([address.clone()])),
-            };
-            subchannel.connect(deadline);
-            state.subchannels.push(subchannel);
-        }
+            }
+        });
+        subchannels.collect()
     }
 
     /// Until when connections to new addresses have to be there. Finding the first addresses is part of the budget.

@@ -27,6 +27,11 @@ const AFTER_LOSS: [Duration; 5] = [
     Duration::from_millis(400),
 ];
 
+/// The waits between attempts, from the first.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(&BACKOFF)
+}
+
 /// The schedule of attempts to connect.
 #[derive(Debug)]
 pub(super) struct Redial {
@@ -46,14 +51,14 @@ pub(super) enum Next {
 impl Redial {
     pub(super) fn new() -> Self {
         Self {
-            backoff: Backoff::new(&BACKOFF),
+            backoff: backoff(),
             after_loss: &[],
         }
     }
 
     /// A connection that served calls was lost.
     pub(super) fn lost(&mut self) {
-        self.backoff = Backoff::new(&BACKOFF);
+        self.backoff = backoff();
         self.after_loss = &AFTER_LOSS;
     }
 

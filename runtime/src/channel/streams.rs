@@ -95,7 +95,18 @@ pub(super) struct Streams {
 
 /// Room for one stream; to be dropped after all handles to the stream.
 #[derive(Debug)]
-pub(crate) struct Room(Arc<Streams>);
+pub(crate) struct Room {
+    streams: Arc<Streams>,
+    user: User,
+}
+
+/// Who uses a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    Call,
+    /// The channel itself, which is idle all the same.
+    Channel,
+}
 
 impl Streams {
     pub(super) fn new(turns: Arc<Turns>) -> Self {
@@ -119,16 +130,21 @@ impl Streams {
     }
 
     /// Takes room, if there is some.
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<Room> {
+    pub(super) fn try_take(self: &Arc<Self>, user: User) -> Option<Room> {
         let limit = self.limit.load(Ordering::SeqCst);
         let take = |open| (open < limit).then_some(open + 1);
         let taken = self
             .open
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
         taken.ok()?;
-        self.turns.started.fetch_add(1, Ordering::Relaxed);
-        self.turns.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Room(Arc::clone(self)))
+        if user == User::Call {
+            self.turns.started.fetch_add(1, Ordering::Relaxed);
+            self.turns.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(Room {
+            streams: Arc::clone(self),
+            user,
+        })
     }
 
     /// Drives the connection on by `drive`, and follows what came of it: streams that have ended, and the peer's limit.
@@ -189,8 +205,10 @@ impl Streams {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let Self(streams) = self;
-        streams.turns.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let Self { streams, user } = self;
+        if *user == User::Call {
+            streams.turns.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
         streams.ended.fetch_add(1, Ordering::SeqCst);
         if streams.turns.are_awaited() {
             streams.wake_driver();

@@ -4,9 +4,7 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tracing::Instrument as _;
@@ -26,9 +24,8 @@ use crate::{
     flow, headers,
     limits::CONTENT_TYPE,
     metrics::SendMeter,
-    reserved,
+    response_head,
     spans::AttemptSpan,
-    status,
 };
 
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
@@ -122,7 +119,8 @@ async fn exchange(
                 .map_or_else(|| classify(error), |status| Reach::Nowhere.failed(status)));
         }
     };
-    let (headers, body) = read_head(response).map_err(|status| Reach::Unknown.failed(status))?;
+    let (headers, body) =
+        response_head::read(response).map_err(|status| Reach::Unknown.failed(status))?;
     if !sent.commit() {
         // The call goes on with another attempt, and drops this one as soon as it sees that.
         std::future::pending::<()>().await;
@@ -213,31 +211,6 @@ fn open(
         }
     };
     Ok((sent, response))
-}
-
-/// Checks that the response is gRPC, and takes the status out of a Trailers-Only one.
-fn read_head(response: Response<RecvStream>) -> Result<(HeaderMap, Option<RecvStream>), Status> {
-    let (parts, body) = response.into_parts();
-    let trailers_only = body.is_end_stream() && status::is_stated(&parts.headers);
-    if trailers_only {
-        let trailers = reserved::metadata_of(parts.headers);
-        return status::from_trailers(trailers).map(|metadata| (metadata, None));
-    }
-    if parts.status != StatusCode::OK {
-        return Err(status::from_http(parts.status));
-    }
-    let content_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    if !content_type.starts_with(CONTENT_TYPE.as_bytes()) {
-        return Err(Status::unknown(format!(
-            "the server answered with content-type {:?}, which is not gRPC",
-            String::from_utf8_lossy(content_type)
-        )));
-    }
-    Ok((parts.headers, Some(body)))
 }
 
 /// The task that sends a streaming call's messages; dropping it resets what it has not finished.

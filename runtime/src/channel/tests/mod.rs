@@ -2,6 +2,7 @@
 
 mod balancing;
 mod connecting;
+mod health;
 mod life;
 mod pool;
 

@@ -1,5 +1,8 @@
 //! The connections to one server, or to the first of several addresses that answers.
 
+mod connecting;
+mod health;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context as TaskContext, Waker},
@@ -8,19 +11,19 @@ use std::{
 
 use tokio::{
     sync::{Notify, SemaphorePermit},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tracing::Instrument as _;
 
+use self::{connecting::Connecting, health::HealthCheck};
 use super::{
     address::Address,
     connection::{Connection, Opened},
     connector::Connector,
     core::Core,
-    redial::{Next, Redial},
-    streams::{Streams, Turns},
+    streams::{Streams, Turns, User},
 };
 
 /// A connection that was lost before it had carried a call, within this time, counts as one that could not be made.
@@ -85,6 +88,7 @@ struct State {
     /// The number of the task that makes connections, and whether it does.
     task: usize,
     has_task: bool,
+    health: HealthCheck,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +121,7 @@ impl Subchannel {
             lost: None,
             task: 0,
             has_task: false,
+            health: HealthCheck::default(),
         };
         let shared = Shared {
             core,
@@ -133,8 +138,21 @@ impl Subchannel {
         }
     }
 
+    /// Its condition; where its health is checked, it is ready only while its service is served.
     pub(super) fn condition(&self) -> Condition {
-        self.shared.lock().condition.clone()
+        let state = self.shared.lock();
+        match &state.condition {
+            Condition::Ready => state.health.condition(),
+            condition => condition.clone(),
+        }
+    }
+
+    /// Has the health of `service` decide whether calls come here; `None` lets all come.
+    pub(super) fn check_health(&self, service: Option<Arc<str>>) {
+        let mut state = self.shared.lock();
+        if state.health.set_service(service) && matches!(state.condition, Condition::Ready) {
+            self.shared.begin_health_check(&mut state);
+        }
     }
 
     pub(super) fn addresses(&self) -> Arc<[Address]> {
@@ -160,6 +178,14 @@ impl Subchannel {
 
     pub(super) fn turns(&self) -> &Turns {
         &self.shared.turns
+    }
+
+    /// Makes connections from now on, unless it is one that has gone idle and waits for a call.
+    pub(super) fn begin(&self, deadline: Instant) {
+        let is_new = self.shared.lock().task == 0;
+        if is_new || self.shared.reconnect == Reconnect::Always {
+            self.connect(deadline);
+        }
     }
 
     /// Makes connections from now on, if it is idle. `deadline` bounds the first attempt.
@@ -217,7 +243,10 @@ impl Drop for Subchannel {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
-        let open = std::mem::take(&mut self.shared.lock().open);
+        let mut state = self.shared.lock();
+        state.health.stop();
+        let open = std::mem::take(&mut state.open);
+        drop(state);
         open.iter().for_each(|opened| opened.streams.close());
     }
 }
@@ -234,12 +263,16 @@ impl Shared {
     /// Uses a turn for room on the connection with the fewest streams; gives the turn up where none has room.
     fn open(&self, turn: SemaphorePermit<'_>) -> Option<Connection> {
         turn.forget();
+        self.open_for(User::Call)
+    }
+
+    fn open_for(&self, user: User) -> Option<Connection> {
         loop {
             let state = self.lock();
             let with_room = state.open.iter().filter(|opened| opened.streams.has_room());
             let opened = with_room.min_by_key(|opened| opened.streams.open())?;
             // Room is taken under the lock alone.
-            let room = opened.streams.try_take()?;
+            let room = opened.streams.try_take(user)?;
             if let Some(connection) = opened.with(room) {
                 return Some(connection);
             }
@@ -265,7 +298,7 @@ impl Shared {
     }
 
     /// Uses a connection from now on, unless it has ended again.
-    fn add(&self, opened: Opened) {
+    fn add(self: &Arc<Self>, opened: Opened) {
         let mut state = self.lock();
         let streams = Arc::clone(&opened.streams);
         if state.open.is_empty() {
@@ -278,6 +311,9 @@ impl Shared {
         let added = state.open.last_mut().expect("it was pushed");
         let is_open = added.is_open(&mut TaskContext::from_waker(Waker::noop()));
         streams.begin();
+        if !was_ready {
+            self.begin_health_check(&mut state);
+        }
         drop(state);
         if !is_open {
             self.retire(&streams);
@@ -296,6 +332,7 @@ impl Shared {
         let retired = state.open.swap_remove(index);
         retired.streams.close();
         if state.open.is_empty() {
+            state.health.stop();
             let lost = if self.turns.started() > state.started {
                 Lost::InUse
             } else if state.since.elapsed() < SHORT_LIVED {
@@ -368,99 +405,4 @@ impl Owner {
             shared.retire(streams);
         }
     }
-}
-
-/// Makes a subchannel's connections, until it is idle; what it leaves is tidied up when it is dropped, even where the
-/// runtime that it ran on was shut down.
-struct Connecting {
-    shared: Arc<Shared>,
-    number: usize,
-}
-
-/// What a subchannel with connections comes to want.
-enum Wanted {
-    /// Another connection.
-    Connection,
-    /// The same, but not at once: the last was lost before it was of use.
-    Retry,
-    /// Nothing any more.
-    Nothing,
-}
-
-impl Connecting {
-    async fn run(self, mut deadline: Instant) {
-        let shared = &self.shared;
-        let mut redial = Redial::new();
-        loop {
-            let begun = Instant::now();
-            let addresses = shared.addresses();
-            let owner = Owner(Arc::downgrade(shared), Arc::clone(&shared.turns));
-            let connected = shared.connector.connect(&addresses, deadline, &owner);
-            let failure = match connected.await {
-                Ok(opened) => {
-                    shared.add(opened);
-                    match self.wanted(&mut redial).await {
-                        Wanted::Connection => None,
-                        Wanted::Retry => Some(closed()),
-                        Wanted::Nothing => return,
-                    }
-                }
-                Err(failure) => Some(failure),
-            };
-            if let Some(failure) = failure {
-                let next_at = match redial.failed(fastrand::f64()) {
-                    Next::Soon(wait) => Instant::now() + wait,
-                    Next::Later(wait) => {
-                        shared.fail(failure);
-                        begun + wait
-                    }
-                };
-                sleep_until(next_at).await;
-            }
-            deadline = Instant::now() + shared.connector.timeout;
-        }
-    }
-
-    async fn wanted(&self, redial: &mut Redial) -> Wanted {
-        loop {
-            self.shared.changed.notified().await;
-            let mut state = self.shared.lock();
-            if state.task != self.number || matches!(state.condition, Condition::Idle) {
-                return Wanted::Nothing;
-            }
-            if !state.open.is_empty() {
-                if self.shared.has_too_few(&state) {
-                    return Wanted::Connection;
-                }
-                continue;
-            }
-            return match state.lost.take() {
-                Some(Lost::AtOnce) => Wanted::Retry,
-                Some(Lost::InUse) => {
-                    redial.lost();
-                    Wanted::Connection
-                }
-                Some(Lost::Unused) | None => Wanted::Connection,
-            };
-        }
-    }
-}
-
-impl Drop for Connecting {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        if state.task != self.number {
-            return;
-        }
-        state.has_task = false;
-        if state.open.is_empty() {
-            state.condition = Condition::Idle;
-        }
-        drop(state);
-        self.shared.tell();
-    }
-}
-
-fn closed() -> Status {
-    Status::unavailable("the connection closed as soon as it was made")
 }
