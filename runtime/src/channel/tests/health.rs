@@ -49,6 +49,8 @@ async fn an_address_that_becomes_well_gets_calls_and_one_that_does_no_longer_ser
     let changing = Peer::new([changing]);
     let channel = Registry::of(&[&other, &changing]).channel(checked);
     let mut counts = Vec::new();
+    call(&channel).await.unwrap();
+    // Half-way between the changes.
     tokio::time::sleep(Duration::from_millis(500)).await;
     for _ in 0..3 {
         let before = calls(&changing);
