@@ -1,15 +1,17 @@
-//! Python's grpcio as a peer, both ways.
+//! Python's grpcio as a peer, both ways, and servers of grpc-js.
 //!
 //! Needs a Python with grpcio, grpcio-tools, grpcio-status and googleapis-common-protos: the one that the variable
-//! WIRELOOM_PYTHON names, or `python3`. Without, these tests count as ignored; `.ci/run` installs it and runs them.
+//! WIRELOOM_PYTHON names, or `python3`; and Node.js with @grpc/grpc-js and @grpc/proto-loader, in the folder that
+//! WIRELOOM_NODE_MODULES names. Without, these tests count as ignored; `.ci/run` installs them and runs them.
 
 #![allow(clippy::unwrap_used)]
 
 mod grpcio_client;
-mod grpcio_server;
+mod peers;
 mod python;
 mod scripts;
 mod security;
+mod servers;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code)]
 mod support;

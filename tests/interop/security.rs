@@ -1,17 +1,16 @@
-//! TLS and mTLS with grpcio, both ways.
+//! TLS and mTLS with grpcio, both ways, and with servers of grpc-js.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
 use wireloom::tls::ClientCertificates;
 use wireloom::{BearerCredentials, Channel, Code};
 use wireloom_peer::Authority;
 
+use crate::peers::{Peer, Served, with_each_peer};
 use crate::python::Python;
 use crate::support::{ProbeClient, Task, TestServer, task};
-use crate::world::{NAME, World, channel, identity, peer, refused, serve};
+use crate::world::{self, NAME, World, channel, identity, refused, serve};
 
 const CLIENT: &str = "client.test";
 
@@ -92,36 +91,33 @@ async fn grpcio_does_not_call_a_server_of_ours_that_it_does_not_trust() {
     let world = World::new();
     let files = Files::of(&world);
     let other = Authority::new("another").issue(&[NAME]);
-    let server = serve(crate::world::server_tls(&other)).await;
+    let server = serve(world::server_tls(&other)).await;
     printed(&run("refused", &server, &[&files.roots]).await);
 }
 
-struct GrpcioServer {
-    _python: Python,
-    _process: Child,
+struct Server {
+    _served: Served,
     target: String,
 }
 
-async fn serve_grpcio(files: &[&PathBuf]) -> GrpcioServer {
-    let python = Python::new().await;
-    let mut program = python.program("server.py");
-    let mut process = program.arg("NoCompression").args(files).spawn().unwrap();
-    let mut port = String::new();
-    let mut output = BufReader::new(process.stdout.take().unwrap());
-    output.read_line(&mut port).await.unwrap();
-    GrpcioServer {
-        _python: python,
-        _process: process,
-        target: format!("https://127.0.0.1:{}", port.trim()),
+async fn serve_peer(peer: Peer, files: &[&PathBuf]) -> Server {
+    let served = peer.serve("NoCompression", files).await;
+    Server {
+        target: format!("https://127.0.0.1:{}", served.port),
+        _served: served,
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn we_call_grpcio_over_tls() {
+with_each_peer!(
+    we_call_it_over_tls,
+    we_call_it_over_mtls,
+    neither_side_takes_the_other_for_one_in_plaintext,
+);
+
+async fn we_call_it_over_tls(peer: Peer) {
     let world = World::new();
     let [chain, key] = &Files::of(&world).server;
-    let server = serve_grpcio(&[chain, key]).await;
+    let server = serve_peer(peer, &[chain, key]).await;
     let channel = channel(&server.target, world.client_tls());
     let channel = channel.credentials(BearerCredentials::fixed("secret"));
     let client = ProbeClient::new(channel.connect().await.unwrap());
@@ -137,33 +133,29 @@ async fn we_call_grpcio_over_tls() {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn we_call_grpcio_over_mtls() {
+async fn we_call_it_over_mtls(peer: Peer) {
     let world = World::new();
     let files = Files::of(&world);
     let [chain, key] = &files.server;
-    let server = serve_grpcio(&[chain, key, &files.roots]).await;
+    let server = serve_peer(peer, &[chain, key, &files.roots]).await;
     let certified = world.authority.issue(&[CLIENT]);
     let tls = world.client_tls().identity(identity(&certified));
     let known = channel(&server.target, tls).connect().await.unwrap();
-    assert_eq!(peer(&ProbeClient::new(known)).await, CLIENT);
+    assert_eq!(world::peer(&ProbeClient::new(known)).await, CLIENT);
 
     let anonymous = channel(&server.target, world.client_tls()).connect().await;
     refused(anonymous);
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn neither_side_takes_the_other_for_one_in_plaintext() {
+async fn neither_side_takes_the_other_for_one_in_plaintext(peer: Peer) {
     let world = World::new();
     let [chain, key] = &Files::of(&world).server;
-    let server = serve_grpcio(&[chain, key]).await;
+    let server = serve_peer(peer, &[chain, key]).await;
     let plaintext = server.target.replace("https://", "http://");
     let message = refused(Channel::connect(&plaintext).await);
     assert!(message.contains("is called by https://"), "{message}");
 
-    let server = serve_grpcio(&[]).await;
+    let server = serve_peer(peer, &[]).await;
     let tls = channel(&server.target, world.client_tls()).lazy().unwrap();
     let status = ProbeClient::new(tls).unary(task("a")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);

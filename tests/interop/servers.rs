@@ -1,48 +1,48 @@
-//! Our client calls a server of grpcio.
+//! Our client calls servers of grpcio and of grpc-js.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
 use wireloom::metadata::MetadataValue;
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
 use wireloom::{Code, Compression, Request};
 
-use crate::python::Python;
+use crate::peers::{Peer, Served, with_each_peer};
 use crate::support::{ProbeClient, Task, task};
 
 struct Server {
-    _python: Python,
-    _process: Child,
+    _served: Served,
     client: ProbeClient,
 }
 
-async fn serve() -> Server {
-    serve_compressed("NoCompression").await
+async fn serve(peer: Peer) -> Server {
+    serve_compressed(peer, "NoCompression").await
 }
 
 /// A server whose responses have this `grpc.Compression`.
-async fn serve_compressed(compression: &str) -> Server {
-    let python = Python::new().await;
-    let mut program = python.program("server.py");
-    let mut process = program.arg(compression).spawn().unwrap();
-    let mut port = String::new();
-    let mut output = BufReader::new(process.stdout.take().unwrap());
-    output.read_line(&mut port).await.unwrap();
-    let client = ProbeClient::connect(&format!("http://127.0.0.1:{}", port.trim()))
-        .await
-        .unwrap();
+async fn serve_compressed(peer: Peer, compression: &str) -> Server {
+    let served = peer.serve(compression, &[]).await;
+    let target = format!("http://127.0.0.1:{}", served.port);
     Server {
-        _python: python,
-        _process: process,
-        client,
+        _served: served,
+        client: ProbeClient::connect(&target).await.unwrap(),
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn unary_with_metadata_both_ways() {
-    let server = serve().await;
+with_each_peer!(
+    unary_with_metadata_both_ways,
+    messages_compressed_both_ways,
+    server_streaming,
+    client_streaming,
+    bidi_streaming,
+    deadlines_of_calls_and_of_streams,
+    a_deadline_reaches_the_handler,
+    status_details,
+    a_retried_call_succeeds,
+    a_status_after_messages_ends_the_stream_with_it,
+);
+
+async fn unary_with_metadata_both_ways(peer: Peer) {
+    let server = serve(peer).await;
     let mut request = Request::new(task("a"));
     request
         .metadata_mut()
@@ -66,10 +66,8 @@ async fn unary_with_metadata_both_ways() {
     assert_eq!(response.get_ref().trace_id.len(), 32);
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn messages_compressed_both_ways() {
-    let server = serve_compressed("Gzip").await;
+async fn messages_compressed_both_ways(peer: Peer) {
+    let server = serve_compressed(peer, "Gzip").await;
     let large = task(&"a".repeat(10_000));
     let call = server.client.unary(large.clone());
     let outcome = call.compression(Compression::Gzip).await.unwrap();
@@ -82,10 +80,8 @@ async fn messages_compressed_both_ways() {
     assert!(outcomes.into_iter().all(|outcome| outcome.is_ok()));
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn server_streaming() {
-    let server = serve().await;
+async fn server_streaming(peer: Peer) {
+    let server = serve(peer).await;
     let responses = server
         .client
         .server_stream(Task {
@@ -102,10 +98,8 @@ async fn server_streaming() {
     assert_eq!(outcomes, Vec::from_iter(0..1000));
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn client_streaming() {
-    let server = serve().await;
+async fn client_streaming(peer: Peer) {
+    let server = serve(peer).await;
     let tasks = stream::iter((0..1000).map(|i| task(&i.to_string())));
     let outcome = server
         .client
@@ -116,10 +110,8 @@ async fn client_streaming() {
     assert_eq!((outcome.index, outcome.name.as_str()), (1000, "999"));
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn bidi_streaming() {
-    let server = serve().await;
+async fn bidi_streaming(peer: Peer) {
+    let server = serve(peer).await;
     let tasks = stream::iter((0..100).map(|count| Task { count, ..task("a") }));
     let responses = server.client.bidi(tasks).await.unwrap();
     let outcomes: Vec<_> = responses
@@ -130,10 +122,8 @@ async fn bidi_streaming() {
     assert_eq!(outcomes, Vec::from_iter(0..100));
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn deadlines_of_calls_and_of_streams() {
-    let server = serve().await;
+async fn deadlines_of_calls_and_of_streams(peer: Peer) {
+    let server = serve(peer).await;
     let hanging = Task {
         hang: true,
         ..task("a")
@@ -162,10 +152,8 @@ async fn deadlines_of_calls_and_of_streams() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn a_deadline_reaches_the_handler() {
-    let server = serve().await;
+async fn a_deadline_reaches_the_handler(peer: Peer) {
+    let server = serve(peer).await;
     let call = server
         .client
         .unary(task("a"))
@@ -174,10 +162,8 @@ async fn a_deadline_reaches_the_handler() {
     assert!((1..=60_000).contains(&remaining), "{remaining}");
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn status_details() {
-    let server = serve().await;
+async fn status_details(peer: Peer) {
+    let server = serve(peer).await;
     let status = server
         .client
         .unary(Task {
@@ -197,10 +183,8 @@ async fn status_details() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn a_retried_call_succeeds() {
-    let server = serve().await;
+async fn a_retried_call_succeeds(peer: Peer) {
+    let server = serve(peer).await;
     let failing = Task {
         code: Code::Unavailable as i32,
         failing_attempts: 2,
@@ -218,10 +202,8 @@ async fn a_retried_call_succeeds() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn a_status_after_messages_ends_the_stream_with_it() {
-    let server = serve().await;
+async fn a_status_after_messages_ends_the_stream_with_it(peer: Peer) {
+    let server = serve(peer).await;
     let failing = Task {
         count: 2,
         code: Code::Aborted as i32,
