@@ -59,7 +59,8 @@ impl<T> Deferred<T> {
             io,
             waiting: Waiting::default(),
             turn: Turn::None,
-            rest: 0,
+            // A server flushes its preface once, and then only reads until its client has spoken.
+            rest: 1,
         }
     }
 }
@@ -227,6 +228,14 @@ mod tests {
         }
     }
 
+    /// A connection past its preface.
+    fn begun() -> Deferred<Writes> {
+        Deferred {
+            rest: 0,
+            ..Deferred::new(Writes::default())
+        }
+    }
+
     /// A connection's task polls: it reads, writes and flushes.
     fn turn(io: &mut Deferred<Writes>, write: &[u8]) {
         let cx = &mut Context::from_waker(Waker::noop());
@@ -244,8 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_the_next_turn_leaves_in_the_same_write() {
+    fn the_preface_leaves_at_once() {
         let mut io = Deferred::new(Writes::default());
+        turn(&mut io, b"preface");
+        assert_eq!(io.io.0, [b"preface"]);
+        turn(&mut io, b"waits");
+        assert_eq!(io.io.0.len(), 1);
+    }
+
+    #[test]
+    fn what_comes_in_the_next_turn_leaves_in_the_same_write() {
+        let mut io = begun();
         turn(&mut io, b"one ");
         assert!(io.io.0.is_empty());
         turn(&mut io, b"two");
@@ -254,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_flush_that_waited_for_nothing_makes_the_next_ones_leave_at_once() {
-        let mut io = Deferred::new(Writes::default());
+        let mut io = begun();
         turn(&mut io, b"one");
         turn(&mut io, b"");
         for count in 0..usize::from(REST) {
@@ -267,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_large_write_leaves_at_once_behind_what_waits() {
-        let mut io = Deferred::new(Writes::default());
+        let mut io = begun();
         turn(&mut io, b"small");
         let large = vec![7; LARGE];
         turn(&mut io, &large);
@@ -276,7 +294,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_bound_waits() {
-        let mut io = Deferred::new(Writes::default());
+        let mut io = begun();
         let cx = &mut Context::from_waker(Waker::noop());
         let piece = vec![7; LARGE - 1];
         for _ in 0..=MAX_WAITING / piece.len() {
@@ -288,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_shutdown_leaves_nothing_behind() {
-        let mut io = Deferred::new(Writes::default());
+        let mut io = begun();
         turn(&mut io, b"last words");
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut io).poll_shutdown(cx).is_ready());
@@ -297,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_keeps_little() {
-        let mut io = Deferred::new(Writes::default());
+        let mut io = begun();
         turn(&mut io, &[7; LARGE - 1]);
         turn(&mut io, b"");
         assert!(io.waiting.bytes.capacity() <= MAX_IDLE);
