@@ -23,13 +23,21 @@ pub(super) fn of_client(error: io::Error, name: &ServerName<'_>) -> Status {
              `ClientTls::min_version`"
         ),
         Some(Error::AlertReceived(_)) => refused(&error.to_string()),
-        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the TLS handshake failed: the server ended the connection, as one in plaintext does"
-                .to_owned()
-        }
+        _ if is_end(error.kind()) => format!(
+            "the TLS handshake failed: the server ended the connection, as one in plaintext does ({error})"
+        ),
         _ => format!("the TLS handshake failed: {error}"),
     };
     status::with_source(Code::Unavailable, reason, error)
+}
+
+/// Whether the peer ended a connection without a word; where it has not read all of ours, that is a reset.
+fn is_end(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
 }
 
 /// The peer speaks TLS, and not HTTP/2 in it.
