@@ -94,7 +94,11 @@ async fn exchange(
     number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Result<Exchanged, Failure> {
-    let credentials = credentials(channel, head).await?;
+    let credentials = match head.credentials.is_empty() {
+        true => HeaderMap::new(),
+        // On the heap, so that a call without credentials has no room for them.
+        false => Box::pin(credentials(channel, head)).await?,
+    };
     let connection = channel
         .pick(head.wait_for_ready)
         .await
@@ -133,9 +137,6 @@ async fn exchange(
 /// They are asked before a connection is picked: it may be long until they answer, and a stream's room is for those that
 /// have something to send.
 async fn credentials(channel: &Channel, head: &CallHead) -> Result<HeaderMap, Failure> {
-    if head.credentials.is_empty() {
-        return Ok(HeaderMap::new());
-    }
     if !channel.takes_credentials() {
         let plaintext = "the call has credentials and its channel is in plaintext, where anybody on the way could take them: \
                          nothing was sent; use https:// or `ChannelBuilder::tls`, or say \

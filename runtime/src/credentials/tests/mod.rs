@@ -16,7 +16,10 @@ use wireloom_peer::{Act, Peer};
 
 use super::{BearerCredentials, BearerToken, CallCredentials, CredentialsRequest};
 use crate::{
-    channel::{Channel, ChannelBuilder},
+    channel::{
+        Channel, ChannelBuilder,
+        resolver::{Resolver, ResolverUpdates},
+    },
     client::{
         CallOptions,
         scripted_peer::{Scripted as _, previous_attempts, unavailable},
@@ -64,6 +67,13 @@ impl CallCredentials for Failing {
     async fn metadata(&self, _: &CredentialsRequest<'_>) -> Result<MetadataMap, Status> {
         Err(Status::new(self.0, "no token"))
     }
+}
+
+/// Finds nothing.
+struct Anywhere;
+
+impl Resolver for Anywhere {
+    async fn run(&self, _: ResolverUpdates) {}
 }
 
 fn insecure(builder: ChannelBuilder) -> ChannelBuilder {
@@ -114,6 +124,9 @@ fn a_channel_with_credentials_is_not_made_in_plaintext() {
     }
     let socket = Channel::builder("unix:/run/x").credentials(pairs(&[]));
     socket.lazy().unwrap();
+    // What a resolver finds may be anywhere.
+    let anywhere = Channel::builder("unix:/run/x").resolver(Anywhere);
+    anywhere.credentials(pairs(&[])).lazy().unwrap_err();
     let allowed = Channel::builder("h:1").credentials(pairs(&[]));
     allowed.allow_insecure_credentials().lazy().unwrap();
 }
