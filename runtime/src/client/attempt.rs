@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::{
     AttemptNumber, CallHead,
+    batches::Batches,
     bounds::Bounds,
     failure::{Failure, Reach, classify, classify_unopened},
     payload::Payload,
@@ -269,8 +270,9 @@ async fn upload(mut sending: Sending, frames: Reader, mut bounds: Bounds) {
     sending.stream.send_reset(Reason::CANCEL);
 }
 
-async fn send_all(sending: &mut Sending, mut frames: Reader) {
+async fn send_all(sending: &mut Sending, frames: Reader) {
     let Sending { stream, meter, .. } = sending;
+    let mut frames = Batches::new(frames);
     loop {
         let read = poll_fn(|cx| match stream.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(Read::Retired),
@@ -278,6 +280,10 @@ async fn send_all(sending: &mut Sending, mut frames: Reader) {
         });
         match read.await {
             Read::Frame(frame) => {
+                // A full batch with more behind it says that the caller's stream does not wait: others on this thread get their turn.
+                if frames.has_more() {
+                    tokio::task::yield_now().await;
+                }
                 meter.data_sent(&frame);
                 if flow::send(stream, frame).await.is_err() {
                     return;

@@ -7,6 +7,7 @@
 //! once, not once per message type.
 
 mod attempt;
+mod batches;
 mod bounds;
 mod budget;
 mod call;
