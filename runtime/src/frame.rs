@@ -47,6 +47,34 @@ pub(crate) fn encode(message: &impl Message) -> Result<Bytes, Status> {
     Ok(out.freeze())
 }
 
+/// The most that the frames of a stream share.
+const MAX_SHARED: usize = 8 << 10;
+
+/// Encodes the messages of a stream. Small ones share a piece of memory, as large as what has been sent before: the first
+/// message takes no more than it needs, and one of many costs no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct FrameEncoder {
+    shared: BytesMut,
+    encoded: usize,
+}
+
+impl FrameEncoder {
+    /// Encodes `message` as one frame.
+    pub(crate) fn encode(&mut self, message: &impl Message) -> Result<Bytes, Status> {
+        if self.shared.capacity() == 0 {
+            self.shared.reserve(self.encoded.min(MAX_SHARED));
+        }
+        encode_into(message, &mut self.shared)?;
+        let frame = self.shared.split().freeze();
+        if self.shared.capacity() < frame.len() {
+            // The next will hardly fit; what is left must not keep the piece.
+            self.shared = BytesMut::new();
+        }
+        self.encoded = self.encoded.saturating_add(frame.len());
+        Ok(frame)
+    }
+}
+
 /// Decodes the bytes of one message.
 pub(crate) fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
     M::decode(message)
@@ -200,13 +228,8 @@ impl FrameReader {
         if self.buffered < HEADER_LEN {
             return Ok(None);
         }
-        let mut header = [0; HEADER_LEN];
-        let bytes = self.chunks.iter().flatten().chain(&self.small);
-        header
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = *from);
-        let [flags, len @ ..] = header;
+        let first = self.chunks.front().and_then(|chunk| chunk.first_chunk());
+        let [flags, len @ ..] = first.copied().unwrap_or_else(|| self.gather_header());
         let compressed = match flags {
             0 => false,
             1 if self.compression == Compression::Identity => {
@@ -230,6 +253,17 @@ impl FrameReader {
             ));
         }
         Ok(Some(Prefix { compressed, len }))
+    }
+
+    /// What the next frame begins with, out of several pieces.
+    fn gather_header(&self) -> [u8; HEADER_LEN] {
+        let mut header = [0; HEADER_LEN];
+        let bytes = self.chunks.iter().flatten().chain(&self.small);
+        header
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from);
+        header
     }
 
     /// The next `len` buffered bytes; without a copy where one chunk holds them all.
@@ -321,6 +355,22 @@ mod tests {
         assert!(reader.chunks.len() <= 2, "{}", reader.chunks.len());
         let message = reader.next().unwrap().unwrap();
         assert_eq!(decode::<String>(message).unwrap(), "x".repeat(LIMIT - 3));
+    }
+
+    #[test]
+    fn the_frames_of_a_stream_are_those_of_its_messages() {
+        let mut encoder = FrameEncoder::default();
+        for len in (0..400).chain([MAX_SHARED, 3, 2 * MAX_SHARED, 5]) {
+            let message = "x".repeat(len);
+            assert_eq!(encoder.encode(&message).unwrap(), encode(&message).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_first_frame_of_a_stream_keeps_no_more_than_its_own_bytes() {
+        let mut encoder = FrameEncoder::default();
+        encoder.encode(&"the only one".to_string()).unwrap();
+        assert_eq!(encoder.shared.capacity(), 0);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     credentials::CallCredentials,
     deadline::Deadline,
-    frame,
+    frame::{self, FrameEncoder},
     method::{Method, MethodDescriptor},
     policy::{HedgingPolicy, RetryPolicy},
     reserved,
@@ -107,7 +107,8 @@ impl<Req: Message, Res, Shape> Call<Req, Res, Shape> {
         Req: 'static,
     {
         let (metadata, _, messages) = requests.into_parts();
-        let frames = Box::pin(messages.map(|message| frame::encode(&message)));
+        let mut encoder = FrameEncoder::default();
+        let frames = Box::pin(messages.map(move |message| encoder.encode(&message)));
         let requests = Requests::Many(frames);
         Self::new(channel, method.descriptor(), requests, metadata)
     }
