@@ -5,12 +5,13 @@ use std::{fmt, future::Future};
 use bytes::Bytes;
 use http::Extensions;
 use prost::Message;
-use tokio_stream::{Stream, StreamExt as _};
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     body::{Reply, ReplyBody, RequestBody},
     head::Refusal,
+    pieces::Batches,
 };
 use crate::{
     compression::Compression,
@@ -174,9 +175,10 @@ fn messages<Res: Message + 'static>(
     match response {
         Ok(response) => {
             let (metadata, messages, _) = response.into_parts();
-            let frames =
-                messages.map(|message| message.and_then(|message| frame::encode(&message)));
-            reply(metadata, ReplyBody::Messages(Box::pin(frames)))
+            reply(
+                metadata,
+                ReplyBody::Messages(Box::pin(Batches::new(messages))),
+            )
         }
         Err(status) => Reply::status(status),
     }

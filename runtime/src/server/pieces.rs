@@ -1,23 +1,68 @@
 //! A streamed reply, piece by piece.
 
-use std::task::{Context as TaskContext, Poll, ready};
+use std::{
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use prost::Message;
+use tokio_stream::Stream;
 use tonic::Status;
 
 use super::body::Frames;
-use crate::status;
+use crate::{frame, status};
 
-/// Small messages that are ready together leave in one DATA frame of up to this size.
+/// Small messages that are ready together leave in one DATA frame of about this size.
 pub(super) const BATCH_SIZE: usize = 32 << 10;
+
+/// The messages of a handler's stream as frames, those that are ready together in one piece.
+pub(super) struct Batches<S> {
+    messages: Pin<Box<S>>,
+    /// How the messages have ended, behind the last piece.
+    end: Option<Option<Status>>,
+}
+
+impl<S> Batches<S> {
+    pub(super) fn new(messages: S) -> Self {
+        Self {
+            messages: Box::pin(messages),
+            end: None,
+        }
+    }
+}
+
+impl<T: Message, S: Stream<Item = Result<T, Status>>> Stream for Batches<S> {
+    type Item = Result<Bytes, Status>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Bytes, Status>>> {
+        let Self { messages, end } = &mut *self;
+        let mut batch = BytesMut::new();
+        while end.is_none() && batch.len() < BATCH_SIZE {
+            match messages.as_mut().poll_next(cx) {
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(message))) => {
+                    *end = frame::encode_into(&message, &mut batch).err().map(Some);
+                }
+                Poll::Ready(Some(Err(status))) => *end = Some(Some(status)),
+                Poll::Ready(None) => *end = Some(None),
+            }
+        }
+        match end.take_if(|_| batch.is_empty()) {
+            Some(end) => Poll::Ready(end.map(Err)),
+            None => Poll::Ready(Some(Ok(batch.freeze()))),
+        }
+    }
+}
 
 /// The pieces of a streamed reply.
 pub(super) enum Pieces {
-    Messages {
-        frames: Frames,
-        end: Option<Status>,
-    },
+    Messages(Frames),
     #[cfg(feature = "tonic")]
     Http(tonic::body::Body),
 }
@@ -30,49 +75,19 @@ pub(super) enum Piece {
 
 impl Pieces {
     pub(super) fn of_messages(frames: Frames) -> Self {
-        Self::Messages { frames, end: None }
+        Self::Messages(frames)
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut TaskContext<'_>) -> Poll<Piece> {
         match self {
-            Self::Messages { frames, end } => match end.take() {
-                Some(status) => Poll::Ready(Piece::End(status, HeaderMap::new())),
-                None => match ready!(frames.as_mut().poll_next(cx)) {
-                    Some(Ok(frame)) => Poll::Ready(Piece::Data(batch(frame, frames, end, cx))),
-                    last => Poll::Ready(Piece::End(end_of(last), HeaderMap::new())),
-                },
-            },
+            Self::Messages(frames) => Poll::Ready(match ready!(frames.as_mut().poll_next(cx)) {
+                Some(Ok(data)) => Piece::Data(data),
+                last => Piece::End(end_of(last), HeaderMap::new()),
+            }),
             #[cfg(feature = "tonic")]
             Self::Http(body) => super::tower::poll_piece(body, cx),
         }
     }
-}
-
-/// `first` and the small frames that are ready behind it, as one piece; `end` is set where the stream ended.
-fn batch(
-    first: Bytes,
-    frames: &mut Frames,
-    end: &mut Option<Status>,
-    cx: &mut TaskContext<'_>,
-) -> Bytes {
-    let mut batch = None;
-    let mut size = first.len();
-    while size < BATCH_SIZE {
-        match frames.as_mut().poll_next(cx) {
-            Poll::Pending => break,
-            Poll::Ready(Some(Ok(frame))) => {
-                size += frame.len();
-                batch
-                    .get_or_insert_with(|| BytesMut::from(first.as_ref()))
-                    .extend_from_slice(&frame);
-            }
-            Poll::Ready(last) => {
-                *end = Some(end_of(last));
-                break;
-            }
-        }
-    }
-    batch.map_or(first, BytesMut::freeze)
 }
 
 /// The status that a stream of messages ended with.
