@@ -12,7 +12,7 @@ use super::{
     connector::{Connector, Windows},
     core::{Core, Parts},
     keepalive::Keepalive,
-    resolver::{Dns, ErasedResolver, Fixed, Resolver},
+    resolver::{Dns, ErasedResolver, Fixed, Resolver, System},
     security::{InsecureCredentials, SecurityOptions},
     subchannel::PoolSize,
     target::{Servers, Target},
@@ -357,6 +357,7 @@ impl ChannelBuilder {
                 hosts: hosts.clone(),
                 timeout: self.connect_timeout,
                 refresh_interval: self.dns_refresh_interval,
+                lookup: System,
             }),
             Servers::Fixed(addresses) => Arc::new(Fixed(addresses.clone())),
         });

@@ -201,7 +201,7 @@ impl Core {
     /// Takes what the resolver has found.
     pub(super) fn resolved(&self, found: Result<Resolution, Status>) {
         let mut found = found.and_then(|found| match found.addresses.as_slice() {
-            [] => Err(Status::unavailable("the target has no address")),
+            [] => Err(Status::unavailable("it has no address")),
             _ => Ok(found),
         });
         if let Ok(found) = &mut found
@@ -225,7 +225,8 @@ impl Core {
                 }
             }
             Err(failure) => {
-                let message = format!("{}: {}", self.connector.target, failure.message());
+                let target = &self.connector.target;
+                let message = format!("could not resolve {target}: {}", failure.message());
                 state.failure = Some(Arc::new(status::with_message(&failure, message)));
             }
         }

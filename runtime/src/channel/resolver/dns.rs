@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status};
@@ -9,25 +9,48 @@ use crate::status;
 /// The least time between two questions, where connections fail: an answer is rarely another before.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Host names, as the system resolves them.
+/// Host names, as `L` finds their addresses.
 #[derive(Debug)]
-pub(crate) struct Dns {
+pub(crate) struct Dns<L = System> {
     /// Host and port of each, as the system takes them.
     pub(crate) hosts: Vec<String>,
     /// How long a question may take.
     pub(crate) timeout: Duration,
     /// How often to ask without a reason.
     pub(crate) refresh_interval: Duration,
+    pub(crate) lookup: L,
 }
 
-impl Dns {
+/// Finds the addresses of a host.
+pub(crate) trait Lookup: Send + Sync + 'static {
+    fn lookup(
+        &self,
+        host: &str,
+    ) -> impl Future<Output = io::Result<impl Iterator<Item = SocketAddr>>> + Send;
+}
+
+/// What the system's resolver finds: `/etc/hosts`, DNS, or whatever it is set up for.
+#[derive(Debug)]
+pub(crate) struct System;
+
+impl Lookup for System {
+    async fn lookup(&self, host: &str) -> io::Result<impl Iterator<Item = SocketAddr>> {
+        tokio::net::lookup_host(host.to_owned()).await
+    }
+}
+
+impl<L: Lookup> Dns<L> {
     /// Asks for all hosts; `found` keeps what was found before of a host that has no answer now.
     async fn resolve(&self, found: &mut [Vec<Address>]) -> Result<Resolution, Status> {
         let mut failed = None;
         for (host, found) in self.hosts.iter().zip(&mut *found) {
-            match self.lookup(host).await {
-                Ok(addresses) => *found = addresses.collect(),
-                Err(status) => failed = Some(status),
+            match self.addresses_of(host).await {
+                Ok(addresses) => *found = addresses,
+                Err(status) if self.hosts.len() == 1 => failed = Some(status),
+                Err(status) => {
+                    let message = format!("{host}: {}", status.message());
+                    failed = Some(status::with_message(&status, message));
+                }
             }
         }
         match failed {
@@ -36,22 +59,22 @@ impl Dns {
         }
     }
 
-    async fn lookup(&self, host: &str) -> Result<impl Iterator<Item = Address>, Status> {
-        match timeout(self.timeout, tokio::net::lookup_host(host)).await {
-            Ok(Ok(found)) => Ok(found.map(Address::from)),
+    async fn addresses_of(&self, host: &str) -> Result<Vec<Address>, Status> {
+        match timeout(self.timeout, self.lookup.lookup(host)).await {
+            Ok(Ok(found)) => Ok(found.map(Address::from).collect()),
             Ok(Err(error)) => {
-                let message = format!("{host} has no address: {error}");
+                let message = error.to_string();
                 Err(status::with_source(Code::Unavailable, message, error))
             }
             Err(_) => Err(Status::unavailable(format!(
-                "no answer from DNS about {host} within {:?}",
+                "no answer within {:?}",
                 self.timeout
             ))),
         }
     }
 }
 
-impl Resolver for Dns {
+impl<L: Lookup> Resolver for Dns<L> {
     async fn run(&self, updates: ResolverUpdates) {
         let mut found = vec![Vec::new(); self.hosts.len()];
         loop {

@@ -13,7 +13,12 @@ use std::{
 use tokio::sync::Notify;
 use tonic::Status;
 
-pub(crate) use self::{dns::Dns, fixed::Fixed};
+#[cfg(test)]
+pub(crate) use self::dns::Lookup;
+pub(crate) use self::{
+    dns::{Dns, System},
+    fixed::Fixed,
+};
 pub use super::address::Address;
 use super::core::Core;
 use crate::service_config::{InvalidServiceConfig, ServiceConfig};

@@ -145,7 +145,10 @@ async fn without_any_address_calls_fail_or_wait() {
     let channel = registry.channel(|builder| builder);
     let status = call(&channel).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert_eq!(status.message(), "test:///peers: the target has no address");
+    assert_eq!(
+        status.message(),
+        "could not resolve test:///peers: it has no address"
+    );
 
     let waiting = channel.unary(&UNARY, String::new()).wait_for_ready(true);
     let waiting = tokio::spawn(waiting.into_future());

@@ -2,6 +2,7 @@
 
 mod balancing;
 mod connecting;
+mod dns;
 mod health;
 mod life;
 mod pool;
