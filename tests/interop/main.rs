@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod grpcio_client;
+mod keepalive;
 mod peers;
 mod python;
 mod scripts;

@@ -33,11 +33,26 @@ impl Peer {
             }
             Self::GrpcJs => (None, node("server.js")),
         };
-        let mut process = program.arg(compression).args(files).spawn().unwrap();
+        program.arg(compression).args(files);
+        Served::new(python, program).await
+    }
+}
+
+impl Served {
+    /// A server of grpcio's with these options, as JSON.
+    pub async fn with_options(options: &str) -> Self {
+        let python = Python::new().await;
+        let mut program = python.program("server.py");
+        program.env("CHANNEL_OPTIONS", options);
+        Self::new(Some(python), program).await
+    }
+
+    async fn new(python: Option<Python>, mut program: Command) -> Self {
+        let mut process = program.spawn().unwrap();
         let mut port = String::new();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         output.read_line(&mut port).await.unwrap();
-        Served {
+        Self {
             _python: python,
             _process: process,
             port: port.trim().parse().unwrap(),

@@ -1,9 +1,11 @@
 """Serves probe.Probe with Python's grpcio, as each task says; prints its port, and stops with its standard input.
 
 The first argument is how responses are compressed. Over TLS where files of a chain and a key follow; clients need
-certificates where a file of roots follows those.
+certificates where a file of roots follows those. The variable CHANNEL_OPTIONS has gRPC's options of servers, as JSON.
 """
 
+import json
+import os
 import sys
 from concurrent import futures
 
@@ -98,7 +100,10 @@ def add_port(server, chain=None, key=None, roots=None):
 
 def main():
     compression = getattr(grpc.Compression, sys.argv[1] if len(sys.argv) > 1 else "NoCompression")
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), compression=compression)
+    options = json.loads(os.environ.get("CHANNEL_OPTIONS", "{}"))
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=8), options=list(options.items()), compression=compression
+    )
     probe_pb2_grpc.add_ProbeServicer_to_server(Probe(), server)
     print(add_port(server, *sys.argv[2:]), flush=True)
     server.start()
