@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use wireloom::server::{Listener, PeerAddr, Server};
 use wireloom::{CallObserver, CallOptions, Compression, InterceptedCall, Interceptor, Next};
-use wireloom::{Channel, Code, Context, Request, Response, Status};
+use wireloom::{
+    Channel, Code, ConnectivityState, Context, LoadBalancing, Request, Response, Status,
+};
 use wireloom::{MessageStream, RetryPolicy, StatusCodes, Streaming, tokio_stream};
 use wireloom_tests::real::route_guide::routeguide::Rectangle;
 use wireloom_tests::real::route_guide::routeguide::{
@@ -135,6 +137,24 @@ async fn what_a_channel_sets_for_all_its_calls() {
         .into_inner();
     assert!(feature.name.contains("time left"), "{}", feature.name);
     server.abort();
+}
+
+#[tokio::test]
+async fn a_channel_to_several_servers() {
+    let channel = Channel::builder("static:127.0.0.1:50051,127.0.0.1:50052")
+        .load_balancing(LoadBalancing::RoundRobin)
+        .connections(2)
+        .keepalive(Duration::from_secs(30))
+        .health_check("routeguide.RouteGuide")
+        .lazy()
+        .unwrap();
+    let mut state = channel.watch_state();
+    assert_eq!(state.current(), ConnectivityState::Idle);
+    let connecting = state.changed();
+    let client = RouteGuideClient::new(channel);
+    let call = client.get_feature(Point::default());
+    let (connecting, _) = tokio::join!(connecting, call.timeout(Duration::from_secs(1)));
+    assert_eq!(connecting, ConnectivityState::Connecting);
 }
 
 #[tokio::test]
