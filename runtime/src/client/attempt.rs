@@ -21,9 +21,10 @@ use crate::{
     channel::{Channel, Connection, Room},
     context::Context,
     credentials::CredentialsRequest,
-    deadline::{self, Deadline, GRPC_TIMEOUT},
+    deadline::{self, GRPC_TIMEOUT},
     flow, headers,
     limits::CONTENT_TYPE,
+    method::MethodKind,
     metrics::SendMeter,
     response_head,
     spans::AttemptSpan,
@@ -46,15 +47,37 @@ pub(crate) struct Answer {
 pub(crate) enum Sent {
     /// A message, which is sent by now.
     Message { _room: Room },
+    /// The same, of a call that its caller may leave lying.
+    Watched {
+        _task: AbortOnDropHandle<()>,
+        _room: Arc<Room>,
+    },
     /// What a task still sends.
     Stream(Upload),
 }
 
 impl Sent {
+    /// Has a task reset the stream at the call's bounds, even where nobody polls the responses.
+    fn watched(mut stream: SendStream<Bytes>, room: Room, mut bounds: Bounds) -> Self {
+        let room = Arc::new(room);
+        let shared = Arc::clone(&room);
+        let watch = async move {
+            let _room = shared;
+            let _ = bounds
+                .run(std::future::pending::<Result<(), Status>>())
+                .await;
+            stream.send_reset(Reason::CANCEL);
+        };
+        Self::Watched {
+            _task: AbortOnDropHandle::new(tokio::spawn(watch)),
+            _room: room,
+        }
+    }
+
     /// Commits the call to this attempt, unless it is committed to another.
     fn commit(&self) -> bool {
         match self {
-            Self::Message { .. } => true,
+            Self::Message { .. } | Self::Watched { .. } => true,
             Self::Stream(upload) => upload.reader.commit(),
         }
     }
@@ -110,7 +133,7 @@ async fn exchange(
         request,
         payload,
         number.index,
-        head.deadline,
+        head,
         span.meter().sending(),
     );
     // Dropped after the response: its room is given back once nothing else holds the stream.
@@ -189,9 +212,11 @@ fn open(
     request: Request<()>,
     payload: &Payload,
     attempt: usize,
-    deadline: Option<Deadline>,
+    head: &CallHead,
     mut meter: SendMeter,
 ) -> Result<(Sent, ResponseFuture), Failure> {
+    let context = Context::current();
+    let bounds = || Bounds::new(head.deadline, context.cancellation());
     let (response, mut stream, room) = connection
         .send_request(request)
         .map_err(classify_unopened)?;
@@ -200,7 +225,10 @@ fn open(
             // An error means that the stream is gone already; the response says why.
             let _ = stream.send_data(frame.clone(), true);
             meter.data_sent(frame);
-            Sent::Message { _room: room }
+            match head.kind {
+                Some(MethodKind::ServerStreaming) => Sent::watched(stream, room, bounds()),
+                _ => Sent::Message { _room: room },
+            }
         }
         Payload::Frames(buffer) => {
             let stream = Sending {
@@ -209,7 +237,7 @@ fn open(
                 meter,
                 room: Arc::new(room),
             };
-            Sent::Stream(Upload::spawn(stream, attempt, deadline))
+            Sent::Stream(Upload::spawn(stream, attempt, bounds(), &context))
         }
     };
     Ok((sent, response))
@@ -223,13 +251,12 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    fn spawn(sending: Sending, attempt: usize, deadline: Option<Deadline>) -> Self {
+    fn spawn(sending: Sending, attempt: usize, bounds: Bounds, context: &Context) -> Self {
         let (frames, reader) = sending.buffer.reader(attempt);
         let room = Arc::clone(&sending.room);
         // The caller's stream is polled on another task, where it must see what the caller sees.
-        let context = Context::current();
-        let bounds = Bounds::new(deadline, context.cancellation());
         let upload = context
+            .clone()
             .scope(upload(sending, frames, bounds))
             .in_current_span();
         Self {

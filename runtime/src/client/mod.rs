@@ -73,6 +73,7 @@ use crate::{
     credentials::Credentials,
     deadline::{Deadline, GRPC_TIMEOUT},
     interceptor::{InterceptedCall, Observers},
+    method::MethodKind,
     metrics::{FurtherAttempts, Metered, Naming},
     policy::AttemptPolicy,
     reserved,
@@ -83,6 +84,8 @@ use crate::{
 /// What all attempts of a call have in common, beside what they send.
 pub(crate) struct CallHead {
     pub(crate) path: PathAndQuery,
+    /// `None` where the path alone is known.
+    pub(crate) kind: Option<MethodKind>,
     pub(crate) metadata: HeaderMap,
     pub(crate) credentials: Credentials,
     pub(crate) deadline: Option<Deadline>,

@@ -104,6 +104,7 @@ impl Plan {
             max_receive_message_size,
             head: CallHead {
                 path,
+                kind: method.map(MethodDescriptor::kind),
                 metadata,
                 credentials: options.credentials,
                 deadline,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use wireloom::{
-    LoadBalancing, AttemptPolicy, Code, Deadline, InvalidServiceConfig, MethodConfig, ServiceConfig,
-    fuzzing::backoffs,
+    AttemptPolicy, Code, Deadline, InvalidServiceConfig, LoadBalancing, MethodConfig,
+    ServiceConfig, fuzzing::backoffs,
 };
 
 fuzz_target!(|json: &str| {

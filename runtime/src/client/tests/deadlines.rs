@@ -47,6 +47,24 @@ async fn rule_50_expiry_resets_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_50_expiry_resets_the_stream_of_a_call_that_nobody_reads() {
+    let stalling = Act::read().headers().message("one");
+    let peer = Peer::new([stalling.clone(), stalling]);
+    let channel = peer.channel();
+    let timeout = Duration::from_secs(1);
+    let call = channel.server_streaming(&SERVER_STREAM, request());
+    let mut answers = call.timeout(timeout).await.unwrap().into_inner();
+    let requests = stream::pending::<String>();
+    let call = channel.bidi_streaming(&BIDI, requests).timeout(timeout);
+    let _exchange = call.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1005)).await;
+    let resets: Vec<_> = peer.seen().iter().map(|seen| seen.reset).collect();
+    assert_eq!(resets, [Some(Reason::CANCEL); 2]);
+    let status = answers.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_49_a_reset_at_the_deadline_is_deadline_exceeded_and_before_it_is_not() {
     let bounds = Bounds::new(Some(Deadline::after(Duration::from_secs(1))), None);
     assert_eq!(
