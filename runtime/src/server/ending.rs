@@ -19,7 +19,14 @@ const CLOCK_SLACK: Duration = Duration::from_millis(5);
 
 /// What ends a call before its handler does: its deadline, its caller, the server's shutdown.
 pub(super) struct Ending {
-    deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
+    deadline: Option<Deadline>,
+    cut_off: CancellationToken,
+    /// Once the call has had to wait: most handlers answer at once.
+    watched: Option<Watched>,
+}
+
+struct Watched {
+    deadline: Option<Pin<Box<Sleep>>>,
     cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -33,18 +40,14 @@ pub(super) enum End {
 impl Ending {
     pub(super) fn new(deadline: Option<Deadline>, cut_off: &CancellationToken) -> Self {
         Self {
-            deadline: deadline.map(|deadline| {
-                (
-                    deadline,
-                    Box::pin(tokio::time::sleep_until(deadline.instant())),
-                )
-            }),
-            cut_off: Box::pin(cut_off.clone().cancelled_owned()),
+            deadline,
+            cut_off: cut_off.clone(),
+            watched: None,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        self.deadline.as_ref().map(|(deadline, _)| *deadline)
+        self.deadline
     }
 
     pub(super) fn poll_end(
@@ -52,12 +55,21 @@ impl Ending {
         cx: &mut TaskContext<'_>,
         mut poll_reset: impl FnMut(&mut TaskContext<'_>) -> Poll<Result<Reason, h2::Error>>,
     ) -> Poll<End> {
-        if let Some((_, sleep)) = &mut self.deadline
+        let Self {
+            deadline,
+            cut_off,
+            watched,
+        } = self;
+        let watched = watched.get_or_insert_with(|| Watched {
+            deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at.instant()))),
+            cut_off: Box::pin(cut_off.clone().cancelled_owned()),
+        });
+        if let Some(sleep) = &mut watched.deadline
             && sleep.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(End::Status(status::deadline_exceeded()));
         }
-        if self.cut_off.as_mut().poll(cx).is_ready() {
+        if watched.cut_off.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::Status(Status::unavailable(
                 "the server is shutting down",
             )));
