@@ -97,3 +97,52 @@ fn end_of(last: Option<Result<Bytes, Status>>) -> Status {
         Some(Ok(_)) | None => Status::ok(""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    fn frames(messages: &[&str]) -> BytesMut {
+        let mut frames = BytesMut::new();
+        for message in messages {
+            frame::encode_into(&(*message).to_owned(), &mut frames).unwrap();
+        }
+        frames
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_ready_together_leave_in_one_piece() {
+        let (sender, messages) = tokio::sync::mpsc::channel(4);
+        let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
+        let mut batches = Batches::new(messages);
+        for word in ["one", "two"] {
+            sender.send(Ok(word.to_owned())).await.unwrap();
+        }
+        assert_eq!(
+            batches.next().await.unwrap().unwrap(),
+            frames(&["one", "two"])
+        );
+        sender.send(Ok("three".to_owned())).await.unwrap();
+        drop(sender);
+        assert_eq!(batches.next().await.unwrap().unwrap(), frames(&["three"]));
+        assert!(batches.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_an_error_leaves_before_it() {
+        let messages = [Ok("one".to_owned()), Err(Status::aborted("enough"))];
+        let mut batches = Batches::new(tokio_stream::iter(messages));
+        assert_eq!(batches.next().await.unwrap().unwrap(), frames(&["one"]));
+        let error = batches.next().await.unwrap().unwrap_err();
+        assert_eq!(error.code(), tonic::Code::Aborted);
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_at_its_size() {
+        let messages = vec![Ok("x".repeat(BATCH_SIZE / 4)); 8];
+        let batches = Batches::new(tokio_stream::iter(messages));
+        assert_eq!(batches.collect::<Vec<_>>().await.len(), 2);
+    }
+}
