@@ -19,6 +19,20 @@ pub trait Client: Clone + Send + Sync + Sized + 'static {
 
     fn connect(address: SocketAddr) -> impl Future<Output = Result<Self, Error>> + Send;
 
+    /// So many connections behind one handle, where the implementation has such; otherwise as many clients.
+    fn pool(
+        address: SocketAddr,
+        connections: usize,
+    ) -> impl Future<Output = Result<Vec<Self>, Error>> + Send {
+        async move {
+            let mut clients = Vec::new();
+            for _ in 0..connections {
+                clients.push(Self::connect(address).await?);
+            }
+            Ok(clients)
+        }
+    }
+
     /// A request with `message`, to be answered `copies` times where the answers are many.
     fn request(message: Message, copies: u32) -> Result<Self::Request, Error>;
 

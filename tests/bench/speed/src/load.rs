@@ -32,6 +32,8 @@ pub struct Load {
     pub in_flight: usize,
     /// Over so many connections.
     pub connections: usize,
+    /// Whether one handle spreads the calls over the connections, where the implementation has such.
+    pub pooled: bool,
 }
 
 /// What one round of a load came to, on the client.
@@ -124,8 +126,12 @@ impl fmt::Display for Load {
         }
         if self.call == Call::Unary {
             write!(f, ", {} in flight", self.in_flight)?;
-            if self.connections > 1 {
-                write!(f, " over {} connections", self.connections)?;
+            match self.pooled {
+                true => write!(f, " over {} connections of one channel", self.connections)?,
+                false if self.connections > 1 => {
+                    write!(f, " over {} connections", self.connections)?;
+                }
+                false => {}
             }
         }
         Ok(())

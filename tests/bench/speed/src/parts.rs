@@ -87,6 +87,7 @@ fn unary(message: Message, in_flight: usize, connections: usize) -> Load {
         message,
         in_flight,
         connections,
+        pooled: false,
     }
 }
 
@@ -150,9 +151,15 @@ fn connections(contenders: &[Contender]) -> Comparison {
         title: "connections",
         rows: as_clients(contenders),
         placed: Placement::Apart,
-        loads: [1, 2, 4]
-            .map(|count| unary(Message::Hello, IN_FLIGHT, count))
-            .to_vec(),
+        loads: [false, true]
+            .into_iter()
+            .flat_map(|pooled| {
+                [1, 2, 4].map(|count| Load {
+                    pooled,
+                    ..unary(Message::Hello, IN_FLIGHT, count)
+                })
+            })
+            .collect(),
         metrics: &[Metric::Rate, Metric::ClientCpu],
         targets: to_tonic(Metric::Rate, [Limit::AtLeast(1.3); 2]),
     }
@@ -164,6 +171,7 @@ fn streams(contenders: &[Contender]) -> Vec<Comparison> {
         message,
         in_flight: 1,
         connections: 1,
+        pooled: false,
     };
     let loads = vec![
         stream(Call::Up(STREAM_LEN), Message::Hello),

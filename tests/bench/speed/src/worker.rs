@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::HashMap,
     io::{BufRead as _, Write as _, stdin, stdout},
     net::SocketAddr,
     time::Duration,
@@ -73,10 +74,15 @@ pub fn run_client(contender: Contender, address: SocketAddr) -> Result<(), Error
 fn run<C: Client>(contender: Contender, address: SocketAddr) -> Result<(), Error> {
     let runtime = contender.flavor.runtime()?;
     let (mut clients, mut open) = (Vec::new(), Vec::<Box<dyn Any + Send>>::new());
+    let mut pools = HashMap::<usize, Vec<C>>::new();
     answer_all(|command| {
         runtime.block_on(async {
             if let ClientCommand::Run { load, .. } = &command {
-                while clients.len() < load.connections {
+                let connections = load.connections;
+                if load.pooled && !pools.contains_key(&connections) {
+                    pools.insert(connections, C::pool(address, connections).await?);
+                }
+                while !load.pooled && clients.len() < connections {
                     clients.push(C::connect(address).await?);
                 }
             }
@@ -84,7 +90,11 @@ fn run<C: Client>(contender: Contender, address: SocketAddr) -> Result<(), Error
             let mut done = None;
             match command {
                 ClientCommand::Run { load, duration } => {
-                    done = Some(load.run(&clients[..load.connections], duration).await?);
+                    let clients = match load.pooled {
+                        true => &pools[&load.connections],
+                        false => &clients[..load.connections],
+                    };
+                    done = Some(load.run(clients, duration).await?);
                 }
                 ClientCommand::Connect { count } => {
                     let request = C::request(Message::Hello, 0)?;

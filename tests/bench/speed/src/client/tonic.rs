@@ -27,6 +27,12 @@ impl Client for Tonic {
         Ok(Self(EchoClient::new(channel.connect().await?)))
     }
 
+    async fn pool(address: SocketAddr, connections: usize) -> Result<Vec<Self>, Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        let channel = Channel::balance_list(std::iter::repeat_n(endpoint, connections));
+        Ok(vec![Self(EchoClient::new(channel))])
+    }
+
     fn request(message: Message, copies: u32) -> Result<Payload, Error> {
         Ok(Payload {
             copies,

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use wireloom::Streaming;
+use wireloom::{Channel, Streaming};
 
 use super::Client;
 use crate::{
@@ -21,6 +21,11 @@ impl Client for Wireloom {
 
     async fn connect(address: SocketAddr) -> Result<Self, Error> {
         Ok(Self(EchoClient::connect(&address.to_string()).await?))
+    }
+
+    async fn pool(address: SocketAddr, connections: usize) -> Result<Vec<Self>, Error> {
+        let channel = Channel::builder(&address.to_string()).connections(connections);
+        Ok(vec![Self(EchoClient::new(channel.connect().await?))])
     }
 
     fn request(message: Message, copies: u32) -> Result<Payload, Error> {
