@@ -14,5 +14,14 @@ pub(crate) const STREAM_WINDOW: u32 = 2 << 20;
 /// Per connection: room for a few streams that nobody reads beside those that are read.
 pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// How many streams that were reset here a connection remembers, for a second, so that frames that were on their way are
+/// ignored. Of what it has forgotten, each late frame counts as an error of its peer: `h2`'s default of 50 is less than one
+/// deadline may reset at a time.
+pub(crate) const REMEMBERED_RESETS: usize = 1024;
+
+/// How many errors of its peer in single streams end a connection. They count for as long as it lives: at `h2`'s default of
+/// 1024, late frames end a busy one every now and then.
+pub(crate) const MAX_STREAM_ERRORS: usize = 1 << 16;
+
 /// What says that a request or a response is gRPC's.
 pub(crate) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");

@@ -26,7 +26,10 @@ use super::{
     streams::{Room, Streams},
     subchannel::Owner,
 };
-use crate::deferred::Deferred;
+use crate::{
+    deferred::Deferred,
+    limits::{MAX_STREAM_ERRORS, REMEMBERED_RESETS},
+};
 
 /// A handle to an HTTP/2 connection that has room for one stream more.
 #[derive(Debug)]
@@ -86,6 +89,8 @@ where
         .enable_push(false)
         .initial_window_size(connector.windows.stream)
         .initial_connection_window_size(connector.windows.connection)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
         .handshake(Deferred::new(Listening::new(io, heard.clone())))
         .await?;
     let mut pings = connection

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     deferred::Deferred,
-    limits::{CONNECTION_WINDOW, STREAM_WINDOW},
+    limits::{CONNECTION_WINDOW, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW},
 };
 
 /// How long accepting rests after the system refused it, such as for want of file descriptors.
@@ -159,11 +159,17 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
     let draining = draining.cancelled();
     tokio::pin!(draining);
 
+    let max_streams = shared.options.max_concurrent_streams;
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(shared.options.max_concurrent_streams);
+        .max_concurrent_streams(max_streams)
+        // Calls whose deadline passes while the network stands still arrive together with their cancellation, all at once:
+        // that is no attack, and `h2`'s own limit of 20 would end the connection.
+        .max_pending_accept_reset_streams(max_streams as usize)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
     let mut connection = tokio::select! {
         connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake(Deferred::new(io))) => match connection {
             Ok(connection) => connection?,
