@@ -1,20 +1,5 @@
 use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn a_reset_by_the_server_is_the_code_of_its_reason() {
-    let reasons = [
-        (Reason::CANCEL, Code::Cancelled),
-        (Reason::ENHANCE_YOUR_CALM, Code::ResourceExhausted),
-        (Reason::INADEQUATE_SECURITY, Code::PermissionDenied),
-        (Reason::INTERNAL_ERROR, Code::Internal),
-    ];
-    for (reason, code) in reasons {
-        let peer = Peer::new([Act::reset_after_reading(reason)]);
-        let status = peer.channel().unary(&UNARY, request()).await.unwrap_err();
-        assert_eq!(status.code(), code, "{reason:?}");
-    }
-}
-
 /// Answers with a head of this HTTP status and these fields, and nothing else.
 fn head(http_status: u16, fields: &[(&str, &str)]) -> Act {
     Act::read().step(Step::Headers {

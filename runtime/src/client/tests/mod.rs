@@ -1,5 +1,6 @@
 //! The rules of a correct call, under a paused clock, against a scripted peer.
 
+mod codes;
 mod deadlines;
 mod going_away;
 mod hedging;
