@@ -18,6 +18,12 @@ use super::{
 };
 use crate::{policy::HedgingPolicy, status};
 
+const FIRST: AttemptNumber = AttemptNumber {
+    index: 0,
+    previous_attempts: 0,
+    transparent: false,
+};
+
 /// Makes attempts until one has response headers or a fatal status, or all have failed. What is left is dropped, which
 /// resets its streams.
 pub(crate) async fn run<T, F>(
@@ -29,13 +35,15 @@ pub(crate) async fn run<T, F>(
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    // Part of the call's own future: attempts may be many, so that they are on the heap, but there is one timer.
+    // Part of the call's own future, as the timer is: most calls make one attempt.
+    let first = pin!(None);
     let next = pin!(tokio::time::sleep_until(Instant::now()));
     let mut hedges = Hedges {
         max_attempts: policy.max_attempts.min(rules.limits.max_attempts),
         policy,
         rules,
-        running: Vec::new(),
+        first,
+        further: Vec::new(),
         sent: 0,
         made: 0,
         refused_before: false,
@@ -51,7 +59,9 @@ struct Hedges<'a, F> {
     policy: HedgingPolicy,
     max_attempts: u32,
     rules: &'a AttemptRules,
-    running: Vec<Running<F>>,
+    /// The first attempt, while it runs.
+    first: Pin<&'a mut Option<F>>,
+    further: Vec<Running<F>>,
     /// How many attempts were made, transparent ones apart.
     sent: u32,
     /// How many were made, transparent ones included.
@@ -65,6 +75,7 @@ struct Hedges<'a, F> {
     failed: Option<Status>,
 }
 
+/// An attempt after the first.
 struct Running<F> {
     number: AttemptNumber,
     attempt: Pin<Box<F>>,
@@ -93,10 +104,15 @@ where
             transparent,
         };
         self.made += 1;
-        self.running.push(Running {
-            number,
-            attempt: Box::pin(attempt(number)),
-        });
+        let attempt = attempt(number);
+        if number.index == FIRST.index {
+            self.first.set(Some(attempt));
+        } else {
+            self.further.push(Running {
+                number,
+                attempt: Box::pin(attempt),
+            });
+        }
     }
 
     fn schedule(&mut self, delay: Duration) {
@@ -124,8 +140,7 @@ where
     ) -> Poll<Result<T, Status>> {
         loop {
             if let Poll::Ready(winner) = payload.poll_winner(cx) {
-                self.running
-                    .retain(|running| running.number.index == winner);
+                self.retain(winner);
             }
             match self.poll_running(cx) {
                 Some((_, Ok(answer))) => return Poll::Ready(Ok(answer)),
@@ -137,7 +152,7 @@ where
                 None if self.may_send(payload) && self.next.as_mut().poll(cx).is_ready() => {
                     self.send_next(attempt);
                 }
-                None if self.running.is_empty() && !self.may_send(payload) => {
+                None if self.none_runs() && !self.may_send(payload) => {
                     // All have failed, or the next hedge may not be sent any more now that it is due.
                     return Poll::Ready(Err(self.last_failure()));
                 }
@@ -151,13 +166,32 @@ where
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Option<(AttemptNumber, Result<T, Failure>)> {
-        let mut running = self.running.iter_mut().enumerate();
+        if let Some(first) = self.first.as_mut().as_pin_mut()
+            && let Poll::Ready(ended) = first.poll(cx)
+        {
+            self.first.set(None);
+            return Some((FIRST, ended));
+        }
+        let mut further = self.further.iter_mut().enumerate();
         let (index, ended) =
-            running.find_map(|(index, running)| match running.attempt.as_mut().poll(cx) {
+            further.find_map(|(index, running)| match running.attempt.as_mut().poll(cx) {
                 Poll::Ready(ended) => Some((index, ended)),
                 Poll::Pending => None,
             })?;
-        Some((self.running.remove(index).number, ended))
+        Some((self.further.remove(index).number, ended))
+    }
+
+    /// Drops all attempts but the one of that index.
+    fn retain(&mut self, winner: usize) {
+        if winner != FIRST.index {
+            self.first.set(None);
+        }
+        self.further
+            .retain(|running| running.number.index == winner);
+    }
+
+    fn none_runs(&self) -> bool {
+        self.first.is_none() && self.further.is_empty()
     }
 
     /// Sends or schedules what a failed attempt calls for; gives its status where that ends the call.
