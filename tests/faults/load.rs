@@ -109,8 +109,12 @@ impl Load {
                     let started = Instant::now();
                     let code = code(&call().await);
                     tally.send_modify(|tally| tally.record(timeout, started.elapsed(), code));
-                    // Those that fail at once are not to keep the others from their turn.
-                    tokio::task::yield_now().await;
+                    if code == Code::Ok {
+                        tokio::task::yield_now().await;
+                    } else {
+                        // What fails at once is not to be all that there is to do.
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
                 }
             });
         }

@@ -1,7 +1,8 @@
 //! What becomes of calls when the network, or a server, fails: how many succeed, with what code the others fail, that
 //! none outlives its deadline, and that nothing is left of them.
 //!
-//! The faults are a proxy's ([`proxy`]), which the tests command by events.
+//! Most faults are a proxy's ([`proxy`]), which the tests command by events. Those of a network of machines
+//! (`namespaces.rs`) need Linux, root, iproute2 and nftables: they count as ignored, and `.ci/run` runs them where it may.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,6 +14,8 @@ mod leaks;
 mod limits;
 mod links;
 mod load;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod proxy;
 mod resolution;
 mod restarts;

@@ -41,8 +41,11 @@ impl Server {
         served
     }
 
-    pub async fn serve(server: wireloom::Server, address: &'static str, on: &Handle) -> Self {
-        let listener = on.spawn(Listener::bind(address)).await.unwrap().unwrap();
+    /// Serves on the runtime `on`.
+    pub async fn serve(server: wireloom::Server, address: impl Into<String>, on: &Handle) -> Self {
+        let address = address.into();
+        let listening = on.spawn(async move { Listener::bind(&address).await });
+        let listener = listening.await.unwrap().unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Arc::default();
         let handler = Handler(Arc::clone(&calls));
