@@ -2,23 +2,28 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 /// What a runtime, and the maps and queues that stay, may keep of a busier time.
 const SLACK: isize = 64 << 10;
 
-/// The system's allocator, which counts for each thread what it holds. Tests run on a thread each, and so do their
-/// runtimes.
+/// The system's allocator, which counts what is held.
 pub struct Accountant;
 
+/// By all threads together.
+static HELD_BY_ALL: AtomicIsize = AtomicIsize::new(0);
+
 thread_local! {
+    /// By this thread: tests run on a thread each, and so do their runtimes.
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
+    HELD_BY_ALL.fetch_add(bytes, Ordering::Relaxed);
     // A thread that ends frees its own locals last.
     let _ = HELD.try_with(|held| held.set(held.get() + bytes));
 }
@@ -44,7 +49,7 @@ unsafe impl GlobalAlloc for Accountant {
     }
 }
 
-/// What this thread's runtime held at some time.
+/// What the runtime held at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holdings {
     pub tasks: usize,
@@ -53,9 +58,13 @@ pub struct Holdings {
 
 impl Holdings {
     pub fn now() -> Self {
+        let runtime = Handle::current();
         Self {
-            tasks: Handle::current().metrics().num_alive_tasks(),
-            bytes: HELD.get(),
+            tasks: runtime.metrics().num_alive_tasks(),
+            bytes: match runtime.runtime_flavor() {
+                RuntimeFlavor::CurrentThread => HELD.get(),
+                _ => HELD_BY_ALL.load(Ordering::Relaxed),
+            },
         }
     }
 
