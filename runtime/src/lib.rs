@@ -73,7 +73,7 @@ pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
 pub use self::metrics::Metrics;
 pub use self::policy::{
     AttemptPolicy, HedgingPolicy, InvalidPolicy, LoadBalancing, RetryPolicy, RetryThrottling,
-    StatusCodes,
+    RingHash, SlowStart, StatusCodes,
 };
 pub use self::server::{MessageStream, Server};
 pub use self::service_config::{InvalidServiceConfig, MethodConfig, ServiceConfig};

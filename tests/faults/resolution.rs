@@ -51,7 +51,7 @@ impl Resolver for Name {
 
 #[tokio::test]
 async fn no_call_fails_while_a_name_moves_from_server_to_server() {
-    for balancing in [LoadBalancing::PickFirst, LoadBalancing::RoundRobin] {
+    for balancing in [LoadBalancing::default(), LoadBalancing::RoundRobin] {
         let setting = Setting::new().await;
         let other = Proxy::to(setting.server.address).await;
         let before = setting.holdings().await;

@@ -3,11 +3,11 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, uri::Authority};
+use http::{HeaderMap, HeaderValue, uri::Authority};
 use tonic::Status;
 
 use super::{
-    Channel, Inner,
+    Channel, Inner, PickRequest,
     active_config::ConfigSlot,
     connector::{Connector, Windows},
     core::{Core, Parts},
@@ -128,7 +128,7 @@ impl ChannelBuilder {
     }
 
     /// How calls are spread over the target's addresses, where the service config does not say. The default is
-    /// [`LoadBalancing::PickFirst`].
+    /// [`LoadBalancing::PickFirst`], without shuffling.
     pub fn load_balancing(mut self, policy: LoadBalancing) -> Self {
         self.load_balancing = policy;
         self
@@ -312,10 +312,14 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, or no TLS that can be
+    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, no load balancing that can work, or no TLS that can be
     /// had, and for credentials that would go in plaintext.
     pub fn lazy(mut self) -> Result<Channel, Status> {
         let call_options = self.take_call_options()?;
+        self.load_balancing.validate().map_err(|error| {
+            let message = format!("invalid {}: {error}", self.load_balancing.name());
+            Status::invalid_argument(message)
+        })?;
         let target = match (self.target, &self.resolver) {
             (Err(_), Some(_)) => Target::custom(&self.name),
             (target, _) => target?,
@@ -423,7 +427,12 @@ impl ChannelBuilder {
     /// As [`lazy`](Self::lazy), and UNAVAILABLE where nothing answers.
     pub async fn connect(self) -> Result<Channel, Status> {
         let channel = self.lazy()?;
-        channel.pick(false).await?;
+        let request = PickRequest {
+            path: "",
+            metadata: &HeaderMap::new(),
+            wait_for_ready: false,
+        };
+        channel.pick(request).await?;
         Ok(channel)
     }
 }

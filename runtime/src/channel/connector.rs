@@ -121,7 +121,7 @@ impl Connector {
     }
 
     async fn connect_to(&self, address: &Address, owner: &Owner) -> Result<Opened, Status> {
-        match &address.0 {
+        match &address.transport {
             Transport::Tcp(addr) => {
                 let io = TcpStream::connect(addr).await.map_err(unreachable)?;
                 io.set_nodelay(true).map_err(unreachable)?;

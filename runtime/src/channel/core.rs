@@ -21,9 +21,10 @@ use tracing::Instrument as _;
 use super::{
     active_config::ConfigSlot,
     address::Address,
-    balancer::{Pick, Picker},
+    balancer::{Pick, Picker, Ring},
     connection::Connection,
     connector::Connector,
+    pick_request::PickRequest,
     resolver::{ErasedResolver, Resolution, ResolverUpdates},
     state::{ConnectivityState, StateWatch},
     subchannel::{PoolSize, Reconnect, Subchannel},
@@ -64,6 +65,8 @@ struct State {
     /// Why there are no addresses.
     failure: Option<Arc<Status>>,
     subchannels: Vec<Arc<Subchannel>>,
+    /// Where the policy is `ring_hash`: the ring of the addresses.
+    ring: Option<Arc<Ring>>,
 }
 
 /// What a [`Core`] is made of.
@@ -87,6 +90,7 @@ impl Core {
             addresses: Arc::default(),
             failure: None,
             subchannels: Vec::new(),
+            ring: None,
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -105,14 +109,14 @@ impl Core {
         })
     }
 
-    /// A connection with room for a stream; `wait_for_ready` waits until one can be made.
+    /// A connection with room for a stream.
     ///
     /// # Errors
     ///
     /// UNAVAILABLE, with the reason, where none can be made.
-    pub(super) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
+    pub(super) async fn pick(&self, request: PickRequest<'_>) -> Result<Connection, Status> {
         self.picks.fetch_add(1, Ordering::Relaxed);
-        let picked = self.picker.borrow().pick();
+        let picked = self.picker.borrow().pick(request);
         if let Pick::Open(subchannel) = picked
             && let Some(connection) = subchannel.try_open()
         {
@@ -120,23 +124,30 @@ impl Core {
         }
         let mut pickers = self.picker.subscribe();
         loop {
-            let picked = pickers.borrow_and_update().pick();
+            let mut picked = pickers.borrow_and_update().pick(request);
+            if let Pick::OpenAndConnect { open, connect } = picked {
+                self.connect(&connect);
+                picked = Pick::Open(open);
+            }
             match picked {
                 Pick::Open(subchannel) => tokio::select! {
                     connection = subchannel.open() => return Ok(connection),
                     _ = pickers.changed() => continue,
                 },
                 Pick::Activate => self.activate(),
-                Pick::Connect(subchannel) => {
-                    subchannel.connect(Instant::now() + self.connector.timeout);
-                    self.refresh();
-                }
-                Pick::Fail(status) if !wait_for_ready => return Err(status::copy(&status)),
+                Pick::Connect(subchannel) => self.connect(&subchannel),
+                Pick::OpenAndConnect { .. } => {}
+                Pick::Fail(status) if !request.wait_for_ready => return Err(status::copy(&status)),
                 Pick::Fail(_) | Pick::Wait => {}
             }
             // The sender is here: it cannot be gone.
             let _ = pickers.changed().await;
         }
+    }
+
+    fn connect(&self, subchannel: &Subchannel) {
+        subchannel.connect(Instant::now() + self.connector.timeout);
+        self.refresh();
     }
 
     pub(super) fn watch_state(&self) -> StateWatch {
@@ -215,9 +226,7 @@ impl Core {
                 state.failure = None;
                 let mut addresses = Vec::with_capacity(found.addresses.len());
                 for address in found.addresses {
-                    if !addresses.contains(&address) {
-                        addresses.push(address);
-                    }
+                    address.add_to(&mut addresses);
                 }
                 if *state.addresses != addresses {
                     state.addresses = addresses.into();
@@ -254,7 +263,7 @@ impl Core {
     fn check_health(&self, state: &State) {
         let active = self.config.current();
         let service = match state.policy {
-            LoadBalancing::PickFirst => None,
+            LoadBalancing::PickFirst { .. } => None,
             _ => match active.config.health_check_service() {
                 Some(service) => Some(service.into()),
                 None => self.default_health_check.clone(),
@@ -271,15 +280,31 @@ impl Core {
             return;
         }
         let before = std::mem::take(&mut state.subchannels);
-        state.subchannels = match state.policy {
-            LoadBalancing::PickFirst => vec![self.one_for_all(before, &state.addresses)],
-            _ => self.one_for_each(&before, &state.addresses),
+        let addresses = Arc::clone(&state.addresses);
+        state.ring = None;
+        state.subchannels = match &state.policy {
+            LoadBalancing::PickFirst {
+                shuffle_address_list: false,
+            } => vec![self.one_for_all(before, &addresses)],
+            LoadBalancing::PickFirst {
+                shuffle_address_list: true,
+            } => vec![self.one_for_all(before, &shuffled(&addresses))],
+            LoadBalancing::RoundRobin | LoadBalancing::LeastRequest { .. } => {
+                self.one_for_each(&before, &addresses, Reconnect::Always)
+            }
+            LoadBalancing::RingHash(config) => {
+                state.ring = Some(Arc::new(Ring::new(&addresses, config)));
+                self.one_for_each(&before, &addresses, Reconnect::OnDemand)
+            }
         };
         // Before there is a connection that it decides about.
         self.check_health(state);
         let deadline = self.deadline_of_connecting(state);
-        for subchannel in &state.subchannels {
-            subchannel.begin(deadline);
+        // One of a ring connects when a call comes to it.
+        if state.ring.is_none() {
+            for subchannel in &state.subchannels {
+                subchannel.begin(deadline);
+            }
         }
     }
 
@@ -290,22 +315,26 @@ impl Core {
     ) -> Arc<Subchannel> {
         let mut before = before.into_iter();
         let kept = before.find(|subchannel| subchannel.try_move_to(addresses));
-        kept.unwrap_or_else(|| self.subchannel(Reconnect::OnDemand, Arc::clone(addresses)))
+        let subchannel =
+            kept.unwrap_or_else(|| self.subchannel(Reconnect::OnDemand, Arc::clone(addresses)));
+        subchannel.set_reconnect(Reconnect::OnDemand);
+        subchannel
     }
 
     fn one_for_each(
         &self,
         before: &[Arc<Subchannel>],
         addresses: &[Address],
+        reconnect: Reconnect,
     ) -> Vec<Arc<Subchannel>> {
         let subchannels = addresses.iter().map(|address| {
-            let is_it = |subchannel: &&Arc<Subchannel>| {
-                *subchannel.addresses() == std::slice::from_ref(address)[..]
-            };
-            match before.iter().find(is_it) {
+            let mut before = before.iter();
+            let subchannel = match before.find(|subchannel| subchannel.leads_to(address)) {
                 Some(subchannel) => Arc::clone(subchannel),
-                None => self.subchannel(Reconnect::Always, Arc::new([address.clone()])),
-            }
+                None => self.subchannel(reconnect, Arc::new([address.clone()])),
+            };
+            subchannel.set_reconnect(reconnect);
+            subchannel
         });
         subchannels.collect()
     }
@@ -337,7 +366,7 @@ impl Core {
         let picker = if state.active.is_none() {
             Picker::Idle
         } else if !state.subchannels.is_empty() {
-            Picker::new(&state.policy, &state.subchannels)
+            self.picker_over(state)
         } else if let Some(failure) = &state.failure {
             Picker::TransientFailure(Arc::clone(failure))
         } else {
@@ -350,6 +379,21 @@ impl Core {
             *current = connectivity;
             changed
         });
+    }
+
+    fn picker_over(&self, state: &State) -> Picker {
+        let Some(ring) = &state.ring else {
+            return Picker::new(&state.policy, &state.subchannels);
+        };
+        let picker = Picker::by_hash(ring, &state.subchannels);
+        // A channel that outlives its runtime is told of what ends with it, and can begin nothing any more.
+        match picker.to_connect() {
+            Some(subchannel) if Handle::try_current().is_ok() => {
+                subchannel.connect(Instant::now() + self.connector.timeout);
+                Picker::by_hash(ring, &state.subchannels)
+            }
+            _ => picker,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -381,8 +425,17 @@ async fn idle_after(core: Weak<Core>, timeout: Duration) {
     }
 }
 
+fn shuffled(addresses: &[Address]) -> Arc<[Address]> {
+    let mut shuffled: Arc<[Address]> = addresses.into();
+    fastrand::shuffle(Arc::make_mut(&mut shuffled));
+    shuffled
+}
+
 fn policy(config: &ConfigSlot, default: &LoadBalancing) -> LoadBalancing {
     let active = config.current();
     let configured = active.config.load_balancing();
-    configured.unwrap_or(default).clone()
+    match configured {
+        Some(configured) => LoadBalancing::configured(configured, default),
+        None => default.clone(),
+    }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod connector;
 mod core;
 mod keepalive;
+mod pick_request;
 mod redial;
 pub mod resolver;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use tonic::{IntoRequest, IntoStreamingRequest, Status};
 pub(crate) use self::active_config::ActiveConfig;
 pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
+pub(crate) use self::pick_request::PickRequest;
 pub use self::state::{ConnectivityState, StateWatch};
 pub(crate) use self::streams::Room;
 use self::{core::Core, security::Security, target::Target};
@@ -214,12 +216,12 @@ impl Channel {
     }
 
     /// A connection with room for a stream.
-    pub(crate) async fn pick(&self, wait_for_ready: bool) -> Result<Connection, Status> {
-        if wait_for_ready {
+    pub(crate) async fn pick(&self, request: PickRequest<'_>) -> Result<Connection, Status> {
+        if request.wait_for_ready {
             self.valid_config().await;
         }
         self.inner.core.config.check()?;
-        self.inner.core.pick(wait_for_ready).await
+        self.inner.core.pick(request).await
     }
 
     pub(crate) fn uri(&self, path: &PathAndQuery) -> Uri {

@@ -93,7 +93,7 @@ impl Target {
         Self {
             name: name.to_string(),
             authority: Authority::from_static(LOCALHOST),
-            servers: Servers::Fixed(vec![Address(server)]),
+            servers: Servers::Fixed(vec![Address::of(server)]),
         }
     }
 
@@ -123,7 +123,7 @@ impl Target {
         match &self.servers {
             Servers::Hosts(_) => false,
             Servers::Fixed(addresses) => {
-                let unix = |address: &Address| matches!(address.0, Transport::Unix(_));
+                let unix = |address: &Address| matches!(address.transport, Transport::Unix(_));
                 !addresses.is_empty() && addresses.iter().all(unix)
             }
         }

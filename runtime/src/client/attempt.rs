@@ -18,7 +18,7 @@ use super::{
     replay::{Read, Reader, ReaderGuard, ReplayBuffer},
 };
 use crate::{
-    channel::{Channel, Connection, Room},
+    channel::{Channel, Connection, PickRequest, Room},
     context::Context,
     credentials::CredentialsRequest,
     deadline::{self, GRPC_TIMEOUT},
@@ -123,8 +123,13 @@ async fn exchange(
         // On the heap, so that a call without credentials has no room for them.
         false => Box::pin(credentials(channel, head)).await?,
     };
+    let to_pick = PickRequest {
+        path: head.path.path(),
+        metadata: &head.metadata,
+        wait_for_ready: head.wait_for_ready,
+    };
     let connection = channel
-        .pick(head.wait_for_ready)
+        .pick(to_pick)
         .await
         .map_err(|status| Reach::Unknown.failed(status))?;
     let request = request(channel, head, credentials, number, span);

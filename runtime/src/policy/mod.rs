@@ -3,6 +3,8 @@
 mod hedging;
 mod load_balancing;
 mod retry;
+mod ring_hash;
+mod slow_start;
 mod status_codes;
 mod throttling;
 
@@ -10,6 +12,9 @@ pub use self::hedging::HedgingPolicy;
 pub use self::load_balancing::LoadBalancing;
 pub(crate) use self::retry::Backoff;
 pub use self::retry::RetryPolicy;
+pub use self::ring_hash::RingHash;
+pub(crate) use self::ring_hash::{is_ascii_key, is_ring_size};
+pub use self::slow_start::SlowStart;
 pub use self::status_codes::StatusCodes;
 pub use self::throttling::RetryThrottling;
 

@@ -4,18 +4,19 @@
 
 use super::{
     InvalidServiceConfig,
-    json::{Form, Node, Object, STRING, integer},
+    json::{BOOL, Form, Node, Object, STRING, integer},
 };
-use crate::policy::LoadBalancing;
+use crate::policy::{LoadBalancing, RingHash, is_ascii_key, is_ring_size};
 
 /// How the config of a policy is read.
 type Read = fn(&Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig>;
 
 /// The policies there are.
-const SUPPORTED: [(&str, Read); 3] = [
-    ("pick_first", |_| Ok(LoadBalancing::PickFirst)),
+const SUPPORTED: [(&str, Read); 4] = [
+    ("pick_first", read_pick_first),
     ("round_robin", |_| Ok(LoadBalancing::RoundRobin)),
     ("least_request_experimental", read_least_request),
+    ("ring_hash_experimental", read_ring_hash),
 ];
 
 /// As gRFC A48 has it: at least 2; more than 10 are as 10.
@@ -27,9 +28,55 @@ const CHOICE_COUNT: Form<u32> = Form {
     },
 };
 
+fn read_pick_first(config: &Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig> {
+    let shuffle = config.optional("shuffleAddressList", BOOL)?;
+    Ok(LoadBalancing::PickFirst {
+        shuffle_address_list: shuffle.unwrap_or_default(),
+    })
+}
+
 fn read_least_request(config: &Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig> {
     let choice_count = config.optional("choiceCount", CHOICE_COUNT)?.unwrap_or(2);
-    Ok(LoadBalancing::LeastRequest { choice_count })
+    Ok(LoadBalancing::LeastRequest {
+        choice_count,
+        slow_start: None,
+    })
+}
+
+const RING_SIZE: Form<u64> = Form {
+    expected: "a whole number from 1 to 8388608",
+    read: |value| integer(value).filter(|size| is_ring_size(*size)),
+};
+
+/// As gRFC A76 has it; an empty key is none.
+const HASH_HEADER: Form<Option<String>> = Form {
+    expected: "a metadata key that does not end with -bin",
+    read: |value| match value.as_str()? {
+        "" => Some(None),
+        key => is_ascii_key(key).then(|| Some(key.to_owned())),
+    },
+};
+
+fn read_ring_hash(config: &Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig> {
+    let default = RingHash::default();
+    let min = config.optional("minRingSize", RING_SIZE)?;
+    let max = config.optional("maxRingSize", RING_SIZE)?;
+    if let (Some(min), Some(max)) = (min, max)
+        && max < min
+    {
+        return Err(InvalidServiceConfig::new(
+            config.path_of("maxRingSize"),
+            format!("is {max}"),
+            format!("at least minRingSize, which is {min}"),
+        ));
+    }
+    let max_ring_size = max.unwrap_or(RingHash::CAP).min(RingHash::CAP);
+    let header = config.optional("requestHashHeader", HASH_HEADER)?;
+    Ok(LoadBalancing::RingHash(RingHash {
+        request_hash_header: header.flatten(),
+        min_ring_size: min.unwrap_or(default.min_ring_size).min(max_ring_size),
+        max_ring_size,
+    }))
 }
 
 /// The first policy that is supported; `None` where none is asked for.
@@ -58,7 +105,7 @@ pub(super) fn read(config: &Object<'_>) -> Result<Option<LoadBalancing>, Invalid
     match (deprecated, asked.as_str()) {
         (None, _) | (_, "" | "unspecified") => Ok(None),
         // It is a name alone, so only policies that need no config can be meant.
-        (Some(_), "pick_first") => Ok(Some(LoadBalancing::PickFirst)),
+        (Some(_), "pick_first") => Ok(Some(LoadBalancing::default())),
         (Some(_), "round_robin") => Ok(Some(LoadBalancing::RoundRobin)),
         (Some(policy), _) => Err(policy.invalid("one of pick_first, round_robin")),
     }
@@ -111,12 +158,12 @@ mod tests {
     #[test]
     fn rule_12_the_first_supported_policy_wins() {
         for json in [
-            r#"{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}"#,
+            r#"{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": false}}]}"#,
             r#"{"loadBalancingConfig": [{"xds_experimental": {"a": 1}}, {"pick_first": {}}]}"#,
             r#"{"loadBalancingPolicy": "PICK_FIRST"}"#,
             r#"{"loadBalancingPolicy": "round_robin", "loadBalancingConfig": [{"pick_first": {}}]}"#,
         ] {
-            assert_eq!(policy(json), Some(LoadBalancing::PickFirst), "{json}");
+            assert_eq!(policy(json), Some(LoadBalancing::default()), "{json}");
         }
         for json in ["{}", r#"{"loadBalancingPolicy": "UNSPECIFIED"}"#] {
             assert_eq!(policy(json), None, "{json}");
@@ -136,11 +183,18 @@ mod tests {
             (r#"{"choice_count": 99}"#, 10),
         ] {
             let entry = format!(r#"{{"least_request_experimental": {config}}}"#);
-            assert_eq!(
-                of(&entry),
-                Some(LoadBalancing::LeastRequest { choice_count })
-            );
+            let expected = LoadBalancing::LeastRequest {
+                choice_count,
+                slow_start: None,
+            };
+            assert_eq!(of(&entry), Some(expected));
         }
+        assert_eq!(
+            of(r#"{"pick_first": {"shuffleAddressList": true}}"#),
+            Some(LoadBalancing::PickFirst {
+                shuffle_address_list: true
+            })
+        );
         let error = rejected(
             r#"{"loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 1}}]}"#,
         );
@@ -151,13 +205,56 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_hash_has_a_key_and_sizes() {
+        let ring = |header: Option<&str>, min_ring_size, max_ring_size| {
+            Some(LoadBalancing::RingHash(RingHash {
+                request_hash_header: header.map(str::to_owned),
+                min_ring_size,
+                max_ring_size,
+            }))
+        };
+        let entry = |config: &str| {
+            format!(r#"{{"loadBalancingConfig": [{{"ring_hash_experimental": {{{config}}}}}]}}"#)
+        };
+        for (config, expected) in [
+            ("", ring(None, 1024, 4096)),
+            (r#""requestHashHeader": """#, ring(None, 1024, 4096)),
+            (
+                r#""requestHashHeader": "session-id""#,
+                ring(Some("session-id"), 1024, 4096),
+            ),
+            (
+                r#""min_ring_size": "5", "max_ring_size": 6"#,
+                ring(None, 5, 6),
+            ),
+            (r#""maxRingSize": 100"#, ring(None, 100, 100)),
+            (
+                r#""minRingSize": 5000, "maxRingSize": 8388608"#,
+                ring(None, 4096, 4096),
+            ),
+        ] {
+            assert_eq!(policy(&entry(config)), expected, "{config}");
+        }
+        for (config, field) in [
+            (r#""requestHashHeader": "trace-bin""#, "requestHashHeader"),
+            (r#""requestHashHeader": "a b""#, "requestHashHeader"),
+            (r#""minRingSize": 0"#, "minRingSize"),
+            (r#""maxRingSize": 8388609"#, "maxRingSize"),
+            (r#""minRingSize": 3, "maxRingSize": 2"#, "maxRingSize"),
+        ] {
+            let path = format!("loadBalancingConfig[0].ring_hash_experimental.{field}");
+            assert_eq!(rejected(&entry(config)).field(), path, "{config}");
+        }
+    }
+
+    #[test]
     fn rule_12_without_a_supported_policy_the_config_is_rejected() {
         let error = rejected(r#"{"loadBalancingConfig": [{"grpclb": {}}, {"my_lb": {}}]}"#);
         assert_eq!(error.field(), "loadBalancingConfig");
         assert_eq!(error.reason(), "has only grpclb, my_lb");
         assert_eq!(
             error.expected(),
-            "a list with one of pick_first, round_robin, least_request_experimental"
+            "a list with one of pick_first, round_robin, least_request_experimental, ring_hash_experimental"
         );
         assert_eq!(
             rejected(r#"{"loadBalancingConfig": []}"#).reason(),

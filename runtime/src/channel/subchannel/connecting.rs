@@ -46,6 +46,7 @@ impl Connecting {
                 Err(failure) => Some(failure),
             };
             if let Some(failure) = failure {
+                shared.failed();
                 let next_at = match redial.failed(fastrand::f64()) {
                     Next::Soon(wait) => Instant::now() + wait,
                     Next::Later(wait) => {

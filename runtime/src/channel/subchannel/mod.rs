@@ -68,7 +68,6 @@ struct Shared {
     core: Weak<Core>,
     connector: Arc<Connector>,
     pool: PoolSize,
-    reconnect: Reconnect,
     turns: Arc<Turns>,
     state: Mutex<State>,
     /// Tells the task that a connection was lost, or another is wanted.
@@ -78,11 +77,16 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     addresses: Arc<[Address]>,
+    reconnect: Reconnect,
     condition: Condition,
     open: Vec<Opened>,
     /// When the first of the open connections was made, and the calls that had been started by then.
     since: Instant,
     started: usize,
+    /// Whether no connection could be made since there was one, or ever.
+    is_new: bool,
+    /// Since when there have been connections without a failure to make one between them.
+    serving_since: Instant,
     /// How the last of the open connections was lost, until the task knows.
     lost: Option<Lost>,
     /// The number of the task that makes connections, and whether it does.
@@ -114,10 +118,13 @@ impl Subchannel {
     ) -> Self {
         let state = State {
             addresses,
+            reconnect,
             condition: Condition::Idle,
             open: Vec::new(),
             since: Instant::now(),
             started: 0,
+            is_new: true,
+            serving_since: Instant::now(),
             lost: None,
             task: 0,
             has_task: false,
@@ -127,7 +134,6 @@ impl Subchannel {
             core,
             connector,
             pool,
-            reconnect,
             turns: Arc::new(Turns::new()),
             state: Mutex::new(state),
             changed: Notify::new(),
@@ -155,10 +161,6 @@ impl Subchannel {
         }
     }
 
-    pub(super) fn addresses(&self) -> Arc<[Address]> {
-        self.shared.addresses()
-    }
-
     /// Takes other addresses, if all connections there are lead to one of them, or none is wanted yet.
     pub(super) fn try_move_to(&self, addresses: &Arc<[Address]>) -> bool {
         let mut state = self.shared.lock();
@@ -166,7 +168,10 @@ impl Subchannel {
             Condition::Idle => true,
             Condition::Ready => {
                 let mut open = state.open.iter();
-                open.all(|opened| addresses.contains(&opened.address))
+                open.all(|opened| {
+                    let mut addresses = addresses.iter();
+                    addresses.any(|address| address.is_same_place(&opened.address))
+                })
             }
             Condition::Connecting | Condition::TransientFailure(_) => false,
         };
@@ -176,14 +181,31 @@ impl Subchannel {
         stays
     }
 
+    /// Whether it leads to this place, and nowhere else.
+    pub(super) fn leads_to(&self, address: &Address) -> bool {
+        let state = self.shared.lock();
+        matches!(&*state.addresses, [only] if only.is_same_place(address))
+    }
+
+    pub(super) fn set_reconnect(&self, reconnect: Reconnect) {
+        self.shared.lock().reconnect = reconnect;
+    }
+
+    /// Since when its servers have served without a break, as far as can be seen from here.
+    pub(super) fn serving_since(&self) -> Instant {
+        self.shared.lock().serving_since
+    }
+
     pub(super) fn turns(&self) -> &Turns {
         &self.shared.turns
     }
 
     /// Makes connections from now on, unless it is one that has gone idle and waits for a call.
     pub(super) fn begin(&self, deadline: Instant) {
-        let is_new = self.shared.lock().task == 0;
-        if is_new || self.shared.reconnect == Reconnect::Always {
+        let state = self.shared.lock();
+        let begins = state.task == 0 || state.reconnect == Reconnect::Always;
+        drop(state);
+        if begins {
             self.connect(deadline);
         }
     }
@@ -305,6 +327,9 @@ impl Shared {
             state.since = Instant::now();
             state.started = self.turns.started();
         }
+        if std::mem::take(&mut state.is_new) {
+            state.serving_since = Instant::now();
+        }
         let was_ready = matches!(state.condition, Condition::Ready);
         state.condition = Condition::Ready;
         state.open.push(opened);
@@ -340,7 +365,8 @@ impl Shared {
             } else {
                 Lost::Unused
             };
-            let reconnects = !matches!((lost, self.reconnect), (Lost::Unused, Reconnect::OnDemand));
+            let reconnects =
+                !matches!((lost, state.reconnect), (Lost::Unused, Reconnect::OnDemand));
             state.lost = Some(lost);
             state.condition = if state.has_task && reconnects {
                 Condition::Connecting
@@ -356,7 +382,13 @@ impl Shared {
         }
     }
 
-    /// No connection could be made.
+    /// No connection could be made, or it was lost at once: a server that comes now is a new one.
+    fn failed(&self) {
+        let mut state = self.lock();
+        state.is_new |= state.open.is_empty();
+    }
+
+    /// Calls are to fail for as long as no connection can be made.
     fn fail(&self, failure: Status) {
         let mut state = self.lock();
         if !state.open.is_empty() {

@@ -11,6 +11,29 @@ async fn pick_first_sends_all_calls_to_the_first_address() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pick_first_shuffles_where_it_is_asked_to() {
+    fastrand::seed(7);
+    let peers = peers::<3>();
+    let shuffle = |builder: ChannelBuilder| {
+        builder.load_balancing(LoadBalancing::PickFirst {
+            shuffle_address_list: true,
+        })
+    };
+    for _ in 0..30 {
+        let channel = Registry::of(&peers.each_ref()).channel(shuffle);
+        call(&channel).await.unwrap();
+        call(&channel).await.unwrap();
+    }
+    let counts = counts(&peers);
+    assert!(
+        counts
+            .iter()
+            .all(|count| (8..=36).contains(count) && count % 2 == 0),
+        "{counts:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn round_robin_sends_each_call_to_the_next() {
     let peers = peers::<3>();
     let channel = Registry::of(&peers.each_ref()).channel(round_robin);
@@ -40,8 +63,12 @@ async fn least_request_sends_most_calls_where_fewer_are_in_flight() {
     fastrand::seed(7);
     let busy = Peer::new(vec![Act::read().wait(100_000).answer(); 3]);
     let idle = Peer::new([]);
-    let channel = Registry::of(&[&busy, &idle])
-        .channel(|builder| builder.load_balancing(LoadBalancing::LeastRequest { choice_count: 2 }));
+    let channel = Registry::of(&[&busy, &idle]).channel(|builder| {
+        builder.load_balancing(LoadBalancing::LeastRequest {
+            choice_count: 2,
+            slow_start: None,
+        })
+    });
     let mut running = Vec::new();
     while busy.seen().len() < 3 {
         running.push(tokio::spawn(

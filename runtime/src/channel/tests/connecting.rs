@@ -116,7 +116,12 @@ async fn an_unused_connection_that_is_lost_is_made_again_when_asked_for() {
     let [peer] = peers();
     let channel = Registry::of(&[&peer]).channel(|builder| builder);
     let mut state = channel.watch_state();
-    drop(channel.pick(false).await.unwrap());
+    let request = PickRequest {
+        path: "/test.Test/Unary",
+        metadata: &http::HeaderMap::new(),
+        wait_for_ready: false,
+    };
+    drop(channel.pick(request).await.unwrap());
     state.until(ConnectivityState::Ready).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     // Having been picked counts as use; the connection after it is unused.

@@ -6,6 +6,8 @@ mod dns;
 mod health;
 mod life;
 mod pool;
+mod ring_hash;
+mod slow_start;
 
 use std::{
     future::IntoFuture as _,
@@ -18,7 +20,7 @@ use tonic::{Code, Status};
 use wireloom_peer::{Act, Connect, Peer, Script};
 
 use super::{
-    Channel, ChannelBuilder, ConnectivityState,
+    Channel, ChannelBuilder, ConnectivityState, PickRequest,
     address::{Address, Transport},
     resolver::{Resolution, Resolver, ResolverUpdates},
     scripted::Scripted,
@@ -54,7 +56,7 @@ impl Resolver for Registry {
         let mut peers = self.0.subscribe();
         loop {
             let found = peers.borrow_and_update().clone();
-            let address = |peer| Address(Transport::Scripted(Scripted(peer)));
+            let address = |peer| Address::of(Transport::Scripted(Scripted(peer)));
             updates.send(Ok(Resolution::new(found.into_iter().map(address))));
             if peers.changed().await.is_err() {
                 return;

@@ -1,5 +1,9 @@
 //! Which of a channel's subchannels a call goes to.
 
+mod least_request;
+mod ring;
+mod ring_hash;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -7,7 +11,10 @@ use std::sync::{
 
 use tonic::Status;
 
+pub(super) use self::ring::Ring;
+use self::{least_request::LeastRequest, ring_hash::RingPicker};
 use super::{
+    pick_request::PickRequest,
     state::ConnectivityState,
     subchannel::{Condition, Subchannel},
 };
@@ -23,6 +30,8 @@ pub(super) enum Picker {
     /// The subchannel has no connection, and makes none unless it is asked to.
     OnDemand(Arc<Subchannel>),
     Ready(Ready),
+    /// Where a call goes depends on its hash, and so does what is done without a connection.
+    RingHash(RingPicker),
     TransientFailure(Arc<Status>),
 }
 
@@ -38,9 +47,7 @@ enum Choice {
     /// There is one.
     First,
     RoundRobin(AtomicUsize),
-    LeastRequest {
-        choice_count: u32,
-    },
+    LeastRequest(LeastRequest),
 }
 
 /// What a call is to do.
@@ -51,6 +58,11 @@ pub(super) enum Pick {
     Connect(Arc<Subchannel>),
     Wait,
     Open(Arc<Subchannel>),
+    /// Use one, and have another connect meanwhile.
+    OpenAndConnect {
+        open: Arc<Subchannel>,
+        connect: Arc<Subchannel>,
+    },
     Fail(Arc<Status>),
 }
 
@@ -71,8 +83,8 @@ impl Picker {
         }
         match (idle, failure) {
             _ if !ready.is_empty() => Self::Ready(Ready {
+                choice: Choice::of(policy, &ready),
                 subchannels: ready,
-                choice: Choice::of(policy),
             }),
             _ if connecting => Self::Connecting,
             (Some(idle), _) => Self::OnDemand(idle),
@@ -81,21 +93,36 @@ impl Picker {
         }
     }
 
+    /// The picker over `subchannels`, which are in the order of the ring's addresses.
+    pub(super) fn by_hash(ring: &Arc<Ring>, subchannels: &[Arc<Subchannel>]) -> Self {
+        Self::RingHash(RingPicker::new(ring, subchannels))
+    }
+
+    /// A subchannel that is to connect though no call has asked for it.
+    pub(super) fn to_connect(&self) -> Option<&Arc<Subchannel>> {
+        match self {
+            Self::RingHash(picker) => picker.to_connect(),
+            _ => None,
+        }
+    }
+
     pub(super) fn state(&self) -> ConnectivityState {
         match self {
             Self::Idle | Self::OnDemand(_) => ConnectivityState::Idle,
             Self::Connecting => ConnectivityState::Connecting,
             Self::Ready(_) => ConnectivityState::Ready,
+            Self::RingHash(picker) => picker.state(),
             Self::TransientFailure(_) => ConnectivityState::TransientFailure,
         }
     }
 
-    pub(super) fn pick(&self) -> Pick {
+    pub(super) fn pick(&self, request: PickRequest<'_>) -> Pick {
         match self {
             Self::Idle => Pick::Activate,
             Self::Connecting => Pick::Wait,
             Self::OnDemand(subchannel) => Pick::Connect(Arc::clone(subchannel)),
             Self::Ready(ready) => Pick::Open(Arc::clone(ready.choose())),
+            Self::RingHash(picker) => picker.pick(request),
             Self::TransientFailure(status) => Pick::Fail(Arc::clone(status)),
         }
     }
@@ -110,25 +137,23 @@ impl Ready {
         let index = match choice {
             Choice::First => 0,
             Choice::RoundRobin(next) => next.fetch_add(1, Ordering::Relaxed) % subchannels.len(),
-            Choice::LeastRequest { choice_count } => {
-                let chosen = (0..*choice_count).map(|_| fastrand::usize(..subchannels.len()));
-                let in_flight = |index: &usize| subchannels[*index].turns().in_flight();
-                chosen.min_by_key(in_flight).unwrap_or_default()
-            }
+            Choice::LeastRequest(least_request) => least_request.choose(subchannels),
         };
         &subchannels[index]
     }
 }
 
 impl Choice {
-    fn of(policy: &LoadBalancing) -> Self {
+    fn of(policy: &LoadBalancing, subchannels: &[Arc<Subchannel>]) -> Self {
         match policy {
-            LoadBalancing::PickFirst => Self::First,
+            // That of `ring_hash` has a picker of its own.
+            LoadBalancing::PickFirst { .. } | LoadBalancing::RingHash(_) => Self::First,
             // A random start: all clients beginning with the same server would be no balance.
             LoadBalancing::RoundRobin => Self::RoundRobin(AtomicUsize::new(fastrand::usize(..))),
-            LoadBalancing::LeastRequest { choice_count } => Self::LeastRequest {
-                choice_count: *choice_count,
-            },
+            LoadBalancing::LeastRequest {
+                choice_count,
+                slow_start,
+            } => Self::LeastRequest(LeastRequest::new(*choice_count, *slow_start, subchannels)),
         }
     }
 }
