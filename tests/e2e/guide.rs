@@ -7,7 +7,8 @@ use std::time::Duration;
 use wireloom::server::{Listener, PeerAddr, Server};
 use wireloom::{CallObserver, CallOptions, Compression, InterceptedCall, Interceptor, Next};
 use wireloom::{
-    Channel, Code, ConnectivityState, Context, LoadBalancing, Request, Response, Status,
+    Channel, Code, ConnectivityState, Context, LoadBalancing, Request, Response, RingHash,
+    SlowStart, Status,
 };
 use wireloom::{MessageStream, RetryPolicy, StatusCodes, Streaming, tokio_stream};
 use wireloom_tests::real::route_guide::routeguide::Rectangle;
@@ -137,6 +138,18 @@ async fn what_a_channel_sets_for_all_its_calls() {
         .into_inner();
     assert!(feature.name.contains("time left"), "{}", feature.name);
     server.abort();
+}
+
+#[test]
+fn a_channel_that_balances_by_key_or_by_load() {
+    let by_session = LoadBalancing::RingHash(RingHash::by_header("session-id"));
+    let gently = LoadBalancing::LeastRequest {
+        choice_count: 2,
+        slow_start: Some(SlowStart::new(Duration::from_secs(30))),
+    };
+    for policy in [by_session, gently] {
+        assert_eq!(policy.validate(), Ok(()));
+    }
 }
 
 #[tokio::test]
