@@ -221,6 +221,10 @@ impl Core {
             self.config.update(config);
         }
         let mut state = self.lock();
+        if state.active.is_none() {
+            // The channel has gone idle meanwhile.
+            return;
+        }
         match found {
             Ok(found) => {
                 state.failure = None;
