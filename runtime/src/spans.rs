@@ -6,13 +6,14 @@
 //! [OpenTelemetry's conventions for RPC spans]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 //! [gRFC A72]: https://github.com/grpc/proposal/blob/master/A72-open-telemetry-tracing.md
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use tonic::Code;
 use tracing::{Span, field};
 
 use crate::{
     attempt_number::AttemptNumber,
+    channel::Outcome,
     deadline::Deadline,
     metrics::{self, AttemptMeter, CallMeter, FurtherAttempts, Meter, Metered},
     status::code_name,
@@ -83,9 +84,12 @@ impl CallSpan {
             trace_id = %trace.trace_id(),
             span_id = %trace.span_id(),
         );
-        let meter = self.open.meter.attempt(number, further);
+        let watchers = Watchers {
+            meter: self.open.meter.attempt(number, further),
+            outcome: OnceLock::new(),
+        };
         AttemptSpan {
-            open: Open::new(span, meter, self.open.deadline),
+            open: Open::new(span, watchers, self.open.deadline),
             trace,
         }
     }
@@ -98,8 +102,25 @@ impl CallSpan {
 /// The span of one attempt; its id is the parent of the server's span.
 #[derive(Debug)]
 pub(crate) struct AttemptSpan {
-    open: Open<AttemptMeter>,
+    open: Open<Watchers>,
     trace: TraceContext,
+}
+
+/// Who is told how an attempt ends.
+#[derive(Debug)]
+struct Watchers {
+    meter: AttemptMeter,
+    /// Set once the attempt has a connection, where somebody wants to know.
+    outcome: OnceLock<Outcome>,
+}
+
+impl Meter for Watchers {
+    fn finish(&mut self, code: Code) {
+        self.meter.finish(code);
+        if let Some(outcome) = self.outcome.take() {
+            outcome.ended(code);
+        }
+    }
 }
 
 impl AttemptSpan {
@@ -112,7 +133,15 @@ impl AttemptSpan {
     }
 
     pub(crate) fn meter(&self) -> &AttemptMeter {
-        &self.open.meter
+        &self.open.meter.meter
+    }
+
+    /// Tells `outcome` how the attempt ends.
+    pub(crate) fn tell(&self, outcome: Option<Outcome>) {
+        if let Some(outcome) = outcome {
+            let set = self.open.meter.outcome.set(outcome);
+            debug_assert!(set.is_ok(), "an attempt has one connection");
+        }
     }
 
     pub(crate) fn finish(mut self, code: Code) {

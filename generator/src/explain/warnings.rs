@@ -31,11 +31,12 @@ const WILL_FAIL_AGAIN: [&str; 8] = [
 ];
 
 /// The load-balancing policies that a channel may have, by gRPC's names.
-const LOAD_BALANCING: [&str; 4] = [
+const LOAD_BALANCING: [&str; 5] = [
     "pick_first",
     "round_robin",
     "least_request_experimental",
     "ring_hash_experimental",
+    "outlier_detection_experimental",
 ];
 
 /// The warning about what a service config says of channels, which gRFC A21 has them refuse. Generated code has none of it, so

@@ -23,7 +23,7 @@ use crate::{
     interceptor::{Interceptor, Interceptors},
     limits::{CONNECTION_WINDOW, DEFAULT_MAX_ATTEMPTS, STREAM_WINDOW},
     metrics,
-    policy::LoadBalancing,
+    policy::{LoadBalancing, OutlierDetection},
     service_config::ServiceConfig,
 };
 
@@ -43,6 +43,7 @@ pub struct ChannelBuilder {
     security: SecurityOptions,
     resolver: Option<Arc<dyn ErasedResolver>>,
     load_balancing: LoadBalancing,
+    outlier_detection: Option<OutlierDetection>,
     pool: PoolSize,
     authority: Option<String>,
     user_agent: Option<String>,
@@ -79,6 +80,7 @@ impl ChannelBuilder {
             security: SecurityOptions::of(name),
             resolver: None,
             load_balancing: LoadBalancing::default(),
+            outlier_detection: None,
             pool: PoolSize { min: 1, max: 4 },
             authority: None,
             user_agent: None,
@@ -131,6 +133,13 @@ impl ChannelBuilder {
     /// [`LoadBalancing::PickFirst`], without shuffling.
     pub fn load_balancing(mut self, policy: LoadBalancing) -> Self {
         self.load_balancing = policy;
+        self
+    }
+
+    /// Leaves out addresses whose calls fail more than those of others; see [`OutlierDetection`]. One that a service config
+    /// asks for stands in its place. The default does not.
+    pub fn outlier_detection(mut self, detection: OutlierDetection) -> Self {
+        self.outlier_detection = Some(detection);
         self
     }
 
@@ -312,14 +321,18 @@ impl ChannelBuilder {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, no load balancing that can work, or no TLS that can be
-    /// had, and for credentials that would go in plaintext.
+    /// INVALID_ARGUMENT for what is no target, no authority, no product, no valid option of calls, no policy that can work, or
+    /// no TLS that can be had, and for credentials that would go in plaintext.
     pub fn lazy(mut self) -> Result<Channel, Status> {
         let call_options = self.take_call_options()?;
         self.load_balancing.validate().map_err(|error| {
             let message = format!("invalid {}: {error}", self.load_balancing.name());
             Status::invalid_argument(message)
         })?;
+        if let Some(detection) = &self.outlier_detection {
+            let invalid = |reason| Status::invalid_argument(format!("outlier detection: {reason}"));
+            detection.validate().map_err(invalid)?;
+        }
         let target = match (self.target, &self.resolver) {
             (Err(_), Some(_)) => Target::custom(&self.name),
             (target, _) => target?,
@@ -381,6 +394,7 @@ impl ChannelBuilder {
                 ..self.pool
             },
             default_policy: self.load_balancing,
+            outlier_detection: self.outlier_detection,
             health_check: self.health_check,
             idle_timeout: self.idle_timeout,
             config: ConfigSlot::new(self.service_config),

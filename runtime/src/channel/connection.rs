@@ -23,6 +23,7 @@ use super::{
     address::Address,
     connector::Connector,
     keepalive::{Heard, Listening},
+    outcome::Outcome,
     streams::{Room, Streams},
     subchannel::Owner,
 };
@@ -36,9 +37,20 @@ use crate::{
 pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
     room: Room,
+    outcome: Option<Outcome>,
 }
 
 impl Connection {
+    /// Has the attempt that uses it tell `outcome` what it came to.
+    pub(super) fn telling(self, outcome: Option<Outcome>) -> Self {
+        Self { outcome, ..self }
+    }
+
+    /// What is to be told of the attempt's end.
+    pub(crate) fn take_outcome(&mut self) -> Option<Outcome> {
+        self.outcome.take()
+    }
+
     /// Opens the stream; what it sends goes to the returned handle, and its room is held until it has ended.
     pub(crate) fn send_request(
         mut self,
@@ -62,7 +74,11 @@ impl Opened {
     pub(super) fn with(&self, room: Room) -> Option<Connection> {
         let mut sender = self.sender.clone();
         match sender.poll_ready(&mut TaskContext::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Some(Connection { sender, room }),
+            Poll::Ready(Ok(())) => Some(Connection {
+                sender,
+                room,
+                outcome: None,
+            }),
             Poll::Ready(Err(_)) | Poll::Pending => None,
         }
     }

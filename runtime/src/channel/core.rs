@@ -4,7 +4,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,12 +24,16 @@ use super::{
     balancer::{Pick, Picker, Ring},
     connection::Connection,
     connector::Connector,
+    outliers::{Ejection, Outliers, compare},
     pick_request::PickRequest,
     resolver::{ErasedResolver, Resolution, ResolverUpdates},
     state::{ConnectivityState, StateWatch},
     subchannel::{PoolSize, Reconnect, Subchannel},
 };
-use crate::{policy::LoadBalancing, status};
+use crate::{
+    policy::{LoadBalancing, OutlierDetection},
+    status,
+};
 
 /// How often in an idle timeout a channel looks whether it is in use.
 const IDLE_CHECKS: u32 = 4;
@@ -44,6 +48,10 @@ pub(super) struct Core {
     default_policy: LoadBalancing,
     /// The service whose health is checked where the service config names none.
     default_health_check: Option<Arc<str>>,
+    /// What compares addresses where the service config says nothing of it.
+    default_outlier_detection: Option<OutlierDetection>,
+    /// Whether addresses are compared, by what attempts on them came to.
+    tells: AtomicBool,
     idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
     /// Counts those who asked for a connection.
@@ -67,6 +75,7 @@ struct State {
     subchannels: Vec<Arc<Subchannel>>,
     /// Where the policy is `ring_hash`: the ring of the addresses.
     ring: Option<Arc<Ring>>,
+    outliers: Option<Outliers>,
 }
 
 /// What a [`Core`] is made of.
@@ -76,6 +85,7 @@ pub(super) struct Parts {
     pub(super) pool: PoolSize,
     pub(super) default_policy: LoadBalancing,
     pub(super) health_check: Option<Arc<str>>,
+    pub(super) outlier_detection: Option<OutlierDetection>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
 }
@@ -91,6 +101,7 @@ impl Core {
             failure: None,
             subchannels: Vec::new(),
             ring: None,
+            outliers: None,
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -99,6 +110,8 @@ impl Core {
             pool: parts.pool,
             default_policy: parts.default_policy,
             default_health_check: parts.health_check,
+            default_outlier_detection: parts.outlier_detection,
+            tells: AtomicBool::new(false),
             idle_timeout: parts.idle_timeout,
             config: parts.config,
             picks: AtomicUsize::new(0),
@@ -120,7 +133,7 @@ impl Core {
         if let Pick::Open(subchannel) = picked
             && let Some(connection) = subchannel.try_open()
         {
-            return Ok(connection);
+            return Ok(self.telling(connection, &subchannel));
         }
         let mut pickers = self.picker.subscribe();
         loop {
@@ -131,7 +144,7 @@ impl Core {
             }
             match picked {
                 Pick::Open(subchannel) => tokio::select! {
-                    connection = subchannel.open() => return Ok(connection),
+                    connection = subchannel.open() => return Ok(self.telling(connection, &subchannel)),
                     _ = pickers.changed() => continue,
                 },
                 Pick::Activate => self.activate(),
@@ -148,6 +161,12 @@ impl Core {
     fn connect(&self, subchannel: &Subchannel) {
         subchannel.connect(Instant::now() + self.connector.timeout);
         self.refresh();
+    }
+
+    /// A connection of `subchannel` for an attempt that tells what it came to, where anybody wants to know.
+    fn telling(&self, connection: Connection, subchannel: &Subchannel) -> Connection {
+        let tells = self.tells.load(Ordering::Relaxed);
+        connection.telling(tells.then(|| subchannel.outcome()))
     }
 
     pub(super) fn watch_state(&self) -> StateWatch {
@@ -185,6 +204,7 @@ impl Core {
         state.addresses = Arc::default();
         state.failure = None;
         state.subchannels.clear();
+        state.outliers = None;
         self.publish(&state);
         ControlFlow::Break(())
     }
@@ -261,6 +281,64 @@ impl Core {
             self.arrange(state);
         }
         self.check_health(state);
+        self.detect_outliers(state);
+    }
+
+    /// Has the addresses compared that the policy chooses among, where that is asked for.
+    fn detect_outliers(&self, state: &mut State) {
+        let active = self.config.current();
+        let configured = active.config.outlier_detection().copied();
+        let detection = match state.policy {
+            LoadBalancing::PickFirst { .. } => None,
+            _ => configured.or(self.default_outlier_detection),
+        };
+        let detection = detection.filter(|detection| detection.ejects() && state.active.is_some());
+        let before = state.outliers.as_ref();
+        if before.map(|outliers| outliers.detection) == detection {
+            return;
+        }
+        let begun = before.map(|outliers| outliers.since);
+        // Without a runtime nobody can compare: what the resolver finds next comes here again.
+        let detection = detection.filter(|_| Handle::try_current().is_ok());
+        self.tells.store(detection.is_some(), Ordering::Relaxed);
+        state.outliers = detection.map(|detection| {
+            let since = begun.unwrap_or_else(Instant::now);
+            Outliers::begin(Weak::clone(&self.me), detection, since)
+        });
+        for subchannel in &state.subchannels {
+            if begun.is_none() {
+                subchannel.take_host();
+            }
+            if detection.is_none() {
+                subchannel.set_ejection(Ejection::default());
+            }
+        }
+    }
+
+    /// Compares the addresses: an interval has passed.
+    pub(super) fn compare_addresses(&self) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(outliers) = &mut state.outliers else {
+            return;
+        };
+        let now = Instant::now();
+        outliers.since = now;
+        let subchannels = &state.subchannels;
+        let mut hosts: Vec<_> = subchannels
+            .iter()
+            .map(|subchannel| subchannel.take_host())
+            .collect();
+        compare(&outliers.detection, &mut hosts, now, || {
+            fastrand::u32(..100)
+        });
+        let mut changed = false;
+        for (subchannel, host) in subchannels.iter().zip(hosts) {
+            changed |= subchannel.set_ejection(host.ejection);
+        }
+        if changed {
+            self.publish(state);
+        }
     }
 
     /// Has the health of each address checked that the policy chooses among.

@@ -128,10 +128,11 @@ async fn exchange(
         metadata: &head.metadata,
         wait_for_ready: head.wait_for_ready,
     };
-    let connection = channel
+    let mut connection = channel
         .pick(to_pick)
         .await
         .map_err(|status| Reach::Unknown.failed(status))?;
+    span.tell(connection.take_outcome());
     let request = request(channel, head, credentials, number, span);
     let opened = open(
         connection,

@@ -91,7 +91,7 @@ impl CallMeter {
 }
 
 impl Meter for CallMeter {
-    fn finish(&self, code: Code) {
+    fn finish(&mut self, code: Code) {
         if let Some(call) = &self.0 {
             call.finish(code);
         }
@@ -191,7 +191,7 @@ impl AttemptMeter {
 }
 
 impl Meter for AttemptMeter {
-    fn finish(&self, code: Code) {
+    fn finish(&mut self, code: Code) {
         if let Some(attempt) = &self.0 {
             attempt.finish(code);
         }

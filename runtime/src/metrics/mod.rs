@@ -26,12 +26,12 @@ pub(crate) use self::nothing::{AttemptMeter, CallMeter, SendMeter, Source};
 
 /// What records how something ended. Its span holds it, and sees that it does so once.
 pub(crate) trait Meter {
-    fn finish(&self, code: Code);
+    fn finish(&mut self, code: Code);
 }
 
 /// Nothing is recorded.
 impl Meter for () {
-    fn finish(&self, _: Code) {}
+    fn finish(&mut self, _: Code) {}
 }
 
 /// What metrics know of a call from its start.

@@ -26,7 +26,7 @@ impl CallMeter {
 }
 
 impl Meter for CallMeter {
-    fn finish(&self, _: Code) {}
+    fn finish(&mut self, _: Code) {}
 }
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl AttemptMeter {
 }
 
 impl Meter for AttemptMeter {
-    fn finish(&self, _: Code) {}
+    fn finish(&mut self, _: Code) {}
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod hedging;
 mod load_balancing;
+mod outlier_detection;
 mod retry;
 mod ring_hash;
 mod slow_start;
@@ -10,6 +11,9 @@ mod throttling;
 
 pub use self::hedging::HedgingPolicy;
 pub use self::load_balancing::LoadBalancing;
+pub use self::outlier_detection::{
+    FailurePercentageEjection, OutlierDetection, SuccessRateEjection,
+};
 pub(crate) use self::retry::Backoff;
 pub use self::retry::RetryPolicy;
 pub use self::ring_hash::RingHash;

@@ -5,11 +5,15 @@
 use super::{
     InvalidServiceConfig,
     json::{BOOL, Form, Node, Object, STRING, integer},
+    outlier_detection,
 };
-use crate::policy::{LoadBalancing, RingHash, is_ascii_key, is_ring_size};
+use crate::policy::{LoadBalancing, OutlierDetection, RingHash, is_ascii_key, is_ring_size};
 
 /// How the config of a policy is read.
 type Read = fn(&Object<'_>) -> Result<LoadBalancing, InvalidServiceConfig>;
+
+/// What is around another policy.
+const OUTLIER_DETECTION: &str = "outlier_detection_experimental";
 
 /// The policies there are.
 const SUPPORTED: [(&str, Read); 4] = [
@@ -79,36 +83,81 @@ fn read_ring_hash(config: &Object<'_>) -> Result<LoadBalancing, InvalidServiceCo
     }))
 }
 
-/// The first policy that is supported; `None` where none is asked for.
-pub(super) fn read(config: &Object<'_>) -> Result<Option<LoadBalancing>, InvalidServiceConfig> {
+/// What a config asks for.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// The first policy that is supported; `None` where none is asked for.
+    pub(super) load_balancing: Option<LoadBalancing>,
+    /// What is around it.
+    pub(super) outlier_detection: Option<OutlierDetection>,
+}
+
+impl From<LoadBalancing> for Asked {
+    fn from(policy: LoadBalancing) -> Self {
+        Self {
+            load_balancing: Some(policy),
+            outlier_detection: None,
+        }
+    }
+}
+
+pub(super) fn read(config: &Object<'_>) -> Result<Asked, InvalidServiceConfig> {
     let deprecated = config.get("loadBalancingPolicy")?;
     let asked = match &deprecated {
         Some(policy) => policy.read(STRING)?.to_ascii_lowercase(),
         None => String::new(),
     };
     if let Some(policies) = config.get("loadBalancingConfig")? {
-        let entries = policies.list()?;
-        let entries: Vec<_> = entries.iter().map(read_entry).collect::<Result<_, _>>()?;
-        for (name, policy) in &entries {
-            if let Some(read) = supported(name) {
-                return read(policy).map(Some);
-            }
-        }
-        let names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
-        let reason = match names.as_slice() {
-            [] => "is empty".to_owned(),
-            names => format!("has only {}", names.join(", ")),
-        };
-        let expected = format!("a list with {}", one_of_supported());
-        return Err(InvalidServiceConfig::new(policies.path(), reason, expected));
+        return read_list(&policies, Place::Outermost);
     }
     match (deprecated, asked.as_str()) {
-        (None, _) | (_, "" | "unspecified") => Ok(None),
+        (None, _) | (_, "" | "unspecified") => Ok(Asked::default()),
         // It is a name alone, so only policies that need no config can be meant.
-        (Some(_), "pick_first") => Ok(Some(LoadBalancing::default())),
-        (Some(_), "round_robin") => Ok(Some(LoadBalancing::RoundRobin)),
+        (Some(_), "pick_first") => Ok(LoadBalancing::default().into()),
+        (Some(_), "round_robin") => Ok(LoadBalancing::RoundRobin.into()),
         (Some(policy), _) => Err(policy.invalid("one of pick_first, round_robin")),
     }
+}
+
+/// Where a list of policies is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Outermost,
+    /// Within a policy that needs another.
+    Child,
+}
+
+/// The first of the list that is supported.
+fn read_list(policies: &Node<'_>, place: Place) -> Result<Asked, InvalidServiceConfig> {
+    let entries = policies.list()?;
+    let entries: Vec<_> = entries.iter().map(read_entry).collect::<Result<_, _>>()?;
+    for (name, policy) in &entries {
+        if name == OUTLIER_DETECTION && place == Place::Outermost {
+            return read_outlier_detection(policy);
+        }
+        if let Some(read) = supported(name) {
+            return read(policy).map(Asked::from);
+        }
+    }
+    let names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
+    let reason = match names.as_slice() {
+        [] => "is empty".to_owned(),
+        names => format!("has only {}", names.join(", ")),
+    };
+    let expected = format!("a list with {}", one_of_supported());
+    Err(InvalidServiceConfig::new(policies.path(), reason, expected))
+}
+
+fn read_outlier_detection(config: &Object<'_>) -> Result<Asked, InvalidServiceConfig> {
+    let outlier_detection = outlier_detection::read(config)?;
+    let Some(child) = config.get("childPolicy")? else {
+        return Err(config.missing("childPolicy", "a list of policies"));
+    };
+    let asked = read_list(&child, Place::Child)?;
+    Ok(Asked {
+        outlier_detection: Some(outlier_detection),
+        ..asked
+    })
 }
 
 fn supported(name: &str) -> Option<Read> {

@@ -7,6 +7,7 @@ mod durations;
 mod error;
 mod json;
 mod load_balancing;
+mod outlier_detection;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::{collections::HashMap, time::Duration};
 
 pub use self::error::InvalidServiceConfig;
 use self::{json::Node, read::Reading};
-use crate::policy::{AttemptPolicy, LoadBalancing, RetryThrottling};
+use crate::policy::{AttemptPolicy, LoadBalancing, OutlierDetection, RetryThrottling};
 
 /// A gRPC [service config]: timeouts, limits and policies of methods, and what holds for the server as a whole.
 ///
@@ -70,6 +71,7 @@ pub struct ServiceConfig {
     paths: HashMap<String, usize>,
     retry_throttling: Option<RetryThrottling>,
     load_balancing: Option<LoadBalancing>,
+    outlier_detection: Option<OutlierDetection>,
     health_check_service: Option<String>,
 }
 
@@ -208,11 +210,19 @@ impl ServiceConfig {
         self.retry_throttling
     }
 
-    /// The first of `loadBalancingConfig` that Wireloom has; `None` where the config names no policy.
+    /// The first of `loadBalancingConfig` that Wireloom has, or of its `childPolicy` where that is
+    /// `outlier_detection_experimental`; `None` where the config names no policy.
     ///
     /// The deprecated `loadBalancingPolicy` counts where `loadBalancingConfig` is absent.
     pub fn load_balancing(&self) -> Option<&LoadBalancing> {
         self.load_balancing.as_ref()
+    }
+
+    /// What `outlier_detection_experimental` in `loadBalancingConfig` says ([gRFC A50]); `None` where it is not there.
+    ///
+    /// [gRFC A50]: https://github.com/grpc/proposal/blob/master/A50-xds-outlier-detection.md
+    pub fn outlier_detection(&self) -> Option<&OutlierDetection> {
+        self.outlier_detection.as_ref()
     }
 
     /// The service to ask the server's health of, in `healthCheckConfig`; empty for the server as a whole.

@@ -74,6 +74,7 @@ impl ServiceConfig {
     pub(super) fn read(document: &Node<'_>, reading: Reading) -> Result<Self> {
         let config = document.object()?;
         let (methods, paths) = read_methods(&config, reading)?;
+        let asked = load_balancing::read(&config)?;
         Ok(Self {
             methods,
             paths,
@@ -81,7 +82,8 @@ impl ServiceConfig {
                 Some(throttling) => Some(read_throttling(&throttling.object()?)?),
                 None => None,
             },
-            load_balancing: load_balancing::read(&config)?,
+            load_balancing: asked.load_balancing,
+            outlier_detection: asked.outlier_detection,
             health_check_service: match config.get("healthCheckConfig")? {
                 Some(check) => check.object()?.optional("serviceName", STRING)?,
                 None => None,

@@ -128,7 +128,7 @@ fn load_balancing_that_no_channel_has() {
     let refused = |names: &str| {
         Some(format!(
             "warning: a channel refuses config0.json, since it has no load balancing by {names}: add one of pick_first, \
-             round_robin, least_request_experimental, ring_hash_experimental"
+             round_robin, least_request_experimental, ring_hash_experimental, outlier_detection_experimental"
         ))
     };
     assert_eq!(

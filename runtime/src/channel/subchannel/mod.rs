@@ -23,6 +23,8 @@ use super::{
     connection::{Connection, Opened},
     connector::Connector,
     core::Core,
+    outcome::{Outcome, Tally},
+    outliers::{Ejection, Host},
     streams::{Streams, Turns, User},
 };
 
@@ -69,6 +71,7 @@ struct Shared {
     connector: Arc<Connector>,
     pool: PoolSize,
     turns: Arc<Turns>,
+    tally: Arc<Tally>,
     state: Mutex<State>,
     /// Tells the task that a connection was lost, or another is wanted.
     changed: Notify,
@@ -93,6 +96,7 @@ struct State {
     task: usize,
     has_task: bool,
     health: HealthCheck,
+    ejection: Ejection,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,12 +133,14 @@ impl Subchannel {
             task: 0,
             has_task: false,
             health: HealthCheck::default(),
+            ejection: Ejection::default(),
         };
         let shared = Shared {
             core,
             connector,
             pool,
             turns: Arc::new(Turns::new()),
+            tally: Arc::default(),
             state: Mutex::new(state),
             changed: Notify::new(),
         };
@@ -144,10 +150,12 @@ impl Subchannel {
         }
     }
 
-    /// Its condition; where its health is checked, it is ready only while its service is served.
+    /// Its condition; where its health is checked, it is ready only while its service is served. While it is ejected, it is
+    /// as one that cannot be connected to.
     pub(super) fn condition(&self) -> Condition {
         let state = self.shared.lock();
         match &state.condition {
+            _ if state.ejection.since.is_some() => Condition::TransientFailure(Arc::new(ejected())),
             Condition::Ready => state.health.condition(),
             condition => condition.clone(),
         }
@@ -159,6 +167,30 @@ impl Subchannel {
         if state.health.set_service(service) && matches!(state.condition, Condition::Ready) {
             self.shared.begin_health_check(&mut state);
         }
+    }
+
+    /// What an attempt on it tells of its end.
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome {
+            tally: Arc::clone(&self.shared.tally),
+        }
+    }
+
+    /// Its attempts since the last time that this was asked, and whether it is ejected.
+    pub(super) fn take_host(&self) -> Host {
+        let (successes, failures) = self.shared.tally.take();
+        Host {
+            successes,
+            failures,
+            ejection: self.shared.lock().ejection,
+        }
+    }
+
+    /// Ejects it, or takes it back; gives whether that is news.
+    pub(super) fn set_ejection(&self, ejection: Ejection) -> bool {
+        let mut state = self.shared.lock();
+        let before = std::mem::replace(&mut state.ejection, ejection);
+        before.since.is_some() != ejection.since.is_some()
     }
 
     /// Takes other addresses, if all connections there are lead to one of them, or none is wanted yet.
@@ -437,4 +469,8 @@ impl Owner {
             shared.retire(streams);
         }
     }
+}
+
+fn ejected() -> Status {
+    Status::unavailable("the address is left out for a while: its calls failed more than others'")
 }

@@ -5,6 +5,7 @@ mod connecting;
 mod dns;
 mod health;
 mod life;
+mod outliers;
 mod pool;
 mod ring_hash;
 mod slow_start;
