@@ -72,9 +72,9 @@ pub use self::method::{Idempotency, Method, MethodDescriptor, MethodKind};
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 pub use self::policy::{
-    AttemptPolicy, FailurePercentageEjection, HedgingPolicy, InvalidPolicy, LoadBalancing,
-    OutlierDetection, RetryPolicy, RetryThrottling, RingHash, SlowStart, StatusCodes,
-    SuccessRateEjection,
+    AttemptPolicy, CircuitBreaker, FailurePercentageEjection, HedgingPolicy, InvalidPolicy,
+    LoadBalancing, OutlierDetection, RetryPolicy, RetryThrottling, RingHash, SlowStart,
+    StatusCodes, SuccessRateEjection,
 };
 pub use self::server::{MessageStream, Server};
 pub use self::service_config::{InvalidServiceConfig, MethodConfig, ServiceConfig};

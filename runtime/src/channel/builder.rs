@@ -23,7 +23,7 @@ use crate::{
     interceptor::{Interceptor, Interceptors},
     limits::{CONNECTION_WINDOW, DEFAULT_MAX_ATTEMPTS, STREAM_WINDOW},
     metrics,
-    policy::{LoadBalancing, OutlierDetection},
+    policy::{CircuitBreaker, InvalidPolicy, LoadBalancing, OutlierDetection},
     service_config::ServiceConfig,
 };
 
@@ -44,6 +44,7 @@ pub struct ChannelBuilder {
     resolver: Option<Arc<dyn ErasedResolver>>,
     load_balancing: LoadBalancing,
     outlier_detection: Option<OutlierDetection>,
+    circuit_breaker: Option<CircuitBreaker>,
     pool: PoolSize,
     authority: Option<String>,
     user_agent: Option<String>,
@@ -81,6 +82,7 @@ impl ChannelBuilder {
             resolver: None,
             load_balancing: LoadBalancing::default(),
             outlier_detection: None,
+            circuit_breaker: None,
             pool: PoolSize { min: 1, max: 4 },
             authority: None,
             user_agent: None,
@@ -140,6 +142,13 @@ impl ChannelBuilder {
     /// asks for stands in its place. The default does not.
     pub fn outlier_detection(mut self, detection: OutlierDetection) -> Self {
         self.outlier_detection = Some(detection);
+        self
+    }
+
+    /// Sends no more calls of a method to an address where too many fail; see [`CircuitBreaker`]. The default has
+    /// no breaker.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.circuit_breaker = Some(breaker);
         self
     }
 
@@ -325,13 +334,13 @@ impl ChannelBuilder {
     /// no TLS that can be had, and for credentials that would go in plaintext.
     pub fn lazy(mut self) -> Result<Channel, Status> {
         let call_options = self.take_call_options()?;
-        self.load_balancing.validate().map_err(|error| {
-            let message = format!("invalid {}: {error}", self.load_balancing.name());
-            Status::invalid_argument(message)
-        })?;
+        let balancing = self.load_balancing.validate();
+        valid(self.load_balancing.name(), balancing)?;
         if let Some(detection) = &self.outlier_detection {
-            let invalid = |reason| Status::invalid_argument(format!("outlier detection: {reason}"));
-            detection.validate().map_err(invalid)?;
+            valid("outlier detection", detection.validate())?;
+        }
+        if let Some(breaker) = &self.circuit_breaker {
+            valid("circuit breaker", breaker.validate())?;
         }
         let target = match (self.target, &self.resolver) {
             (Err(_), Some(_)) => Target::custom(&self.name),
@@ -395,6 +404,7 @@ impl ChannelBuilder {
             },
             default_policy: self.load_balancing,
             outlier_detection: self.outlier_detection,
+            circuit_breaker: self.circuit_breaker,
             health_check: self.health_check,
             idle_timeout: self.idle_timeout,
             config: ConfigSlot::new(self.service_config),
@@ -449,4 +459,8 @@ impl ChannelBuilder {
         channel.pick(request).await?;
         Ok(channel)
     }
+}
+
+fn valid(name: &str, checked: Result<(), InvalidPolicy>) -> Result<(), Status> {
+    checked.map_err(|reason| Status::invalid_argument(format!("invalid {name}: {reason}")))
 }

@@ -22,16 +22,18 @@ use super::{
     active_config::ConfigSlot,
     address::Address,
     balancer::{Pick, Picker, Ring},
+    breaker::Breaker,
     connection::Connection,
     connector::Connector,
+    outcome::Outcome,
     outliers::{Ejection, Outliers, compare},
-    pick_request::PickRequest,
+    pick_request::{PickRequest, Unpicked},
     resolver::{ErasedResolver, Resolution, ResolverUpdates},
     state::{ConnectivityState, StateWatch},
-    subchannel::{PoolSize, Reconnect, Subchannel},
+    subchannel::{PoolSize, Reconnect, Refused, Subchannel},
 };
 use crate::{
-    policy::{LoadBalancing, OutlierDetection},
+    policy::{CircuitBreaker, LoadBalancing, OutlierDetection},
     status,
 };
 
@@ -50,6 +52,7 @@ pub(super) struct Core {
     default_health_check: Option<Arc<str>>,
     /// What compares addresses where the service config says nothing of it.
     default_outlier_detection: Option<OutlierDetection>,
+    breaker: Option<Arc<Breaker>>,
     /// Whether addresses are compared, by what attempts on them came to.
     tells: AtomicBool,
     idle_timeout: Option<Duration>,
@@ -86,6 +89,7 @@ pub(super) struct Parts {
     pub(super) default_policy: LoadBalancing,
     pub(super) health_check: Option<Arc<str>>,
     pub(super) outlier_detection: Option<OutlierDetection>,
+    pub(super) circuit_breaker: Option<CircuitBreaker>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) config: ConfigSlot,
 }
@@ -111,6 +115,9 @@ impl Core {
             default_policy: parts.default_policy,
             default_health_check: parts.health_check,
             default_outlier_detection: parts.outlier_detection,
+            breaker: parts
+                .circuit_breaker
+                .map(|policy| Arc::new(Breaker::new(policy))),
             tells: AtomicBool::new(false),
             idle_timeout: parts.idle_timeout,
             config: parts.config,
@@ -127,13 +134,14 @@ impl Core {
     /// # Errors
     ///
     /// UNAVAILABLE, with the reason, where none can be made.
-    pub(super) async fn pick(&self, request: PickRequest<'_>) -> Result<Connection, Status> {
+    pub(super) async fn pick(&self, request: PickRequest<'_>) -> Result<Connection, Unpicked> {
         self.picks.fetch_add(1, Ordering::Relaxed);
         let picked = self.picker.borrow().pick(request);
         if let Pick::Open(subchannel) = picked
+            && let Ok(outcome) = self.admit(&subchannel, request.path)
             && let Some(connection) = subchannel.try_open()
         {
-            return Ok(self.telling(connection, &subchannel));
+            return Ok(connection.telling(outcome));
         }
         let mut pickers = self.picker.subscribe();
         loop {
@@ -143,14 +151,23 @@ impl Core {
                 picked = Pick::Open(open);
             }
             match picked {
-                Pick::Open(subchannel) => tokio::select! {
-                    connection = subchannel.open() => return Ok(self.telling(connection, &subchannel)),
-                    _ = pickers.changed() => continue,
-                },
+                Pick::Open(subchannel) => {
+                    // Since it was chosen its circuit may have let the last attempt through.
+                    let Ok(outcome) = self.admit(&subchannel, request.path) else {
+                        continue;
+                    };
+                    tokio::select! {
+                        connection = subchannel.open() => return Ok(connection.telling(outcome)),
+                        _ = pickers.changed() => continue,
+                    }
+                }
                 Pick::Activate => self.activate(),
                 Pick::Connect(subchannel) => self.connect(&subchannel),
                 Pick::OpenAndConnect { .. } => {}
-                Pick::Fail(status) if !request.wait_for_ready => return Err(status::copy(&status)),
+                Pick::Fail(status) if !request.wait_for_ready => {
+                    return Err(Unpicked::Failed(status::copy(&status)));
+                }
+                Pick::Drop(status) => return Err(Unpicked::Dropped(status)),
                 Pick::Fail(_) | Pick::Wait => {}
             }
             // The sender is here: it cannot be gone.
@@ -163,10 +180,13 @@ impl Core {
         self.refresh();
     }
 
-    /// A connection of `subchannel` for an attempt that tells what it came to, where anybody wants to know.
-    fn telling(&self, connection: Connection, subchannel: &Subchannel) -> Connection {
+    /// Lets an attempt at `method` through to `subchannel`; gives what it tells of its end, where anybody wants to know.
+    fn admit(&self, subchannel: &Subchannel, method: &str) -> Result<Option<Outcome>, Refused> {
+        let admission = subchannel.admit(method)?;
         let tells = self.tells.load(Ordering::Relaxed);
-        connection.telling(tells.then(|| subchannel.outcome()))
+        let tally = tells.then(|| Arc::clone(subchannel.tally()));
+        let is_told = tally.is_some() || admission.is_some();
+        Ok(is_told.then_some(Outcome { tally, admission }))
     }
 
     pub(super) fn watch_state(&self) -> StateWatch {
@@ -436,6 +456,7 @@ impl Core {
             self.pool,
             reconnect,
             addresses,
+            self.breaker.clone(),
         ))
     }
 

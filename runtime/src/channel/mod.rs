@@ -3,6 +3,7 @@
 mod active_config;
 mod address;
 mod balancer;
+mod breaker;
 mod builder;
 mod connection;
 mod connector;
@@ -39,7 +40,7 @@ pub(crate) use self::active_config::ActiveConfig;
 pub use self::builder::ChannelBuilder;
 pub(crate) use self::connection::Connection;
 pub(crate) use self::outcome::Outcome;
-pub(crate) use self::pick_request::PickRequest;
+pub(crate) use self::pick_request::{PickRequest, Unpicked};
 pub use self::state::{ConnectivityState, StateWatch};
 pub(crate) use self::streams::Room;
 use self::{core::Core, security::Security, target::Target};
@@ -219,11 +220,11 @@ impl Channel {
     }
 
     /// A connection with room for a stream.
-    pub(crate) async fn pick(&self, request: PickRequest<'_>) -> Result<Connection, Status> {
+    pub(crate) async fn pick(&self, request: PickRequest<'_>) -> Result<Connection, Unpicked> {
         if request.wait_for_ready {
             self.valid_config().await;
         }
-        self.inner.core.config.check()?;
+        self.inner.core.config.check().map_err(Unpicked::Failed)?;
         self.inner.core.pick(request).await
     }
 

@@ -7,15 +7,25 @@ use std::sync::{
 
 use tonic::Code;
 
+use super::breaker::Admission;
+
 /// Whom an attempt tells what it came to, once it has ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(super) tally: Arc<Tally>,
+    /// Where addresses are compared.
+    pub(super) tally: Option<Arc<Tally>>,
+    /// Where there is a circuit breaker.
+    pub(super) admission: Option<Admission>,
 }
 
 impl Outcome {
     pub(crate) fn ended(self, code: Code) {
-        self.tally.count(code);
+        if let Some(tally) = self.tally {
+            tally.count(code);
+        }
+        if let Some(admission) = self.admission {
+            admission.ended(code);
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     replay::{Read, Reader, ReaderGuard, ReplayBuffer},
 };
 use crate::{
-    channel::{Channel, Connection, PickRequest, Room},
+    channel::{Channel, Connection, PickRequest, Room, Unpicked},
     context::Context,
     credentials::CredentialsRequest,
     deadline::{self, GRPC_TIMEOUT},
@@ -131,7 +131,10 @@ async fn exchange(
     let mut connection = channel
         .pick(to_pick)
         .await
-        .map_err(|status| Reach::Unknown.failed(status))?;
+        .map_err(|unpicked| match unpicked {
+            Unpicked::Failed(status) => Reach::Unknown.failed(status),
+            Unpicked::Dropped(status) => Reach::Nowhere.failed(status),
+        })?;
     span.tell(connection.take_outcome());
     let request = request(channel, head, credentials, number, span);
     let opened = open(

@@ -18,7 +18,7 @@ pub(crate) enum Reach {
     NeverSent,
     /// The server did not process it, and said so: by REFUSED_STREAM or by a GOAWAY.
     Refused,
-    /// It can be sent on no connection, or not whole, so no further attempt is made.
+    /// It can be sent on no connection, or not whole, or is not to be sent, so no further attempt is made.
     Nowhere,
     /// It is for the policy: there is no connection to be had, or the server may have acted on it.
     Unknown,

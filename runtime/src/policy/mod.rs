@@ -1,5 +1,6 @@
 //! Policies: what a call does when an attempt fails or is slow. Data and arithmetic only; the client acts on them.
 
+mod circuit_breaker;
 mod hedging;
 mod load_balancing;
 mod outlier_detection;
@@ -9,6 +10,7 @@ mod slow_start;
 mod status_codes;
 mod throttling;
 
+pub use self::circuit_breaker::CircuitBreaker;
 pub use self::hedging::HedgingPolicy;
 pub use self::load_balancing::LoadBalancing;
 pub use self::outlier_detection::{

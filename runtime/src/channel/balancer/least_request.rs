@@ -44,6 +44,13 @@ impl LeastRequest {
         }
     }
 
+    /// The same choice over other subchannels.
+    pub(super) fn over(&self, subchannels: &[Arc<Subchannel>]) -> Self {
+        let slow_start = self.slow_start.as_ref();
+        let slow_start = slow_start.map(|starting| starting.slow_start);
+        Self::new(self.choice_count, slow_start, subchannels)
+    }
+
     /// The index of a subchannel.
     pub(super) fn choose(&self, subchannels: &[Arc<Subchannel>]) -> usize {
         let in_flight = |index: usize| subchannels[index].turns().in_flight();

@@ -64,6 +64,8 @@ pub(super) enum Pick {
         connect: Arc<Subchannel>,
     },
     Fail(Arc<Status>),
+    /// Fail, whatever the call's policy, and without waiting.
+    Drop(Status),
 }
 
 impl Picker {
@@ -121,7 +123,7 @@ impl Picker {
             Self::Idle => Pick::Activate,
             Self::Connecting => Pick::Wait,
             Self::OnDemand(subchannel) => Pick::Connect(Arc::clone(subchannel)),
-            Self::Ready(ready) => Pick::Open(Arc::clone(ready.choose())),
+            Self::Ready(ready) => ready.pick(request),
             Self::RingHash(picker) => picker.pick(request),
             Self::TransientFailure(status) => Pick::Fail(Arc::clone(status)),
         }
@@ -129,21 +131,50 @@ impl Picker {
 }
 
 impl Ready {
-    fn choose(&self) -> &Arc<Subchannel> {
-        let Self {
-            subchannels,
-            choice,
-        } = self;
-        let index = match choice {
-            Choice::First => 0,
-            Choice::RoundRobin(next) => next.fetch_add(1, Ordering::Relaxed) % subchannels.len(),
-            Choice::LeastRequest(least_request) => least_request.choose(subchannels),
-        };
-        &subchannels[index]
+    fn pick(&self, request: PickRequest<'_>) -> Pick {
+        let all = &self.subchannels;
+        // What one may do all may: they have their circuit breaker in common.
+        if !all.first().is_some_and(|first| first.may_refuse()) {
+            return Pick::Open(Arc::clone(&all[self.choice.among_all(all)]));
+        }
+        let admits = |subchannel: &&Arc<Subchannel>| subchannel.admits(request.path);
+        let some: Vec<_> = all.iter().filter(admits).cloned().collect();
+        match self.choice.among(&some) {
+            Some(index) => Pick::Open(Arc::clone(&some[index])),
+            None => Pick::Drop(refused(request)),
+        }
     }
 }
 
+/// Why no subchannel is given, where those with a connection would let no such call through.
+fn refused(request: PickRequest<'_>) -> Status {
+    let method = request.path;
+    Status::unavailable(format!(
+        "the circuit breaker is open for {method}: too many of its calls failed lately, at all servers"
+    ))
+}
+
 impl Choice {
+    /// The index of one of all subchannels.
+    fn among_all(&self, all: &[Arc<Subchannel>]) -> usize {
+        match self {
+            Self::First => 0,
+            Self::RoundRobin(next) => next.fetch_add(1, Ordering::Relaxed) % all.len(),
+            Self::LeastRequest(least_request) => least_request.choose(all),
+        }
+    }
+
+    /// The index of one of some of them; `None` where there is none.
+    fn among(&self, some: &[Arc<Subchannel>]) -> Option<usize> {
+        if some.is_empty() {
+            return None;
+        }
+        Some(match self {
+            Self::First | Self::RoundRobin(_) => self.among_all(some),
+            Self::LeastRequest(least_request) => least_request.over(some).choose(some),
+        })
+    }
+
     fn of(policy: &LoadBalancing, subchannels: &[Arc<Subchannel>]) -> Self {
         match policy {
             // That of `ring_hash` has a picker of its own.

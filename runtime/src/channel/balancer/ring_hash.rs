@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Pick, Ring};
+use super::{Pick, Ring, refused};
 use crate::channel::{
     pick_request::PickRequest,
     state::ConnectivityState,
@@ -73,33 +73,43 @@ impl RingPicker {
 
     pub(super) fn pick(&self, request: PickRequest<'_>) -> Pick {
         match self.ring.hash_of(request.metadata) {
-            Some(hash) => self.pick_by(hash),
-            None => self.pick_at_random(),
+            Some(hash) => self.pick_by(hash, request),
+            None => self.pick_at_random(request),
         }
     }
 
     /// The first subchannel from `hash` on which has not failed: it makes a connection, should it have none.
-    fn pick_by(&self, hash: u64) -> Pick {
+    fn pick_by(&self, hash: u64, request: PickRequest<'_>) -> Pick {
+        let mut was_refused = false;
         for index in self.ring.from(hash) {
             let (subchannel, condition) = &self.subchannels[index];
             return match condition {
+                Condition::Ready if !subchannel.admits(request.path) => {
+                    was_refused = true;
+                    continue;
+                }
                 Condition::Ready => Pick::Open(Arc::clone(subchannel)),
                 Condition::Idle => Pick::Connect(Arc::clone(subchannel)),
                 Condition::Connecting => Pick::Wait,
                 Condition::TransientFailure(_) => continue,
             };
         }
+        if was_refused {
+            return Pick::Drop(refused(request));
+        }
         self.fail(hash)
     }
 
     /// The first subchannel with a connection from anywhere on. One without is made to connect on the way, if none does.
-    fn pick_at_random(&self) -> Pick {
+    fn pick_at_random(&self, request: PickRequest<'_>) -> Pick {
+        let mut was_refused = false;
         let hash = fastrand::u64(..);
         let mut idle = None;
         let is_connecting = self.is_connecting();
         for index in self.ring.from(hash) {
             let (subchannel, condition) = &self.subchannels[index];
             match condition {
+                Condition::Ready if !subchannel.admits(request.path) => was_refused = true,
                 Condition::Ready => {
                     let open = Arc::clone(subchannel);
                     return match idle {
@@ -115,6 +125,7 @@ impl RingPicker {
         }
         match idle {
             Some(idle) => Pick::Connect(idle),
+            None if was_refused => Pick::Drop(refused(request)),
             None if is_connecting => Pick::Wait,
             None => self.fail(hash),
         }

@@ -20,10 +20,11 @@ use tracing::Instrument as _;
 use self::{connecting::Connecting, health::HealthCheck};
 use super::{
     address::Address,
+    breaker::{Admission, Breaker, Circuits},
     connection::{Connection, Opened},
     connector::Connector,
     core::Core,
-    outcome::{Outcome, Tally},
+    outcome::Tally,
     outliers::{Ejection, Host},
     streams::{Streams, Turns, User},
 };
@@ -72,6 +73,7 @@ struct Shared {
     pool: PoolSize,
     turns: Arc<Turns>,
     tally: Arc<Tally>,
+    circuits: Option<Circuits>,
     state: Mutex<State>,
     /// Tells the task that a connection was lost, or another is wanted.
     changed: Notify,
@@ -108,6 +110,10 @@ enum Lost {
     AtOnce,
 }
 
+/// The circuit of a method is open.
+#[derive(Debug)]
+pub(super) struct Refused;
+
 /// Who is told what becomes of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Owner(Weak<Shared>, Arc<Turns>);
@@ -119,6 +125,7 @@ impl Subchannel {
         pool: PoolSize,
         reconnect: Reconnect,
         addresses: Arc<[Address]>,
+        breaker: Option<Arc<Breaker>>,
     ) -> Self {
         let state = State {
             addresses,
@@ -141,6 +148,7 @@ impl Subchannel {
             pool,
             turns: Arc::new(Turns::new()),
             tally: Arc::default(),
+            circuits: breaker.map(Circuits::new),
             state: Mutex::new(state),
             changed: Notify::new(),
         };
@@ -169,10 +177,28 @@ impl Subchannel {
         }
     }
 
-    /// What an attempt on it tells of its end.
-    pub(super) fn outcome(&self) -> Outcome {
-        Outcome {
-            tally: Arc::clone(&self.shared.tally),
+    /// What counts the attempts on it.
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.shared.tally
+    }
+
+    /// Whether it can be that some attempts are not let through.
+    pub(super) fn may_refuse(&self) -> bool {
+        let circuits = self.shared.circuits.as_ref();
+        circuits.is_some_and(Circuits::may_refuse)
+    }
+
+    /// Whether an attempt at `method` would be let through.
+    pub(super) fn admits(&self, method: &str) -> bool {
+        let circuits = self.shared.circuits.as_ref();
+        circuits.is_none_or(|circuits| circuits.admits(method))
+    }
+
+    /// Lets an attempt at `method` through, with what is to be told of its end, where it wants to know.
+    pub(super) fn admit(&self, method: &str) -> Result<Option<Admission>, Refused> {
+        match &self.shared.circuits {
+            Some(circuits) => circuits.admit(method).map(Some).ok_or(Refused),
+            None => Ok(None),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Channels to several scripted peers, over memory, under a paused clock.
 
 mod balancing;
+mod breaker;
 mod connecting;
 mod dns;
 mod health;

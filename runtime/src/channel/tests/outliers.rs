@@ -214,6 +214,6 @@ fn an_invalid_detection_is_refused() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(
         refused.message(),
-        "outlier detection: percentages must be at most 100"
+        "invalid outlier detection: percentages must be at most 100"
     );
 }
