@@ -31,6 +31,7 @@ pub mod fuzzing;
 mod headers;
 mod interceptor;
 mod limits;
+mod memory;
 mod method;
 mod metrics;
 mod policy;

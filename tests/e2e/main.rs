@@ -8,6 +8,7 @@ mod compression;
 mod deadlines;
 mod four_kinds;
 mod guide;
+mod in_process;
 mod interceptors;
 mod retries;
 mod shutdown;

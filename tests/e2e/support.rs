@@ -56,17 +56,12 @@ impl TestServer {
     pub async fn start(setup: Setup) -> Self {
         let listener = Listener::bind(&setup.address).await.unwrap();
         let target = listener.target().to_string();
-        let (events_in, events) = mpsc::unbounded_channel();
-        let handler = Handler {
-            events: events_in,
-            next_hop: setup.next_hop,
-            attempts: Arc::default(),
-        };
+        let (service, events) = service(setup.next_hop);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = setup
             .server
             .shutdown_timeout(setup.shutdown_timeout)
-            .add_service(ProbeServer::new(handler));
+            .add_service(service);
         let served =
             AbortOnDropHandle::new(tokio::spawn(server.serve_with_shutdown(listener, async {
                 let _ = stopped.await;
@@ -101,6 +96,31 @@ impl TestServer {
         self.stop();
         self.served.await.unwrap().unwrap()
     }
+}
+
+/// The service, and what happens in it.
+fn service(
+    next_hop: Option<ProbeClient>,
+) -> (ProbeServer<impl Probe>, mpsc::UnboundedReceiver<Event>) {
+    let (events_in, events) = mpsc::unbounded_channel();
+    let handler = Handler {
+        events: events_in,
+        next_hop,
+        attempts: Arc::default(),
+    };
+    (ProbeServer::new(handler), events)
+}
+
+/// A channel to the service in this process, and what happens in the service.
+pub fn in_process() -> (wireloom::ChannelBuilder, mpsc::UnboundedReceiver<Event>) {
+    in_process_on(Server::builder())
+}
+
+/// The same on a server with options.
+pub fn in_process_on(server: Server) -> (wireloom::ChannelBuilder, mpsc::UnboundedReceiver<Event>) {
+    let (service, events) = service(None);
+    let server = server.add_service(service);
+    (wireloom::Channel::in_process(server), events)
 }
 
 /// A server as most tests want it, and a client of it.

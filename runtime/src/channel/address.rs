@@ -1,5 +1,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use crate::memory::InProcess;
+
 /// Where one server of a target listens, as a [`Resolver`](super::resolver::Resolver) finds it.
 ///
 /// ```
@@ -21,9 +23,7 @@ pub struct Address {
 pub(super) enum Transport {
     Tcp(SocketAddr),
     Unix(PathBuf),
-    /// A peer that a test scripts, over memory, so that the clock may be paused.
-    #[cfg(test)]
-    Scripted(super::scripted::Scripted),
+    InProcess(InProcess),
 }
 
 impl Address {
@@ -98,8 +98,7 @@ impl fmt::Display for Address {
         match &self.transport {
             Transport::Tcp(address) => address.fmt(f),
             Transport::Unix(path) => path.display().fmt(f),
-            #[cfg(test)]
-            Transport::Scripted(peer) => peer.fmt(f),
+            Transport::InProcess(server) => server.fmt(f),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     limits::{CONNECTION_WINDOW, DEFAULT_MAX_ATTEMPTS, STREAM_WINDOW},
     metrics,
     policy::{CircuitBreaker, InvalidPolicy, LoadBalancing, OutlierDetection},
+    server::Server,
     service_config::ServiceConfig,
 };
 
@@ -69,9 +70,17 @@ impl ChannelBuilder {
         Self::to(target, Target::parse(target))
     }
 
+    pub(super) fn in_process(server: Server) -> Self {
+        let server = server.into_process();
+        Self::to("in-process", server.map(Target::in_process))
+    }
+
     #[cfg(test)]
     pub(crate) fn scripted(peer: Arc<wireloom_peer::Peer>) -> Self {
-        Self::to("scripted", Ok(Target::scripted(peer)))
+        use super::address::{Address, Transport};
+        use crate::memory::InProcess;
+        let peer = Transport::InProcess(InProcess::new("scripted", peer));
+        Self::new("scripted").resolver(Fixed(vec![Address::of(peer)]))
     }
 
     fn to(name: &str, target: Result<Target, Status>) -> Self {
@@ -365,7 +374,7 @@ impl ChannelBuilder {
         let insecure_credentials = self.security.insecure_credentials;
         let security = self.security.decide(authority.host())?;
         // What passes a Unix socket stays in the machine's kernel, which is what gRPC's local credentials hold of it, too.
-        let stays_here = self.resolver.is_none() && target.is_unix();
+        let stays_here = self.resolver.is_none() && target.is_local();
         let takes_credentials = security.is_secure()
             || stays_here
             || insecure_credentials == InsecureCredentials::Allowed;

@@ -131,10 +131,11 @@ impl Connector {
                 let io = UnixStream::connect(path).await.map_err(unreachable)?;
                 self.secure(io, address, owner).await
             }
-            #[cfg(test)]
-            Transport::Scripted(peer) => {
-                let io = peer.0.connect().map_err(unreachable)?;
-                self.secure(io, address, owner).await
+            Transport::InProcess(server) => {
+                let io = server.connect().map_err(unreachable)?;
+                // Nobody is in between.
+                let opened = handshake(io, address, self, owner.clone()).await;
+                opened.map_err(|error| Security::Plaintext.no_http2(error))
             }
         }
     }

@@ -14,8 +14,6 @@ mod outliers;
 mod pick_request;
 mod redial;
 pub mod resolver;
-#[cfg(test)]
-mod scripted;
 mod security;
 mod state;
 mod streams;
@@ -53,6 +51,7 @@ use crate::{
     method::Method,
     metrics,
     policy::RetryThrottling,
+    server::{Server, Service},
     service_config::{InvalidServiceConfig, ServiceConfig},
 };
 
@@ -114,6 +113,36 @@ impl Channel {
     /// Starts a channel to `target` with other options than the defaults.
     pub fn builder(target: &str) -> ChannelBuilder {
         ChannelBuilder::new(target)
+    }
+
+    /// A channel to a service in this process, over memory: for tests, and for services that live together. All that holds
+    /// of calls over a network holds here: deadlines, policies, interceptors, metadata, limits.
+    ///
+    /// ```
+    /// # async fn example(greeter: impl wireloom::server::Service) {
+    /// let channel = wireloom::Channel::from_service(greeter);
+    /// # }
+    /// ```
+    pub fn from_service(service: impl Service) -> Self {
+        let channel = Self::in_process(Server::builder().add_service(service)).lazy();
+        channel.expect("nothing is set that may not be")
+    }
+
+    /// Starts a channel to a server in this process, with options of both. TLS of the server does not hold on the way: there
+    /// is nobody in between. The server ends when the channel has been dropped and its calls have ended.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use wireloom::{CallOptions, Channel, Server, Status, server::Service};
+    /// # fn example(greeter: impl Service, greeter_of_old: impl Service) -> Result<(), Status> {
+    /// let server = Server::builder().add_service(greeter).add_service(greeter_of_old);
+    /// let options = CallOptions::new().timeout(Duration::from_secs(1));
+    /// let channel = Channel::in_process(server).call_options(options).lazy()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_process(server: Server) -> ChannelBuilder {
+        ChannelBuilder::in_process(server)
     }
 
     /// A call of a method with one request and one response; awaiting it sends it.

@@ -8,6 +8,7 @@ use http::uri::{Authority, Scheme, Uri};
 use tonic::Status;
 
 use super::address::{Address, Transport};
+use crate::memory::InProcess;
 
 const LOCALHOST: &str = "localhost";
 
@@ -79,14 +80,8 @@ impl Target {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn scripted(peer: std::sync::Arc<wireloom_peer::Peer>) -> Self {
-        let peer = super::scripted::Scripted(peer);
-        let authority = Authority::from_static("scripted");
-        Self {
-            authority,
-            ..Self::fixed("scripted", Transport::Scripted(peer))
-        }
+    pub(super) fn in_process(server: InProcess) -> Self {
+        Self::fixed(server.to_string(), Transport::InProcess(server))
     }
 
     fn fixed(name: impl fmt::Display, server: Transport) -> Self {
@@ -119,12 +114,13 @@ impl Target {
     }
 
     /// Whether calls go nowhere but to Unix sockets.
-    pub(super) fn is_unix(&self) -> bool {
+    /// Whether what is sent there stays on this machine.
+    pub(super) fn is_local(&self) -> bool {
         match &self.servers {
             Servers::Hosts(_) => false,
             Servers::Fixed(addresses) => {
-                let unix = |address: &Address| matches!(address.transport, Transport::Unix(_));
-                !addresses.is_empty() && addresses.iter().all(unix)
+                let is_local = |address: &Address| !matches!(address.transport, Transport::Tcp(_));
+                !addresses.is_empty() && addresses.iter().all(is_local)
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use h2::server::Builder;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     deferred::Deferred,
     limits::{CONNECTION_WINDOW, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW},
+    memory::Accept,
 };
 
 /// How long accepting rests after the system refused it, such as for want of file descriptors.
@@ -25,6 +26,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// How long a peer may take to begin to speak HTTP/2.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What each side of a connection in this process may have written before the other has read it.
+const IN_PROCESS_BUFFER: usize = 256 << 10;
 
 /// What all connections of a server share.
 pub(super) struct Shared {
@@ -89,6 +93,19 @@ impl Connections {
             .phases
             .run(timeout, self.tasks.wait(), || calls.len())
             .await
+    }
+}
+
+impl Accept for Connections {
+    fn connect(self: Arc<Self>) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(IN_PROCESS_BUFFER);
+        tokio::spawn(async move {
+            let served = serve_http2(ours, Peer::new(PeerAddr::InProcess), &self.shared);
+            if let Err(error) = served.await {
+                tracing::debug!(target: "wireloom", peer = "in-process", %error, "connection ended");
+            }
+        });
+        Ok(theirs)
     }
 }
 

@@ -201,4 +201,6 @@ pub enum PeerAddr {
     Tcp(SocketAddr),
     /// A Unix socket: the peer has no address of its own.
     Unix,
+    /// A [channel of the same process](crate::Channel::from_service).
+    InProcess,
 }

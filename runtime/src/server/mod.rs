@@ -32,6 +32,7 @@ use self::{connection::Connections, router::Router};
 use crate::{
     interceptor::{Interceptor, Interceptors},
     limits::MAX_RECEIVE_MESSAGE_SIZE,
+    memory::InProcess,
 };
 
 /// Serves gRPC over HTTP/2.
@@ -139,6 +140,16 @@ impl Server {
     pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
         self.options.tls = Some(tls);
         self
+    }
+
+    /// Serves channels of this process, until they are gone.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for TLS that cannot be had.
+    pub(crate) fn into_process(self) -> Result<InProcess, Status> {
+        let connections = Connections::new(Arc::new(self.router), self.options)?;
+        Ok(InProcess::new("in-process", Arc::new(connections)))
     }
 
     /// Serves until the process ends.

@@ -25,9 +25,8 @@ use super::{
     Channel, ChannelBuilder, ConnectivityState, PickRequest,
     address::{Address, Transport},
     resolver::{Resolution, Resolver, ResolverUpdates},
-    scripted::Scripted,
 };
-use crate::{method::Method, policy::LoadBalancing};
+use crate::{memory::InProcess, method::Method, policy::LoadBalancing};
 
 static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
 
@@ -58,7 +57,9 @@ impl Resolver for Registry {
         let mut peers = self.0.subscribe();
         loop {
             let found = peers.borrow_and_update().clone();
-            let address = |peer| Address::of(Transport::Scripted(Scripted(peer)));
+            let address = |peer: Arc<Peer>| {
+                Address::of(Transport::InProcess(InProcess::new("scripted", peer)))
+            };
             updates.send(Ok(Resolution::new(found.into_iter().map(address))));
             if peers.changed().await.is_err() {
                 return;

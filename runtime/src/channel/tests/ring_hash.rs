@@ -10,7 +10,7 @@ impl Resolver for Ring {
     async fn run(&self, updates: ResolverUpdates) {
         let named = self.0.iter().zip(["a", "b", "c", "d", "e"]);
         let address = |(peer, name): (&Arc<Peer>, &str)| {
-            let transport = Transport::Scripted(Scripted(Arc::clone(peer)));
+            let transport = Transport::InProcess(InProcess::new("scripted", Arc::clone(peer) as _));
             Address::of(transport).with_hash_key(name)
         };
         updates.send(Ok(Resolution::new(named.map(address))));
