@@ -4,11 +4,13 @@ use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use async_stream::stream;
-use wireloom::Code;
+use wireloom::{Channel, Code, Method, ServiceConfig};
+use wireloom_peer::{Act, Peer};
 
+use crate::going_away::{RETRY, UNARY};
 use crate::load::{Load, Tally};
 use crate::proto::probe::ProbeClient;
-use crate::proxy::Link;
+use crate::proxy::{Link, Proxy};
 use crate::{LONG, Setting, Task, distant, hanging, task};
 
 const CALLS: usize = 10_000;
@@ -159,4 +161,58 @@ async fn calls_beside_those_that_are_cancelled_succeed() {
     }
     tally.assert_all(&[Code::DeadlineExceeded]);
     load.stop().await.assert_all(&[Code::Ok]);
+}
+
+static STREAM: Method<String, String> = Method::server_streaming("/test.Test/Stream");
+
+/// Servers of tonic have the limits of `h2` that the scripted peer has.
+#[tokio::test]
+async fn a_connection_to_a_server_with_h2_s_own_limits_survives_ten_thousand_cancelled_calls() {
+    let peer = Peer::new(vec![Act::default().headers(); CALLS]);
+    let target = format!("http://{}", peer.listen().await.unwrap());
+    let channel = Channel::lazy(&target).unwrap();
+    for _ in 0..CALLS / 100 {
+        let call = || channel.server_streaming(&STREAM, String::new());
+        let calls: Vec<_> = (0..100)
+            .map(|_| tokio::spawn(call().timeout(LONG).into_future()))
+            .collect();
+        let mut streams = Vec::new();
+        for call in calls {
+            streams.push(call.await.unwrap().unwrap());
+        }
+    }
+    let call = channel.unary(&UNARY, String::new()).timeout(LONG);
+    call.await.unwrap();
+    assert_eq!(peer.connections(), 1);
+}
+
+/// More than 20 cancelled calls at once are too many to such a server.
+#[tokio::test]
+async fn a_server_that_takes_cancelled_calls_for_an_attack_costs_no_call_that_is_retried() {
+    let peer = Peer::new([]);
+    let proxy = Proxy::to(peer.listen().await.unwrap()).await;
+    let retry = ServiceConfig::from_json(RETRY).unwrap();
+    let builder = Channel::builder(&proxy.target()).service_config(retry);
+    let channel = builder.lazy().unwrap();
+    let calls = channel.clone();
+    let load = Load::start(4, LONG, move || {
+        let call = calls.unary(&UNARY, String::new());
+        call.timeout(LONG).into_future()
+    });
+    for _ in 0..10 {
+        load.until_succeeded(20).await;
+        proxy.black_hole();
+        let calls: Vec<_> = (0..100)
+            .map(|_| tokio::spawn(channel.unary(&UNARY, String::new()).into_future()))
+            .collect();
+        tokio::task::yield_now().await;
+        for call in calls {
+            call.abort();
+            call.await.unwrap_err();
+        }
+        proxy.link(Link::default());
+    }
+    load.until_succeeded(20).await;
+    load.stop().await.assert_all(&[Code::Ok]);
+    assert!(proxy.counts().accepted > 5, "{:?}", proxy.counts());
 }

@@ -13,9 +13,10 @@ use wireloom_peer::{Act, Last, Peer, Step};
 use crate::LONG;
 use crate::load::{Load, Tally};
 
-static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
+pub static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
 
-const RETRY: &str = r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
+/// Retries calls of all methods.
+pub const RETRY: &str = r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
     "maxAttempts": 5, "initialBackoff": "0.01s", "maxBackoff": "0.1s", "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"]
 }}]}"#;

@@ -1,10 +1,11 @@
 //! Our client calls servers of grpcio and of grpc-js.
 
+use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use wireloom::metadata::MetadataValue;
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
-use wireloom::{Code, Compression, Request};
+use wireloom::{Channel, Code, Compression, Request};
 
 use crate::peers::{Peer, Served, with_each_peer};
 use crate::support::{ProbeClient, Task, task};
@@ -218,4 +219,37 @@ async fn a_status_after_messages_ends_the_stream_with_it(peer: Peer) {
     assert!(responses.message().await.unwrap().is_some());
     assert!(responses.message().await.unwrap().is_some());
     assert_eq!(responses.message().await.unwrap_err().code(), Code::Aborted);
+}
+
+/// Not to grpc-js: Node.js ends connections on which more than a thousand streams are reset, and 33 a second.
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn ten_thousand_cancelled_calls_leave_the_connection_to_grpcio() {
+    let served = Peer::Grpcio.serve("NoCompression", &[]).await;
+    let target = format!("http://127.0.0.1:{}", served.port);
+    let channel = Channel::connect(&target).await.unwrap();
+    let client = ProbeClient::new(channel.clone());
+    let mut state = channel.watch_state();
+    for _ in 0..100 {
+        // Before the answer, and in the middle of it.
+        let calls: Vec<_> = (0..50)
+            .map(|_| tokio::spawn(client.unary(task("a")).into_future()))
+            .collect();
+        tokio::task::yield_now().await;
+        calls.iter().for_each(|call| call.abort());
+        let mut streams = Vec::new();
+        for _ in 0..50 {
+            let task = Task {
+                count: 3,
+                ..task("a")
+            };
+            streams.push(client.server_stream(task).await.unwrap().into_inner());
+        }
+        for stream in &mut streams {
+            stream.message().await.unwrap().unwrap();
+        }
+    }
+    client.unary(task("a")).await.unwrap();
+    let changed = tokio::time::timeout(Duration::ZERO, state.changed());
+    changed.await.expect_err("a connection that was lost");
 }
