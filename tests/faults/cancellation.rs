@@ -12,7 +12,7 @@ use crate::going_away::{RETRY, UNARY};
 use crate::load::{Load, Tally};
 use crate::proto::probe::ProbeClient;
 use crate::proxy::{Link, Proxy};
-use crate::{LONG, Setting, Task, distant, hanging, task};
+use crate::{LONG, Setting, Task, distant, hanging, task, until};
 
 const CALLS: usize = 10_000;
 
@@ -22,13 +22,9 @@ async fn cancel_running(client: &ProbeClient, setting: &Setting) {
         let calls: Vec<_> = (0..100)
             .map(|_| tokio::spawn(client.unary(hanging()).timeout(LONG).into_future()))
             .collect();
-        while setting.server.calls() < 100 {
-            tokio::task::yield_now().await;
-        }
+        until(|| setting.server.calls() >= 100).await;
         calls.iter().for_each(|call| call.abort());
-        while setting.server.calls() > 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| setting.server.calls() == 0).await;
     }
 }
 
@@ -64,9 +60,7 @@ async fn cancel_answered(client: &ProbeClient, setting: &Setting) {
         let calls: Vec<_> = (0..500)
             .map(|_| tokio::spawn(client.unary(task("a")).timeout(LONG).into_future()))
             .collect();
-        while setting.server.ended_calls() < answered {
-            tokio::task::yield_now().await;
-        }
+        until(|| setting.server.ended_calls() >= answered).await;
         for call in calls {
             assert!(!call.is_finished());
             call.abort();
@@ -207,7 +201,10 @@ async fn a_server_that_takes_cancelled_calls_for_an_attack_costs_no_call_that_is
         let call = calls.unary(&UNARY, String::new());
         call.timeout(LONG).into_future()
     });
-    while proxy.counts().accepted < 4 {
+    for _ in 0..100 {
+        if proxy.counts().accepted >= 4 {
+            break;
+        }
         load.until_succeeded(20).await;
         proxy.black_hole();
         let call = || channel.unary(&UNARY, String::new()).into_future();
@@ -216,4 +213,5 @@ async fn a_server_that_takes_cancelled_calls_for_an_attack_costs_no_call_that_is
     }
     load.until_succeeded(20).await;
     load.stop().await.assert_all(&[Code::Ok]);
+    assert!(proxy.counts().accepted >= 4, "{:?}", proxy.counts());
 }

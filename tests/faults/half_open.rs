@@ -7,7 +7,7 @@ use wireloom::Code;
 
 use crate::load::{Load, Tally};
 use crate::proxy::Link;
-use crate::{LONG, SHORT, Setting, client, hanging, streaming, task};
+use crate::{LONG, SHORT, Setting, client, hanging, streaming, task, until};
 
 #[tokio::test]
 async fn calls_into_a_black_hole_end_at_their_deadlines_and_others_succeed_once_it_is_over() {
@@ -81,9 +81,7 @@ async fn keepalive_replaces_a_half_open_connection_long_before_the_deadlines() {
     let calls: Vec<_> = (0..4)
         .map(|_| tokio::spawn(client.unary(hanging()).timeout(minute).into_future()))
         .collect();
-    while setting.server.calls() < 4 {
-        tokio::task::yield_now().await;
-    }
+    until(|| setting.server.calls() >= 4).await;
     setting.proxy.sever();
     let mut tally = Tally::default();
     // The wait for silence is not waited for.

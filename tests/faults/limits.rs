@@ -8,7 +8,7 @@ use wireloom::tokio_stream::{self as stream, StreamExt as _};
 use crate::load::{Load, Tally};
 use crate::proxy::Proxy;
 use crate::server::Server;
-use crate::{LONG, Setting, client, hanging, streaming, task};
+use crate::{LONG, Setting, client, hanging, streaming, task, until};
 
 /// A setting whose server takes so many streams on a connection.
 async fn limited(streams: u32) -> Setting {
@@ -48,9 +48,7 @@ async fn a_call_that_hangs_at_a_limit_of_one_stream_holds_up_the_others_no_longe
     });
     let mut tally = Tally::default();
     let hung = tokio::spawn(client.unary(hanging()).timeout(crate::SHORT).into_future());
-    while setting.server.calls() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| setting.server.calls() > 0).await;
     let waiting: Vec<_> = (0..20)
         .map(|_| tokio::spawn(client.unary(task("a")).timeout(LONG).into_future()))
         .collect();
@@ -107,9 +105,7 @@ async fn requests_that_a_handler_does_not_read_do_not_starve_the_others() {
             client.client_stream(endless).timeout(LONG).into_future(),
         ));
     }
-    while setting.server.calls() < 7 {
-        tokio::task::yield_now().await;
-    }
+    until(|| setting.server.calls() >= 7).await;
     let calls = client.clone();
     let load = Load::start(4, LONG, move || {
         let large = task(&"x".repeat(100 << 10));

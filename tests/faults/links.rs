@@ -6,7 +6,7 @@ use wireloom::{Code, Status};
 use crate::load::Tally;
 use crate::proto::probe::ProbeClient;
 use crate::proxy::{Link, Proxy};
-use crate::{LONG, SHORT, Setting, distant, streaming, task};
+use crate::{LONG, SHORT, Setting, distant, streaming, task, until};
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug)]
@@ -65,9 +65,7 @@ async fn a_connection_that_is_lost_fails_calls_of_all_kinds_as_unavailable() {
         for kind in KINDS {
             let running = tally.count(LONG, Box::pin(call(&client, kind)));
             let lost = async {
-                while setting.server.calls() == 0 {
-                    tokio::task::yield_now().await;
-                }
+                until(|| setting.server.calls() > 0).await;
                 match end {
                     End::Cut => setting.proxy.cut(),
                     End::Reset => setting.proxy.reset(),

@@ -21,7 +21,7 @@ mod resolution;
 mod restarts;
 mod server;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wireloom::{Channel, ChannelBuilder};
 
@@ -113,5 +113,17 @@ fn distant() -> Link {
     Link {
         latency: Duration::from_millis(50),
         ..Link::default()
+    }
+}
+
+/// Lets others work until `is_so`; fails the test where that does not come about.
+async fn until(is_so: impl Fn() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(
+            Instant::now() < limit,
+            "what a test waits for does not come"
+        );
+        tokio::task::yield_now().await;
     }
 }

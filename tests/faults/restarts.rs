@@ -8,7 +8,7 @@ use wireloom::tokio_stream::wrappers::ReceiverStream;
 use crate::load::Load;
 use crate::proxy::Proxy;
 use crate::server::Server;
-use crate::{LONG, Setting, client, task};
+use crate::{LONG, Setting, client, task, until};
 
 #[tokio::test]
 async fn no_idempotent_call_fails_while_a_server_is_killed_and_started_again() {
@@ -41,9 +41,7 @@ async fn a_call_that_is_not_retried_fails_as_unavailable_when_its_server_is_kill
     let load = Load::start(4, LONG, move || {
         calls.unary(crate::hanging()).timeout(LONG).into_future()
     });
-    while server.calls() < 4 {
-        tokio::task::yield_now().await;
-    }
+    until(|| server.calls() >= 4).await;
     let replacement = Server::start_apart().await;
     proxy.lead_to(replacement.address);
     server.kill();
