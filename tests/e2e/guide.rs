@@ -7,8 +7,8 @@ use std::time::Duration;
 use wireloom::server::{Listener, PeerAddr, Server};
 use wireloom::{CallObserver, CallOptions, Compression, InterceptedCall, Interceptor, Next};
 use wireloom::{
-    Channel, Code, ConnectivityState, Context, LoadBalancing, Request, Response, RingHash,
-    SlowStart, Status,
+    Channel, CircuitBreaker, Code, ConnectivityState, Context, FailurePercentageEjection,
+    LoadBalancing, OutlierDetection, Request, Response, RingHash, SlowStart, Status,
 };
 use wireloom::{MessageStream, RetryPolicy, StatusCodes, Streaming, tokio_stream};
 use wireloom_tests::real::route_guide::routeguide::Rectangle;
@@ -168,6 +168,33 @@ async fn a_channel_to_several_servers() {
     let call = client.get_feature(Point::default());
     let (connecting, _) = tokio::join!(connecting, call.timeout(Duration::from_secs(1)));
     assert_eq!(connecting, ConnectivityState::Connecting);
+}
+
+#[tokio::test]
+async fn a_channel_that_leaves_out_servers_that_misbehave() {
+    let channel = Channel::builder("static:127.0.0.1:50051,127.0.0.1:50052")
+        .load_balancing(LoadBalancing::RoundRobin)
+        .outlier_detection(OutlierDetection {
+            max_ejection_percent: 30,
+            failure_percentage_ejection: Some(FailurePercentageEjection {
+                threshold: 50,
+                minimum_hosts: 3,
+                request_volume: 20,
+                ..FailurePercentageEjection::default()
+            }),
+            ..OutlierDetection::default()
+        })
+        .circuit_breaker(CircuitBreaker {
+            failure_ratio: 0.5,
+            minimum_calls: 20,
+            window: Duration::from_secs(10),
+            open_for: Duration::from_secs(5),
+            half_open_probes: 3,
+            ..CircuitBreaker::default()
+        })
+        .lazy()
+        .unwrap();
+    assert_eq!(channel.state(), ConnectivityState::Idle);
 }
 
 #[tokio::test]
