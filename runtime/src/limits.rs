@@ -1,6 +1,6 @@
 //! What both sides share: the content type, and the defaults of limits.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 
 /// The largest message that is received, as in every gRPC implementation: 4 MiB.
 pub(crate) const MAX_RECEIVE_MESSAGE_SIZE: usize = 4 << 20;
@@ -22,6 +22,14 @@ pub(crate) const REMEMBERED_RESETS: usize = 1024;
 /// How many errors of its peer in single streams end a connection. They count for as long as it lives: at `h2`'s default of
 /// 1024, late frames end a busy one every now and then.
 pub(crate) const MAX_STREAM_ERRORS: usize = 1 << 16;
+
+/// Whether a message with these headers is gRPC's: its content type is, alone or with what follows `+` or `;`.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    let rest = content_type.strip_prefix(CONTENT_TYPE.as_bytes());
+    matches!(rest, Some([] | [b'+' | b';', ..]))
+}
 
 /// What says that a request or a response is gRPC's.
 pub(crate) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");

@@ -4,7 +4,7 @@ use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tonic::Status;
 
-use crate::{limits::CONTENT_TYPE, reserved, status};
+use crate::{limits, reserved, status};
 
 /// Checks that the response is gRPC, and takes the status out of a Trailers-Only one.
 pub(crate) fn read(
@@ -19,12 +19,9 @@ pub(crate) fn read(
     if parts.status != StatusCode::OK {
         return Err(status::from_http(parts.status));
     }
-    let content_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    if !content_type.starts_with(CONTENT_TYPE.as_bytes()) {
+    if !limits::is_grpc(&parts.headers) {
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
         return Err(Status::unknown(format!(
             "the server answered with content-type {:?}, which is not gRPC",
             String::from_utf8_lossy(content_type)

@@ -31,6 +31,9 @@ use crate::{
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("wireloom/", env!("CARGO_PKG_VERSION")));
 
+/// As long as any clock can tell: 30 years.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// What HTTP/2 begins with, and its largest window (RFC 9113, sections 6.9.1 and 6.9.2).
 const MIN_WINDOW: u32 = 65_535;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -123,7 +126,7 @@ impl ChannelBuilder {
     ///
     /// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(FOREVER);
         self
     }
 
@@ -136,7 +139,7 @@ impl ChannelBuilder {
     /// How often DNS is asked without a reason; a connection that is lost or cannot be made is one, some seconds after the
     /// last answer. The default is 60 seconds.
     pub fn dns_refresh_interval(mut self, interval: Duration) -> Self {
-        self.dns_refresh_interval = interval;
+        self.dns_refresh_interval = interval.min(FOREVER);
         self
     }
 
@@ -192,7 +195,7 @@ impl ChannelBuilder {
 
     /// How long the answer to a [keepalive](Self::keepalive) ping may take. The default is 20 seconds.
     pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
-        self.keepalive.get_or_insert_default().timeout = timeout;
+        self.keepalive.get_or_insert_default().timeout = timeout.min(FOREVER);
         self
     }
 

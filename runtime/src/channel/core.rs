@@ -40,6 +40,9 @@ use crate::{
 /// How often in an idle timeout a channel looks whether it is in use.
 const IDLE_CHECKS: u32 = 4;
 
+/// How long a resolver that ended without an answer is left alone.
+const RESOLVER_REST: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Core {
     me: Weak<Self>,
@@ -71,11 +74,20 @@ struct State {
     /// Since when the channel has been finding addresses and making connections; `None` while nobody has asked.
     active: Option<Instant>,
     resolver: Option<AbortOnDropHandle<()>>,
+    /// The number of that resolver's run, and when it began.
+    run: usize,
+    resolving_since: Option<Instant>,
+    /// Where the channel was woken up: what is begun outside any runtime begins there.
+    runtime: Option<Handle>,
     idling: Option<AbortOnDropHandle<()>>,
     addresses: Arc<[Address]>,
     /// Why there are no addresses.
     failure: Option<Arc<Status>>,
     subchannels: Vec<Arc<Subchannel>>,
+    /// What is to connect by then, once the lock is released.
+    begins: Vec<(Arc<Subchannel>, Instant)>,
+    /// Whether there have been subchannels since the channel was woken up.
+    arranged: bool,
     /// Where the policy is `ring_hash`: the ring of the addresses.
     ring: Option<Arc<Ring>>,
     outliers: Option<Outliers>,
@@ -100,10 +112,15 @@ impl Core {
             policy: policy(&parts.config, &parts.default_policy),
             active: None,
             resolver: None,
+            run: 0,
+            resolving_since: None,
+            runtime: None,
             idling: None,
             addresses: Arc::default(),
             failure: None,
             subchannels: Vec::new(),
+            begins: Vec::new(),
+            arranged: false,
             ring: None,
             outliers: None,
         };
@@ -147,7 +164,7 @@ impl Core {
         loop {
             let mut picked = pickers.borrow_and_update().pick(request);
             if let Pick::OpenAndConnect { open, connect } = picked {
-                self.connect(&connect);
+                self.connect(&[connect]);
                 picked = Pick::Open(open);
             }
             match picked {
@@ -162,22 +179,44 @@ impl Core {
                     }
                 }
                 Pick::Activate => self.activate(),
-                Pick::Connect(subchannel) => self.connect(&subchannel),
+                Pick::Connect(subchannels) => self.connect(&subchannels),
                 Pick::OpenAndConnect { .. } => {}
-                Pick::Fail(status) if !request.wait_for_ready => {
-                    return Err(Unpicked::Failed(status::copy(&status)));
+                Pick::Fail(status) => {
+                    let lacks_resolver = self.resolve_anew();
+                    if !request.wait_for_ready {
+                        return Err(Unpicked::Failed(status::copy(&status)));
+                    }
+                    if lacks_resolver {
+                        let _ = tokio::time::timeout(RESOLVER_REST, pickers.changed()).await;
+                        continue;
+                    }
                 }
                 Pick::Drop(status) => return Err(Unpicked::Dropped(status)),
-                Pick::Fail(_) | Pick::Wait => {}
+                Pick::Wait => {}
             }
             // The sender is here: it cannot be gone.
             let _ = pickers.changed().await;
         }
     }
 
-    fn connect(&self, subchannel: &Subchannel) {
-        subchannel.connect(Instant::now() + self.connector.timeout);
-        self.refresh();
+    fn connect(&self, subchannels: &[Arc<Subchannel>]) {
+        let runtime = Handle::current();
+        for subchannel in subchannels {
+            subchannel.connect(Instant::now() + self.connector.timeout, &runtime);
+        }
+        let mut state = self.lock();
+        let idling = state.idling.as_ref();
+        if idling.is_some_and(AbortOnDropHandle::is_finished) {
+            // It ended with the runtime that the channel was woken up on.
+            state.idling = self.begin_idling();
+        }
+        self.settle(state);
+    }
+
+    fn begin_idling(&self) -> Option<AbortOnDropHandle<()>> {
+        let timeout = self.idle_timeout?;
+        let idling = idle_after(Weak::clone(&self.me), timeout);
+        Some(AbortOnDropHandle::new(tokio::spawn(idling)))
     }
 
     /// Lets an attempt at `method` through to `subchannel`; gives what it tells of its end, where anybody wants to know.
@@ -198,13 +237,10 @@ impl Core {
         let mut state = self.lock();
         if state.active.is_none() {
             state.active = Some(Instant::now());
-            self.resolve(&mut state);
-            let idling = self.idle_timeout.map(|timeout| {
-                let idling = idle_after(Weak::clone(&self.me), timeout);
-                AbortOnDropHandle::new(tokio::spawn(idling))
-            });
-            state.idling = idling;
-            self.publish(&state);
+            state.runtime = Some(Handle::current());
+            state.idling = self.begin_idling();
+            self.publish(&mut state);
+            self.resolve(state);
         }
     }
 
@@ -224,29 +260,80 @@ impl Core {
         state.addresses = Arc::default();
         state.failure = None;
         state.subchannels.clear();
+        state.arranged = false;
         state.outliers = None;
-        self.publish(&state);
+        self.publish(&mut state);
         ControlFlow::Break(())
     }
 
-    fn resolve(&self, state: &mut State) {
+    /// Runs the resolver, without the lock: a runtime that is ending drops what it is given at once.
+    fn resolve(&self, mut state: MutexGuard<'_, State>) {
+        state.run += 1;
+        state.resolving_since = Some(Instant::now());
+        let number = state.run;
+        let runtime = runtime(&state);
+        drop(state);
+        let Some(runtime) = runtime else {
+            return;
+        };
         let updates = ResolverUpdates::new(Weak::clone(&self.me), Arc::clone(&self.wanted));
-        let running = Arc::clone(&self.resolver).run(updates);
-        let running = tokio::spawn(running.in_current_span());
-        state.resolver = Some(AbortOnDropHandle::new(running));
+        let run = Arc::clone(&self.resolver).run(updates);
+        let running = Running {
+            core: Weak::clone(&self.me),
+            number,
+            ended: false,
+        };
+        let running = async move {
+            let mut running = running;
+            run.await;
+            running.ended = true;
+        };
+        let running = AbortOnDropHandle::new(runtime.spawn(running.in_current_span()));
+        let mut state = self.lock();
+        if state.run == number {
+            state.resolver = Some(running);
+        }
+    }
+
+    /// A run of the resolver is over: calls are not to wait for an answer that it did not give.
+    fn resolver_is_over(&self, run: &Running) {
+        let mut state = self.lock();
+        let unanswered = state.addresses.is_empty() && state.failure.is_none();
+        if state.run != run.number || state.active.is_none() || !unanswered {
+            return;
+        }
+        if run.ended || std::thread::panicking() {
+            let target = &self.connector.target;
+            let message = format!("could not resolve {target}: its resolver gave no answer");
+            state.failure = Some(Arc::new(Status::unavailable(message)));
+        } else {
+            // Its runtime has ended: the next call begins anew, on another.
+            state.active = None;
+        }
+        self.publish(&mut state);
+    }
+
+    /// Runs the resolver again where it has ended without any address, but not at once; gives whether that is so.
+    fn resolve_anew(&self) -> bool {
+        let state = self.lock();
+        let ended = state.resolver.as_ref();
+        let ended = ended.is_none_or(AbortOnDropHandle::is_finished);
+        let lacks = state.active.is_some() && state.addresses.is_empty() && ended;
+        let rested = |since: Instant| since.elapsed() >= RESOLVER_REST;
+        if lacks && state.resolving_since.is_none_or(rested) {
+            self.resolve(state);
+        }
+        lacks
     }
 
     /// Has the resolver look again: a connection was lost, or could not be made.
     pub(super) fn resolve_again(&self) {
-        let mut state = self.lock();
-        let ended = state
-            .resolver
-            .as_ref()
-            .is_some_and(|task| task.is_finished());
-        if ended && Handle::try_current().is_ok() {
-            self.resolve(&mut state);
-        }
         self.wanted.notify_one();
+        let state = self.lock();
+        let ended = state.resolver.as_ref();
+        if ended.is_some_and(AbortOnDropHandle::is_finished) && Handle::try_current().is_ok() {
+            self.resolve(state);
+        }
     }
 
     /// Takes what the resolver has found.
@@ -274,6 +361,8 @@ impl Core {
                 }
                 if *state.addresses != addresses {
                     state.addresses = addresses.into();
+                    // It may have come with them.
+                    state.policy = policy(&self.config, &self.default_policy);
                     self.arrange(&mut state);
                 }
             }
@@ -284,14 +373,14 @@ impl Core {
             }
         }
         self.follow_config(&mut state);
-        self.publish(&state);
+        self.settle(state);
     }
 
     /// Follows a change of the service config.
     pub(super) fn reconfigured(&self) {
         let mut state = self.lock();
         self.follow_config(&mut state);
-        self.publish(&state);
+        self.settle(state);
     }
 
     fn follow_config(&self, state: &mut State) {
@@ -402,11 +491,14 @@ impl Core {
         // Before there is a connection that it decides about.
         self.check_health(state);
         let deadline = self.deadline_of_connecting(state);
+        state.arranged = true;
         // One of a ring connects when a call comes to it.
         if state.ring.is_none() {
-            for subchannel in &state.subchannels {
-                subchannel.begin(deadline);
-            }
+            let begins = state.subchannels.iter();
+            let begins = begins.filter(|subchannel| subchannel.begins());
+            state
+                .begins
+                .extend(begins.map(|subchannel| (Arc::clone(subchannel), deadline)));
         }
     }
 
@@ -444,9 +536,8 @@ impl Core {
     /// Until when connections to new addresses have to be there. Finding the first addresses is part of the budget.
     fn deadline_of_connecting(&self, state: &State) -> Instant {
         let now = Instant::now();
-        let first = state.active.map(|since| since + self.connector.timeout);
-        let first = first.filter(|deadline| *deadline > now);
-        first.unwrap_or(now + self.connector.timeout)
+        let begun = state.active.filter(|_| !state.arranged);
+        begun.unwrap_or(now) + self.connector.timeout
     }
 
     fn subchannel(&self, reconnect: Reconnect, addresses: Arc<[Address]>) -> Arc<Subchannel> {
@@ -462,10 +553,37 @@ impl Core {
 
     /// Makes the picker anew, from what the subchannels have become.
     pub(super) fn refresh(&self) {
-        self.publish(&self.lock());
+        self.settle(self.lock());
     }
 
-    fn publish(&self, state: &State) {
+    /// The same, and begins nothing: of what ends with its runtime.
+    pub(super) fn show(&self) {
+        let mut state = self.lock();
+        self.publish(&mut state);
+        state.begins.clear();
+    }
+
+    /// Begins what there is to begin, and publishes what has become of the state. Nothing is begun with the lock held: a
+    /// runtime that is ending drops what it is given at once, and that looks at the state.
+    fn settle(&self, mut state: MutexGuard<'_, State>) {
+        if state.begins.is_empty() {
+            self.publish(&mut state);
+        }
+        let begins = std::mem::take(&mut state.begins);
+        if begins.is_empty() {
+            return;
+        }
+        let runtime = runtime(&state);
+        drop(state);
+        if let Some(runtime) = runtime {
+            for (subchannel, deadline) in begins {
+                subchannel.connect(deadline, &runtime);
+            }
+        }
+        self.show();
+    }
+
+    fn publish(&self, state: &mut State) {
         let picker = if state.active.is_none() {
             Picker::Idle
         } else if !state.subchannels.is_empty() {
@@ -484,24 +602,42 @@ impl Core {
         });
     }
 
-    fn picker_over(&self, state: &State) -> Picker {
+    fn picker_over(&self, state: &mut State) -> Picker {
         let Some(ring) = &state.ring else {
             return Picker::new(&state.policy, &state.subchannels);
         };
         let picker = Picker::by_hash(ring, &state.subchannels);
-        // A channel that outlives its runtime is told of what ends with it, and can begin nothing any more.
-        match picker.to_connect() {
-            Some(subchannel) if Handle::try_current().is_ok() => {
-                subchannel.connect(Instant::now() + self.connector.timeout);
-                Picker::by_hash(ring, &state.subchannels)
-            }
-            _ => picker,
+        if let Some(subchannel) = picker.to_connect() {
+            let deadline = Instant::now() + self.connector.timeout;
+            state.begins.push((Arc::clone(subchannel), deadline));
         }
+        picker
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A run of a channel's resolver, which may end with its runtime.
+struct Running {
+    core: Weak<Core>,
+    number: usize,
+    /// Whether it ended by itself.
+    ended: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.upgrade() {
+            core.resolver_is_over(self);
+        }
+    }
+}
+
+/// Where something can be begun.
+fn runtime(state: &State) -> Option<Handle> {
+    Handle::try_current().ok().or_else(|| state.runtime.clone())
 }
 
 /// Looks from time to time whether the channel is in use; once it has not been for `timeout`, it goes idle.

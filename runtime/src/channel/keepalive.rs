@@ -3,6 +3,7 @@
 //! [gRPC's keepalive]: https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md
 
 use std::{
+    future::{pending, poll_fn},
     io,
     pin::Pin,
     sync::{
@@ -59,10 +60,11 @@ impl Keepalive {
     /// Pings the connection while it is silent; returns once it does not answer.
     pub(super) async fn watch(&self, mut pings: PingPong, heard: &Heard, streams: &Streams) {
         let mut silent_since = heard.last();
+        let mut unanswered = false;
         loop {
             match silent_since.checked_add(self.time()) {
                 Some(look) => sleep_until(look).await,
-                None => return std::future::pending().await,
+                None => return pending().await,
             }
             let last = heard.last();
             if last > silent_since {
@@ -75,9 +77,15 @@ impl Keepalive {
                 continue;
             }
             let asked = Instant::now();
-            // Whatever comes in is a sign of life; an error is the driver's to find.
-            let answered = timeout_at(asked + self.timeout, pings.ping(Ping::opaque())).await;
-            if answered.is_err() && heard.last() <= asked {
+            // `h2` has one ping on the way at a time: one that was never answered is waited for again.
+            if !unanswered && pings.send_ping(Ping::opaque()).is_err() {
+                // The connection has ended, as its driver finds out.
+                return pending().await;
+            }
+            // Whatever comes in is a sign of life.
+            let pong = poll_fn(|cx| pings.poll_pong(cx));
+            unanswered = timeout_at(asked + self.timeout, pong).await.is_err();
+            if unanswered && heard.last() <= asked {
                 return;
             }
             silent_since = heard.last().max(asked);
@@ -166,5 +174,41 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Listening<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::channel::streams::Turns;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_said_something_after_a_ping_and_then_nothing_is_given_up() {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (_sender, mut connection) = h2::client::Builder::new()
+            .handshake::<_, bytes::Bytes>(near)
+            .await
+            .unwrap();
+        let pings = connection.ping_pong().unwrap();
+        tokio::spawn(connection);
+        let _far = far;
+        let keepalive = Keepalive {
+            time: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            without_calls: true,
+            too_many: Arc::default(),
+        };
+        let heard = Heard::new();
+        let late = heard.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(11)).await;
+            late.now();
+        });
+        let streams = Streams::new(Arc::new(Turns::new()));
+        let watched = keepalive.watch(pings, &heard, &streams);
+        let given_up = tokio::time::timeout(Duration::from_secs(3600), watched).await;
+        assert!(given_up.is_ok(), "an hour of silence");
     }
 }

@@ -36,8 +36,8 @@ pub(crate) enum InsecureCredentials {
 impl SecurityOptions {
     pub(super) fn of(target: &str) -> Self {
         let scheme = match target.split_once("://") {
-            Some(("http", _)) => TargetScheme::Http,
-            Some(("https", _)) => TargetScheme::Https,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => TargetScheme::Http,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => TargetScheme::Https,
             _ => TargetScheme::Other,
         };
         Self {

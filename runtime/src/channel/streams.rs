@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context as TaskContext, Poll, Waker},
@@ -91,6 +91,8 @@ pub(super) struct Streams {
     /// Those that nobody holds any more: `h2` counts them until it has sent what ends them.
     ended: AtomicUsize,
     driver: OnceLock<Waker>,
+    /// Held while room and turns change together: the connection's task and whoever gives it up may both be at it.
+    accounts: Mutex<()>,
 }
 
 /// Room for one stream; to be dropped after all handles to the stream.
@@ -118,6 +120,7 @@ impl Streams {
             in_use: AtomicBool::new(false),
             ended: AtomicUsize::new(0),
             driver: OnceLock::new(),
+            accounts: Mutex::new(()),
         }
     }
 
@@ -157,11 +160,13 @@ impl Streams {
         // What ends while the connection is driven may not be sent by then.
         let ended = self.ended.load(Ordering::SeqCst);
         let (driven, limit) = drive(cx);
-        if ended > 0 {
-            self.ended.fetch_sub(ended, Ordering::SeqCst);
-            self.open.fetch_sub(ended, Ordering::SeqCst);
-        }
         let limit = limit.min(MAX_STREAMS);
+        if ended == 0 && limit == self.peer_limit.load(Ordering::SeqCst) {
+            return driven;
+        }
+        let _accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ended.fetch_sub(ended, Ordering::SeqCst);
+        self.open.fetch_sub(ended, Ordering::SeqCst);
         let changed = limit != self.peer_limit.swap(limit, Ordering::SeqCst);
         if self.in_use.load(Ordering::SeqCst) {
             if changed {
@@ -176,12 +181,14 @@ impl Streams {
 
     /// Gives room from now on.
     pub(super) fn begin(&self) {
+        let _accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         self.in_use.store(true, Ordering::SeqCst);
         self.follow(self.peer_limit.load(Ordering::SeqCst));
     }
 
     /// Gives room to nobody any more.
     pub(super) fn close(&self) {
+        let _accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         self.in_use.store(false, Ordering::SeqCst);
         let limit = self.limit.swap(0, Ordering::SeqCst);
         let free = limit.saturating_sub(self.open());
@@ -190,9 +197,11 @@ impl Streams {
 
     fn follow(&self, limit: usize) {
         let before = self.limit.swap(limit, Ordering::SeqCst);
-        let turns = &self.turns.semaphore;
-        turns.add_permits(limit.saturating_sub(before));
-        turns.forget_permits(before.saturating_sub(limit));
+        // What is open beyond a limit has no turn to give up.
+        let open = self.open();
+        let (had, has) = (before.saturating_sub(open), limit.saturating_sub(open));
+        self.turns.semaphore.add_permits(has.saturating_sub(had));
+        self.turns.semaphore.forget_permits(had.saturating_sub(has));
     }
 
     /// Has the connection driven, so that what has ended is looked for.
@@ -212,6 +221,90 @@ impl Drop for Room {
         streams.ended.fetch_add(1, Ordering::SeqCst);
         if streams.turns.are_awaited() {
             streams.wake_driver();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+
+    fn cx() -> TaskContext<'static> {
+        TaskContext::from_waker(Waker::noop())
+    }
+
+    fn opened(turns: &Arc<Turns>, limit: usize) -> Arc<Streams> {
+        let streams = Arc::new(Streams::new(Arc::clone(turns)));
+        let _ = streams.driven(&mut cx(), |_| (Poll::<()>::Pending, limit));
+        streams.begin();
+        streams
+    }
+
+    fn room(streams: &Arc<Streams>) -> Room {
+        streams.turns.try_take().unwrap().forget();
+        streams.try_take(User::Call).unwrap()
+    }
+
+    /// A connection that is given up while its task counts an ended stream takes a turn from another connection.
+    #[test]
+    fn a_connection_that_closes_as_a_stream_ends_takes_no_turn_of_another() {
+        for round in 0..2_000 {
+            let turns = Arc::new(Turns::new());
+            let (one, other) = (opened(&turns, 1), opened(&turns, 1));
+            drop(room(&one));
+            let barrier = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    let _ = one.driven(&mut cx(), |_| (Poll::<()>::Pending, 1));
+                });
+                barrier.wait();
+                one.close();
+            });
+            assert!(other.has_room());
+            assert!(
+                turns.try_take().is_some(),
+                "round {round}: there is room and no turn for it"
+            );
+        }
+    }
+
+    /// A peer that lowers its limit below what is open.
+    #[test]
+    fn a_limit_that_falls_below_what_is_open_takes_no_turn_of_another() {
+        let turns = Arc::new(Turns::new());
+        let one = opened(&turns, 5);
+        let _rooms: Vec<_> = (0..5).map(|_| room(&one)).collect();
+        let other = opened(&turns, 1);
+        let _ = one.driven(&mut cx(), |_| (Poll::<()>::Pending, 1));
+        assert!(other.has_room());
+        assert!(
+            turns.try_take().is_some(),
+            "there is room and no turn for it"
+        );
+    }
+
+    /// The peer's limit comes as the connection is taken into use.
+    #[test]
+    fn a_limit_that_comes_as_a_connection_is_taken_into_use_holds() {
+        for round in 0..2_000 {
+            let turns = Arc::new(Turns::new());
+            let one = Arc::new(Streams::new(Arc::clone(&turns)));
+            let _ = one.driven(&mut cx(), |_| (Poll::<()>::Pending, usize::MAX));
+            let barrier = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    let _ = one.driven(&mut cx(), |_| (Poll::<()>::Pending, 1));
+                });
+                barrier.wait();
+                one.begin();
+            });
+            let limit = one.limit.load(Ordering::SeqCst);
+            assert_eq!(limit, 1, "round {round}");
+            assert!(turns.try_take().is_some(), "round {round}");
         }
     }
 }

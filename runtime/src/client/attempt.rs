@@ -58,11 +58,13 @@ pub(crate) enum Sent {
 
 impl Sent {
     /// Has a task reset the stream at the call's bounds, even where nobody polls the responses.
-    fn watched(mut stream: SendStream<Bytes>, room: Room, mut bounds: Bounds) -> Self {
+    fn watched(stream: SendStream<Bytes>, room: Room, mut bounds: Bounds) -> Self {
         let room = Arc::new(room);
         let shared = Arc::clone(&room);
         let watch = async move {
+            // Dropped in the opposite order: the room is given back last.
             let _room = shared;
+            let mut stream = stream;
             let _ = bounds
                 .run(std::future::pending::<Result<(), Status>>())
                 .await;

@@ -101,16 +101,17 @@ impl Fetched {
         });
         if begins {
             // On a task of its own, beside all calls: whoever came first may go away while others wait.
-            tokio::spawn(Arc::clone(self).fetch());
+            // Made here: a runtime that ends before the task's first turn drops it, too.
+            let outcome = Outcome {
+                of: Arc::clone(self),
+                result: None,
+            };
+            tokio::spawn(Self::fetch(outcome));
         }
     }
 
-    async fn fetch(self: Arc<Self>) {
-        let mut outcome = Outcome {
-            of: Arc::clone(&self),
-            result: None,
-        };
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, (self.fetch)()).await;
+    async fn fetch(mut outcome: Outcome) {
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, (outcome.of.fetch)()).await;
         outcome.result = fetched.ok();
     }
 }

@@ -1,13 +1,13 @@
 //! What a request's head says of its call, before a service sees it.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tonic::Status;
 
 use super::body::{Reply, ReplyBody};
 use crate::{
     compression::{ACCEPTED, Compression, GRPC_ACCEPT_ENCODING},
     deadline::{self, Deadline, GRPC_TIMEOUT},
-    limits::CONTENT_TYPE,
+    limits,
 };
 
 /// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
@@ -22,15 +22,10 @@ pub(super) fn check_is_grpc<T>(request: &Request<T>) -> Result<(), Response<()>>
     if request.method() != Method::POST {
         return refusal(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let content_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    match content_type.strip_prefix(CONTENT_TYPE.as_bytes()) {
-        Some([] | [b'+' | b';', ..]) => Ok(()),
-        _ => refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    if !limits::is_grpc(request.headers()) {
+        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
+    Ok(())
 }
 
 /// How a call is to be served.

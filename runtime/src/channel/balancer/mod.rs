@@ -27,8 +27,8 @@ pub(super) enum Picker {
     Idle,
     /// One is being made, or where to is being found out.
     Connecting,
-    /// The subchannel has no connection, and makes none unless it is asked to.
-    OnDemand(Arc<Subchannel>),
+    /// The subchannels have no connections, and make none unless they are asked to.
+    OnDemand(Vec<Arc<Subchannel>>),
     Ready(Ready),
     /// Where a call goes depends on its hash, and so does what is done without a connection.
     RingHash(RingPicker),
@@ -54,8 +54,8 @@ enum Choice {
 pub(super) enum Pick {
     /// Wake the channel up, and wait.
     Activate,
-    /// Have the subchannel connect, and wait.
-    Connect(Arc<Subchannel>),
+    /// Have the subchannels connect, and wait.
+    Connect(Vec<Arc<Subchannel>>),
     Wait,
     Open(Arc<Subchannel>),
     /// Use one, and have another connect meanwhile.
@@ -74,24 +74,24 @@ impl Picker {
         let mut ready = Vec::new();
         let mut connecting = false;
         let mut failure = None;
-        let mut idle = None;
+        let mut idle = Vec::new();
         for subchannel in subchannels {
             match subchannel.condition() {
                 Condition::Ready => ready.push(Arc::clone(subchannel)),
                 Condition::Connecting => connecting = true,
-                Condition::Idle => idle = Some(Arc::clone(subchannel)),
+                Condition::Idle => idle.push(Arc::clone(subchannel)),
                 Condition::TransientFailure(status) => failure = Some(status),
             }
         }
-        match (idle, failure) {
+        match failure {
             _ if !ready.is_empty() => Self::Ready(Ready {
                 choice: Choice::of(policy, &ready),
                 subchannels: ready,
             }),
             _ if connecting => Self::Connecting,
-            (Some(idle), _) => Self::OnDemand(idle),
-            (None, Some(failure)) => Self::TransientFailure(failure),
-            (None, None) => Self::Connecting,
+            _ if !idle.is_empty() => Self::OnDemand(idle),
+            Some(failure) => Self::TransientFailure(failure),
+            None => Self::Connecting,
         }
     }
 
@@ -122,7 +122,7 @@ impl Picker {
         match self {
             Self::Idle => Pick::Activate,
             Self::Connecting => Pick::Wait,
-            Self::OnDemand(subchannel) => Pick::Connect(Arc::clone(subchannel)),
+            Self::OnDemand(subchannels) => Pick::Connect(subchannels.clone()),
             Self::Ready(ready) => ready.pick(request),
             Self::RingHash(picker) => picker.pick(request),
             Self::TransientFailure(status) => Pick::Fail(Arc::clone(status)),

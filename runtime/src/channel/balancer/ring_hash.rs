@@ -89,7 +89,7 @@ impl RingPicker {
                     continue;
                 }
                 Condition::Ready => Pick::Open(Arc::clone(subchannel)),
-                Condition::Idle => Pick::Connect(Arc::clone(subchannel)),
+                Condition::Idle => Pick::Connect(vec![Arc::clone(subchannel)]),
                 Condition::Connecting => Pick::Wait,
                 Condition::TransientFailure(_) => continue,
             };
@@ -124,7 +124,7 @@ impl RingPicker {
             }
         }
         match idle {
-            Some(idle) => Pick::Connect(idle),
+            Some(idle) => Pick::Connect(vec![idle]),
             None if was_refused => Pick::Drop(refused(request)),
             None if is_connecting => Pick::Wait,
             None => self.fail(hash),

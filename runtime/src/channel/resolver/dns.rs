@@ -1,4 +1,10 @@
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status};
@@ -43,8 +49,10 @@ impl<L: Lookup> Dns<L> {
     /// Asks for all hosts; `found` keeps what was found before of a host that has no answer now.
     async fn resolve(&self, found: &mut [Vec<Address>]) -> Result<Resolution, Status> {
         let mut failed = None;
-        for (host, found) in self.hosts.iter().zip(&mut *found) {
-            match self.addresses_of(host).await {
+        let lookups = self.hosts.iter().map(|host| self.addresses_of(host));
+        let answers = all_of(lookups.collect()).await;
+        for ((host, found), answer) in self.hosts.iter().zip(&mut *found).zip(answers) {
+            match answer {
                 Ok(addresses) => *found = addresses,
                 Err(status) if self.hosts.len() == 1 => failed = Some(status),
                 Err(status) => {
@@ -72,6 +80,30 @@ impl<L: Lookup> Dns<L> {
             ))),
         }
     }
+}
+
+/// Awaits all of them at once: a name that nobody answers for holds up none of the others.
+async fn all_of<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut outputs: Vec<_> = futures.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        let mut pending = false;
+        for (future, output) in futures.iter_mut().zip(&mut outputs) {
+            if output.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(done) => *output = Some(done),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
 }
 
 impl<L: Lookup> Resolver for Dns<L> {

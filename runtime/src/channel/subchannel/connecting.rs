@@ -32,7 +32,10 @@ impl Connecting {
         loop {
             let begun = Instant::now();
             let addresses = shared.addresses();
-            let owner = Owner(Arc::downgrade(shared), Arc::clone(&shared.turns));
+            let owner = Owner {
+                subchannel: Arc::downgrade(shared),
+                turns: Arc::clone(&shared.turns),
+            };
             let connected = shared.connector.connect(&addresses, deadline, &owner);
             let failure = match connected.await {
                 Ok(opened) => {
@@ -54,17 +57,49 @@ impl Connecting {
                         begun + wait
                     }
                 };
-                sleep_until(next_at).await;
+                tokio::select! {
+                    () = sleep_until(next_at) => {}
+                    () = self.lost_the_last(&mut redial) => {}
+                }
+                if self.is_over() {
+                    return;
+                }
             }
             deadline = Instant::now() + shared.connector.timeout;
         }
     }
 
-    async fn wanted(&self, redial: &mut Redial) -> Wanted {
+    /// Waits until the last connection was lost that had carried calls: no backoff of another is to be kept then.
+    async fn lost_the_last(&self, redial: &mut Redial) {
         loop {
             self.shared.changed.notified().await;
             let mut state = self.shared.lock();
-            if state.task != self.number || matches!(state.condition, Condition::Idle) {
+            if state.open.is_empty() && matches!(state.lost, Some(Lost::InUse)) {
+                state.lost = None;
+                return redial.lost();
+            }
+        }
+    }
+
+    /// Whether nobody wants a connection any more, or another task makes them.
+    fn is_over(&self) -> bool {
+        let state = self.shared.lock();
+        state.number != self.number || matches!(state.condition, Condition::Idle)
+    }
+
+    fn wants_one_more(&self) -> bool {
+        let state = self.shared.lock();
+        !state.open.is_empty() && self.shared.has_too_few(&state)
+    }
+
+    async fn wanted(&self, redial: &mut Redial) -> Wanted {
+        loop {
+            if self.wants_one_more() {
+                return Wanted::Connection;
+            }
+            self.shared.changed.notified().await;
+            let mut state = self.shared.lock();
+            if state.number != self.number || matches!(state.condition, Condition::Idle) {
                 return Wanted::Nothing;
             }
             if !state.open.is_empty() {
@@ -79,7 +114,11 @@ impl Connecting {
                     redial.lost();
                     Wanted::Connection
                 }
-                Some(Lost::Unused) | None => Wanted::Connection,
+                Some(Lost::Unused) => {
+                    *redial = Redial::new();
+                    Wanted::Connection
+                }
+                None => Wanted::Connection,
             };
         }
     }
@@ -88,7 +127,7 @@ impl Connecting {
 impl Drop for Connecting {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if state.task != self.number {
+        if state.number != self.number {
             return;
         }
         state.has_task = false;
@@ -96,7 +135,7 @@ impl Drop for Connecting {
             state.condition = Condition::Idle;
         }
         drop(state);
-        self.shared.tell();
+        self.shared.show();
     }
 }
 

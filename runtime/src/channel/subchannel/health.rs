@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::{Condition, Shared, State};
 use crate::{
-    channel::{redial, streams::User},
+    channel::{connection::Connection, redial, streams::User},
     compression::Compression,
     flow,
     frame::{self, FrameReader},
@@ -88,7 +88,21 @@ impl Shared {
             return;
         };
         let watching = watch(Arc::downgrade(self), service).in_current_span();
-        state.health.task = Some(AbortOnDropHandle::new(tokio::spawn(watching)));
+        let runtime = state.runtime.as_ref();
+        let task = runtime.map(|runtime| AbortOnDropHandle::new(runtime.spawn(watching)));
+        state.health.task = task;
+    }
+
+    /// A connection with room for a stream of the channel's own; waits for its turn, as calls do.
+    async fn open_for_channel(&self) -> Connection {
+        loop {
+            if let Some(connection) = self.open_for(User::Channel) {
+                return connection;
+            }
+            let _waiting = self.turns.wait();
+            self.want_room();
+            self.turns.take().await.forget();
+        }
     }
 
     fn set_health(&self, health: Health) {
@@ -135,14 +149,15 @@ struct HealthCheckResponse {
 const SERVING: i32 = 1;
 
 async fn watch_once(shared: &Shared, service: &str) -> Result<Infallible, Status> {
-    let connection = shared.open_for(User::Channel);
-    let connection = connection.ok_or_else(|| Status::unavailable("there is no stream for it"))?;
+    let connection = shared.open_for_channel().await;
     let request = HealthCheckRequest {
         service: service.to_owned(),
     };
     let message = frame::encode(&request)?;
     let opened = connection.send_request(shared.connector.request(PATH));
-    let (response, mut stream, _room) = opened.map_err(status::from_h2)?;
+    let (response, stream, room) = opened.map_err(status::from_h2)?;
+    // Dropped in the opposite order: the room is given back last.
+    let (_room, mut stream, response) = (room, stream, response);
     stream.send_data(message, true).map_err(status::from_h2)?;
     let response = response.await.map_err(status::from_h2)?;
     let (_, Some(mut body)) = response_head::read(response)? else {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::{
+    runtime::Handle,
     sync::{Notify, SemaphorePermit},
     time::Instant,
 };
@@ -62,8 +63,6 @@ pub(super) enum Condition {
 #[derive(Debug)]
 pub(super) struct Subchannel {
     shared: Arc<Shared>,
-    /// Makes connections, unless the subchannel is idle.
-    task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -95,8 +94,13 @@ struct State {
     /// How the last of the open connections was lost, until the task knows.
     lost: Option<Lost>,
     /// The number of the task that makes connections, and whether it does.
-    task: usize,
+    number: usize,
     has_task: bool,
+    task: Option<AbortOnDropHandle<()>>,
+    /// Where that task runs.
+    runtime: Option<Handle>,
+    /// Nobody has use for connections any more.
+    closed: bool,
     health: HealthCheck,
     ejection: Ejection,
 }
@@ -116,7 +120,10 @@ pub(super) struct Refused;
 
 /// Who is told what becomes of a connection.
 #[derive(Clone, Debug)]
-pub(super) struct Owner(Weak<Shared>, Arc<Turns>);
+pub(super) struct Owner {
+    subchannel: Weak<Shared>,
+    turns: Arc<Turns>,
+}
 
 impl Subchannel {
     pub(super) fn new(
@@ -137,8 +144,11 @@ impl Subchannel {
             is_new: true,
             serving_since: Instant::now(),
             lost: None,
-            task: 0,
+            number: 0,
             has_task: false,
+            task: None,
+            runtime: None,
+            closed: false,
             health: HealthCheck::default(),
             ejection: Ejection::default(),
         };
@@ -154,7 +164,6 @@ impl Subchannel {
         };
         Self {
             shared: Arc::new(shared),
-            task: Mutex::default(),
         }
     }
 
@@ -219,10 +228,17 @@ impl Subchannel {
         before.since.is_some() != ejection.since.is_some()
     }
 
-    /// Takes other addresses, if all connections there are lead to one of them, or none is wanted yet.
+    /// Takes other addresses, if they are the same in another order, if all connections there are lead to one of them, or if
+    /// none is wanted yet.
     pub(super) fn try_move_to(&self, addresses: &Arc<[Address]>) -> bool {
         let mut state = self.shared.lock();
+        let is_known = |address: &Address| {
+            let mut known = state.addresses.iter();
+            known.any(|known| known.is_same_place(address))
+        };
+        let same = addresses.len() == state.addresses.len() && addresses.iter().all(is_known);
         let stays = match state.condition {
+            _ if same => true,
             Condition::Idle => true,
             Condition::Ready => {
                 let mut open = state.open.iter();
@@ -258,33 +274,36 @@ impl Subchannel {
         &self.shared.turns
     }
 
-    /// Makes connections from now on, unless it is one that has gone idle and waits for a call.
-    pub(super) fn begin(&self, deadline: Instant) {
+    /// Whether it connects without a call, unlike one that has gone idle and waits for one.
+    pub(super) fn begins(&self) -> bool {
         let state = self.shared.lock();
-        let begins = state.task == 0 || state.reconnect == Reconnect::Always;
-        drop(state);
-        if begins {
-            self.connect(deadline);
-        }
+        state.number == 0 || state.reconnect == Reconnect::Always
     }
 
     /// Makes connections from now on, if it is idle. `deadline` bounds the first attempt.
-    pub(super) fn connect(&self, deadline: Instant) {
+    ///
+    /// Not to be called with the core's lock held: a runtime that is ending drops its task at once.
+    pub(super) fn connect(&self, deadline: Instant, runtime: &Handle) {
         let mut state = self.shared.lock();
         if !matches!(state.condition, Condition::Idle) {
             return;
         }
         state.condition = Condition::Connecting;
-        state.task += 1;
+        state.number += 1;
         state.has_task = true;
+        state.runtime = Some(runtime.clone());
+        let number = state.number;
+        drop(state);
         let connecting = Connecting {
             shared: Arc::clone(&self.shared),
-            number: state.task,
+            number,
         };
-        drop(state);
-        let task = tokio::spawn(connecting.run(deadline).in_current_span());
-        let mut slot = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(AbortOnDropHandle::new(task));
+        let task = runtime.spawn(connecting.run(deadline).in_current_span());
+        let task = AbortOnDropHandle::new(task);
+        let mut state = self.shared.lock();
+        if state.number == number {
+            state.task = Some(task);
+        }
     }
 
     /// A connection with room for a stream, if there is one now.
@@ -316,17 +335,14 @@ impl Subchannel {
 
 impl Drop for Subchannel {
     fn drop(&mut self) {
-        // The task first: it may be about to add one more.
-        drop(
-            self.task
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
         let mut state = self.shared.lock();
+        // The task may be about to add one more.
+        state.closed = true;
         state.health.stop();
+        let task = state.task.take();
         let open = std::mem::take(&mut state.open);
         drop(state);
+        drop(task);
         open.iter().for_each(|opened| opened.streams.close());
     }
 }
@@ -380,6 +396,9 @@ impl Shared {
     /// Uses a connection from now on, unless it has ended again.
     fn add(self: &Arc<Self>, opened: Opened) {
         let mut state = self.lock();
+        if state.closed {
+            return;
+        }
         let streams = Arc::clone(&opened.streams);
         if state.open.is_empty() {
             state.since = Instant::now();
@@ -465,19 +484,23 @@ impl Shared {
             core.refresh();
         }
     }
+
+    /// The same, of what ends with its runtime.
+    fn show(&self) {
+        if let Some(core) = self.core.upgrade() {
+            core.show();
+        }
+    }
 }
 
 impl Owner {
     pub(super) fn turns(&self) -> Arc<Turns> {
-        Arc::clone(&self.1)
+        Arc::clone(&self.turns)
     }
 
-    /// Looks at a connection that has been driven on: calls that wait for room are not to wait for one that is going away.
+    /// Looks at a connection that has been driven on: one that is going away is replaced at once.
     pub(super) fn look(&self, streams: &Arc<Streams>, cx: &mut TaskContext<'_>) {
-        if !self.1.are_awaited() {
-            return;
-        }
-        let Some(shared) = self.0.upgrade() else {
+        let Some(shared) = self.subchannel.upgrade() else {
             return;
         };
         let mut state = shared.lock();
@@ -491,7 +514,7 @@ impl Owner {
     }
 
     pub(super) fn ended(&self, streams: &Arc<Streams>) {
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.subchannel.upgrade() {
             shared.retire(streams);
         }
     }

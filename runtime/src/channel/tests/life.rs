@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_does_not_answer_pings_is_given_up() {
     let peer = Peer::new([Act::stall()]);

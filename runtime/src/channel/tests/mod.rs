@@ -8,7 +8,9 @@ mod health;
 mod life;
 mod outliers;
 mod pool;
+mod recovering;
 mod ring_hash;
+mod runtimes;
 mod slow_start;
 
 use std::{
@@ -57,15 +59,17 @@ impl Resolver for Registry {
         let mut peers = self.0.subscribe();
         loop {
             let found = peers.borrow_and_update().clone();
-            let address = |peer: Arc<Peer>| {
-                Address::of(Transport::InProcess(InProcess::new("scripted", peer)))
-            };
-            updates.send(Ok(Resolution::new(found.into_iter().map(address))));
+            updates.send(Ok(Resolution::new(found.into_iter().map(scripted))));
             if peers.changed().await.is_err() {
                 return;
             }
         }
     }
+}
+
+/// The peer as an address.
+fn scripted(peer: Arc<Peer>) -> Address {
+    Address::of(Transport::InProcess(InProcess::new("scripted", peer)))
 }
 
 fn peers<const N: usize>() -> [Arc<Peer>; N] {
@@ -84,6 +88,10 @@ async fn call(channel: &Channel) -> Result<String, Status> {
 /// How many calls each peer has got.
 fn counts<const N: usize>(peers: &[Arc<Peer>; N]) -> [usize; N] {
     peers.each_ref().map(|peer| peer.seen().len())
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
 async fn settle() {

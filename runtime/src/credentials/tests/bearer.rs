@@ -225,3 +225,32 @@ fn tokens_are_not_shown() {
     let shown = format!("{token:?} {:?}", BearerCredentials::fixed("secret"));
     assert!(!shown.contains("secret"), "{shown}");
 }
+
+#[test]
+fn a_runtime_that_ends_before_its_fetch_begins_leaves_credentials_working() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let credentials =
+        BearerCredentials::fetched(|| async { Ok::<_, Status>(BearerToken::new("t")) });
+    let authority = http::uri::Authority::from_static("a");
+    let request = crate::CredentialsRequest::new(&authority, "/a/b");
+    runtime().block_on(async {
+        let mut asked = std::pin::pin!(crate::CallCredentials::metadata(&credentials, &request));
+        // Polled once, and then given up: as by a call whose `select!` ends.
+        std::future::poll_fn(|cx| {
+            let _ = std::future::Future::poll(asked.as_mut(), cx);
+            std::task::Poll::Ready(())
+        })
+        .await;
+    });
+    runtime().block_on(async {
+        let asked = crate::CallCredentials::metadata(&credentials, &request);
+        let asked = tokio::time::timeout(std::time::Duration::from_secs(5), asked).await;
+        // An error would do; a hang does not.
+        let _ = asked.expect("it does not hang");
+    });
+}
