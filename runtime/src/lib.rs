@@ -34,6 +34,8 @@ mod limits;
 mod memory;
 mod method;
 mod metrics;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod policy;
 mod reserved;
 mod response_head;
