@@ -15,9 +15,15 @@ const REAL: [&str; 4] = [
     "route-guide",
 ];
 
+/// The proto of the README and the guides.
+const GREETER: &str = "../examples/greeter/proto/greeter.proto";
+
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    wireloom_build::compile_protos("proto/probe.proto")?;
+    wireloom_build::builder()
+        .protos(["proto/probe.proto", GREETER])
+        .mocks(true)
+        .generate()?;
     fs::write(out.join("goldens.rs"), goldens()?)?;
     fs::write(out.join("real.rs"), real(&out)?)?;
     Ok(())

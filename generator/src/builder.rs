@@ -67,6 +67,7 @@ type ProstHook = Box<dyn FnOnce(&mut ProstConfig)>;
 /// | [`templates`](Self::templates) | those built in |
 /// | [`stubs`](Self::stubs) | [`Stubs::Wireloom`] |
 /// | [`sides`](Self::sides) | [`Sides::Both`] |
+/// | [`mocks`](Self::mocks) | none |
 #[must_use = "a builder does nothing until `generate`, `check`, `model` or `explain` is called"]
 #[derive(Default)]
 pub struct Builder {
@@ -167,6 +168,15 @@ impl Builder {
         self
     }
 
+    /// Chooses whether each service gets a mock, which scripts answers in tests. The default is not.
+    ///
+    /// A mock is a server of the service and makes clients of it: both are needed, in Wireloom's stubs. The crate that takes
+    /// the code depends on `wireloom` with the feature `mock`.
+    pub fn mocks(mut self, mocks: bool) -> Self {
+        self.generate.mocks = Some(mocks);
+        self
+    }
+
     /// Changes how prost-build makes the messages: attributes, `bytes::Bytes`, maps that are sorted.
     ///
     /// `extern_path` makes stubs use the types of another crate, too. The paths of prost itself are set already; output
@@ -240,6 +250,9 @@ impl Builder {
             !config.generate.protos.is_empty() || config.generate.descriptor_set.is_some();
         config.narrowed = lists_protos && !self.generate.protos.is_empty();
         override_with(&mut config.generate, self.generate);
+        if let Some((what, help)) = config.generate.mocks_without_stubs() {
+            return Err(Error::new(what).with_help(help));
+        }
         config.service_configs = service_configs(&config.generate.service_configs)?;
         Ok((config, self.prost))
     }
@@ -266,6 +279,7 @@ impl Builder {
                 generate.client.unwrap_or(true),
                 generate.server.unwrap_or(true),
             ),
+            mocks: generate.mocks(),
             prost: prost.unwrap_or_else(|| Box::new(|_| ())),
             config,
             formatter,
@@ -308,6 +322,7 @@ fn override_with(config: &mut Generate, builder: Generate) {
     value(&mut config.stubs, builder.stubs);
     value(&mut config.client, builder.client);
     value(&mut config.server, builder.server);
+    value(&mut config.mocks, builder.mocks);
     // A protoc reads protos, and the file's descriptor set would be read in place of those.
     if builder.protoc.is_some() {
         config.descriptor_set = None;

@@ -54,6 +54,7 @@ pub(crate) struct Generate {
     pub(crate) stubs: Option<Stubs>,
     pub(crate) client: Option<bool>,
     pub(crate) server: Option<bool>,
+    pub(crate) mocks: Option<bool>,
     pub(crate) descriptor_set: Option<PathBuf>,
     pub(crate) protoc: Option<PathBuf>,
     /// gRPC service configs; what a later one says wins.
@@ -156,6 +157,7 @@ impl Generate {
             });
         let client = table.boolean("client", errors).map(|client| client.value);
         let server = table.boolean("server", errors).map(|server| server.value);
+        let mocks = table.boolean("mocks", errors);
         if descriptor_set.is_some() && protoc.is_some() {
             let error = table
                 .spot()
@@ -165,7 +167,7 @@ impl Generate {
         table.finish(errors);
         let only_paths =
             |paths: &[(PathBuf, _)]| paths.iter().map(|(path, _)| path.clone()).collect();
-        Self {
+        let generate = Self {
             protos: only_paths(&protos),
             includes: only_paths(&includes),
             listed: protos.into_iter().collect(),
@@ -174,9 +176,36 @@ impl Generate {
             stubs,
             client,
             server,
+            mocks: mocks.as_ref().map(|mocks| mocks.value),
             descriptor_set,
             protoc,
             service_configs: only_paths(&service_configs),
+        };
+        if let (Some(mocks), Some((what, help))) = (mocks, generate.mocks_without_stubs()) {
+            errors.push(mocks.spot.error(what, "").with_help(help));
+        }
+        generate
+    }
+
+    /// Whether services get mocks.
+    pub(crate) fn mocks(&self) -> bool {
+        self.mocks == Some(true)
+    }
+
+    /// Why there cannot be mocks, if they are wanted, and what to do.
+    pub(crate) fn mocks_without_stubs(&self) -> Option<(&'static str, &'static str)> {
+        let one_side = self.client == Some(false) || self.server == Some(false);
+        match self.stubs {
+            _ if !self.mocks() => None,
+            Some(Stubs::Tonic) => Some((
+                "tonic's stubs have no mocks",
+                "take out `mocks`, or choose Wireloom's stubs",
+            )),
+            _ if one_side => Some((
+                "mocks need clients and servers",
+                "take out `mocks`, or leave neither side out",
+            )),
+            _ => None,
         }
     }
 }

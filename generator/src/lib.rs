@@ -115,6 +115,7 @@ struct Run {
     templates: Option<PathBuf>,
     stubs: Stubs,
     sides: Sides,
+    mocks: bool,
     prost: Box<dyn FnOnce(&mut prost_build::Config)>,
     formatter: Formatter,
     out: PathBuf,
@@ -141,7 +142,7 @@ fn pipeline<T>(
         |package: &&Package| !package.services.is_empty() && run.sides != Sides::Neither;
     for package in model.packages.iter().filter(has_stubs) {
         let stubs = match run.stubs {
-            Stubs::Wireloom => templates.render(package, run.sides)?,
+            Stubs::Wireloom => templates.render(package, run.sides, run.mocks)?,
             Stubs::Tonic => tonic_stubs::stubs(package, run.sides)?,
         };
         modules

@@ -43,7 +43,7 @@ pub struct Package {
     pub services: Vec<Service>,
 }
 
-/// A service: one client struct, one trait, one server struct.
+/// A service: one client struct, one trait, one server struct, and one mock where mocks are wanted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Service {
     /// The name as the proto spells it (`Greeter`).
@@ -56,6 +56,8 @@ pub struct Service {
     pub client_name: String,
     /// The name of the server struct (`GreeterServer`).
     pub server_name: String,
+    /// The name of the mock (`GreeterMock`).
+    pub mock_name: String,
     /// The proto's comment on the service.
     pub docs: Docs,
     /// Whether the proto marks the service deprecated.
@@ -85,6 +87,10 @@ pub struct Method {
     pub server_streaming: bool,
     /// The call that the client's method returns (`UnaryCall`).
     pub call_type: String,
+    /// The name of the mock's method that scripts this one: `rust_name`, unless mocks have it already (`verify_`).
+    pub mock_name: String,
+    /// What the mock's method returns (`UnaryMock`).
+    pub mock_type: String,
     /// The request message.
     pub request: RustType,
     /// The response message.

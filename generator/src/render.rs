@@ -19,7 +19,7 @@ pub(crate) const GENERATION: u32 = 1;
 const PACKAGE: &str = "package.rs.tera";
 
 /// The templates that are built in, by name.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 10] = [
     (PACKAGE, include_str!("../templates/package.rs.tera")),
     (
         "client.rs.tera",
@@ -34,6 +34,11 @@ const BUILT_IN: [(&str, &str); 8] = [
         include_str!("../templates/descriptor.rs.tera"),
     ),
     ("docs.rs.tera", include_str!("../templates/docs.rs.tera")),
+    ("mock.rs.tera", include_str!("../templates/mock.rs.tera")),
+    (
+        "mock_method.rs.tera",
+        include_str!("../templates/mock_method.rs.tera"),
+    ),
     (
         "policy.rs.tera",
         include_str!("../templates/policy.rs.tera"),
@@ -98,11 +103,17 @@ impl Templates {
     }
 
     /// Renders what follows a package's messages.
-    pub(crate) fn render(&self, package: &Package, sides: Sides) -> Result<String, Error> {
+    pub(crate) fn render(
+        &self,
+        package: &Package,
+        sides: Sides,
+        mocks: bool,
+    ) -> Result<String, Error> {
         let mut context = Context::new();
         context.insert("package", package);
         context.insert("client", &sides.client());
         context.insert("server", &sides.server());
+        context.insert("mocks", &mocks);
         context.insert("generation", &GENERATION);
         self.tera
             .render(PACKAGE, &context)
@@ -255,7 +266,7 @@ mod tests {
     fn a_template_of_the_same_name_takes_the_place_of_the_built_in_one() {
         let templates = with(&[("package.rs.tera", "// {{ package.proto_name }} <&>")]).unwrap();
         assert_eq!(
-            templates.render(&package(), Sides::Both).unwrap(),
+            templates.render(&package(), Sides::Both, false).unwrap(),
             "// a <&>"
         );
     }
@@ -289,7 +300,7 @@ mod tests {
         assert_eq!(place(link), "client.rs.tera:2:17: Unknown filter `nope`");
         let render = with(&[("package.rs.tera", "\n{{ package.nope }}")])
             .unwrap()
-            .render(&package(), Sides::Both);
+            .render(&package(), Sides::Both, false);
         assert!(place(render.unwrap_err()).starts_with("package.rs.tera:2:"));
     }
 }

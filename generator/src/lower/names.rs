@@ -8,6 +8,9 @@ use crate::config::Stubs;
 /// they take `self`, lose to them. The trait has the same names, so that handlers can be cloned and converted too.
 const RESERVED_METHODS: [&str; 5] = ["clone", "connect", "into", "new", "try_into"];
 
+/// What mocks have besides, on which methods of the service would lie.
+const RESERVED_ON_MOCKS: [&str; 2] = ["client", "verify"];
+
 /// Types whose names generated code uses for parameters.
 const RESERVED_TYPES: [&str; 1] = ["T"];
 
@@ -60,6 +63,7 @@ pub(super) struct ServiceNames {
     pub(super) service: String,
     pub(super) client: String,
     pub(super) server: String,
+    pub(super) mock: String,
     /// What the names of descriptors start with.
     pub(super) prefix: String,
 }
@@ -83,6 +87,7 @@ pub(super) fn service_called(name: &str) -> ServiceNames {
         service: name.to_owned(),
         client: escaped(&format!("{name}Client")),
         server: escaped(&format!("{name}Server")),
+        mock: escaped(&format!("{name}Mock")),
         prefix: name.to_shouty_snake_case(),
     }
 }
@@ -93,6 +98,14 @@ pub(super) fn method(name: &str, stubs: Stubs) -> String {
     match is_reserved_method(&snake, stubs) {
         true => format!("{snake}_"),
         false => escaped(&snake),
+    }
+}
+
+/// Names the method of a mock after the Rust name of the method that it scripts.
+pub(super) fn on_mock(method: &str) -> String {
+    match RESERVED_ON_MOCKS.contains(&method) {
+        true => format!("{method}_"),
+        false => method.to_owned(),
     }
 }
 
@@ -159,6 +172,13 @@ mod tests {
         ] {
             assert_eq!(method(proto), rust);
         }
+    }
+
+    #[test]
+    fn a_method_that_mocks_have_already_has_an_underscore_there_alone() {
+        assert_eq!(method("Verify"), "verify");
+        assert_eq!(on_mock("verify"), "verify_");
+        assert_eq!(on_mock("r#match"), "r#match");
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Lowering<'_> {
             rust_name: names.service,
             client_name: names.client,
             server_name: names.server,
+            mock_name: names.mock,
             docs: comment(places, service.path()),
             deprecated: proto
                 .options
@@ -100,6 +101,12 @@ impl Lowering<'_> {
         let claimed = self
             .idents
             .claim(&members, Kind::Member, &rust_name, item.clone());
+        let mock_name = names::on_mock(&rust_name);
+        if claimed && self.generate.mocks() {
+            let members = [modules, std::slice::from_ref(&names.mock)].concat();
+            self.idents
+                .claim(&members, Kind::Member, &mock_name, item.clone());
+        }
         if claimed && self.stubs() == Stubs::Wireloom {
             self.idents
                 .claim(modules, Kind::Static, &descriptor_name, item);
@@ -136,6 +143,8 @@ impl Lowering<'_> {
             client_streaming: method.is_client_streaming(),
             server_streaming: method.is_server_streaming(),
             call_type: call_type(kind).to_owned(),
+            mock_name,
+            mock_type: mock_type(kind).to_owned(),
             request: types::resolve(package, method.input().full_name()),
             response: types::resolve(package, method.output().full_name()),
             docs: comment(places, method.path()),
@@ -218,6 +227,9 @@ impl Lowering<'_> {
         if self.stubs() == Stubs::Wireloom && self.generate.server != Some(false) {
             taken.push(names.service.clone());
         }
+        if self.generate.mocks() {
+            taken.push(names.mock.clone());
+        }
         for name in taken {
             if !self.idents.claim(modules, Kind::Type, &name, item.clone()) {
                 return;
@@ -267,6 +279,15 @@ fn call_type(kind: MethodKind) -> &'static str {
         MethodKind::ServerStreaming => "ServerStreamingCall",
         MethodKind::ClientStreaming => "ClientStreamingCall",
         MethodKind::BidiStreaming => "BidiStreamingCall",
+    }
+}
+
+fn mock_type(kind: MethodKind) -> &'static str {
+    match kind {
+        MethodKind::Unary => "UnaryMock",
+        MethodKind::ServerStreaming => "ServerStreamingMock",
+        MethodKind::ClientStreaming => "ClientStreamingMock",
+        MethodKind::BidiStreaming => "BidiStreamingMock",
     }
 }
 
