@@ -10,6 +10,7 @@ mod four_kinds;
 mod guide;
 mod in_process;
 mod interceptors;
+mod mocks;
 mod retries;
 mod shutdown;
 mod support;

@@ -177,7 +177,7 @@ impl<In: Send + 'static, Out: Send + 'static> AnyScript for Script<In, Out> {
             };
             (answer.used < uses).then(|| {
                 format!(
-                    "- {}: {}, scripted at {}, was used {} of {uses} times ({came} calls came)",
+                    "- {}: {}, scripted at {}, was used {} of {uses} times; calls that came: {came}",
                     self.method,
                     answer.make.describe(),
                     answer.scripted_at,
