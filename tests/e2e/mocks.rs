@@ -318,6 +318,17 @@ async fn a_mock_can_be_behind_a_channel_with_options_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_function_that_panics_fails_its_call_and_no_other() {
+    let mock = GreeterMock::new();
+    mock.say_hello().answer_with(|_| panic!("an assertion"));
+    mock.say_hello().answer(saying("hello"));
+    let client = mock.client();
+    let status = client.say_hello(named("Ann")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    client.say_hello(named("Ann")).await.unwrap();
+}
+
+#[tokio::test]
 async fn answers_that_were_not_used_fail_the_test() {
     let mock = GreeterMock::new();
     let line = line!() + 1;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use tempfile::TempDir;
-use wireloom_build::{Builder, Sides};
+use wireloom_build::{Builder, Sides, Stubs};
 
 const COMMON: &str = "
 syntax = \"proto3\";
@@ -304,4 +304,36 @@ fn sides_leave_out_what_is_not_asked_for() {
     assert_eq!(stubs(Sides::Client), [true, true, false]);
     assert_eq!(stubs(Sides::Server), [true, false, true]);
     assert_eq!(stubs(Sides::Neither), [false, false, false]);
+}
+
+#[test]
+fn mocks_are_written_on_request() {
+    let project = Project::new();
+    let has_mock = |builder: Builder| {
+        builder.generate().expect("the protos are right");
+        project.read("gen/clock.rs").contains("struct ClockMock")
+    };
+    project.write("wireloom.toml", "[generate]\nmocks = true\n");
+    let by_file = || project.builder().config(project.path("wireloom.toml"));
+    assert!(!has_mock(project.builder()));
+    assert!(has_mock(project.builder().mocks(true)));
+    assert!(has_mock(by_file()));
+    assert!(!has_mock(by_file().mocks(false)));
+}
+
+#[test]
+fn mocks_need_both_sides_of_wireloom_s_own_stubs() {
+    let project = Project::new();
+    let error = |builder: Builder| {
+        let error = builder.mocks(true).generate();
+        error.expect_err("there can be no mocks").to_string()
+    };
+    assert_eq!(
+        error(project.builder().sides(Sides::Client)),
+        "mocks need clients and servers"
+    );
+    assert_eq!(
+        error(project.builder().stubs(Stubs::Tonic)),
+        "tonic's stubs have no mocks"
+    );
 }

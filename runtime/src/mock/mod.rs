@@ -122,7 +122,6 @@ impl Clone for Mock {
 }
 
 impl Drop for Mock {
-    #[track_caller]
     fn drop(&mut self) {
         if self.origin == Origin::Made && !std::thread::panicking() {
             self.verify();
