@@ -18,8 +18,8 @@
 //! ```
 //!
 //! [`builder`] has the rest: several protos, import folders, the project's own templates, tonic's stubs, files that
-//! people read rather than `OUT_DIR`, and `wireloom.toml`, which sets all that for the command too. Neither `protoc` nor
-//! anything else need be installed.
+//! people read rather than `OUT_DIR`, mocks for tests, and `wireloom.toml`, which sets all that for the command too.
+//! Neither `protoc` nor anything else need be installed.
 //!
 //! # What is written
 //!
