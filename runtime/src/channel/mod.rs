@@ -55,8 +55,8 @@ use crate::{
     service_config::{InvalidServiceConfig, ServiceConfig},
 };
 
-/// A handle to a service somewhere: clones share one HTTP/2 connection, which is made when first needed and again
-/// when it has ended.
+/// A handle to a service, however many servers it has: clones share its connections, which are made when first needed and
+/// again when they are lost.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), wireloom::Status> {
@@ -91,7 +91,7 @@ struct Inner {
 }
 
 impl Channel {
-    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `unix:path` or `unix:///path`; with the
+    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or `unix:///path`; with the
     /// feature `tls`, `https://host:port` or `https://host`, whose port is 443.
     ///
     /// # Errors
