@@ -91,8 +91,8 @@ struct Inner {
 }
 
 impl Channel {
-    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or `unix:///path`; with the
-    /// feature `tls`, `https://host:port` or `https://host`, whose port is 443.
+    /// Connects to `target`: `http://host:port`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or
+    /// `unix:///path`; with the feature `tls`, `https://host:port` or `https://host`, whose port is 443.
     ///
     /// # Errors
     ///
@@ -224,14 +224,24 @@ impl Channel {
         self.watch_state().current()
     }
 
-    /// Follows the [state](Self::state).
+    /// Follows the [state](Self::state). It wakes nothing up: a channel that is [lazy](Self::lazy) or idle connects with its
+    /// next call.
     ///
     /// ```no_run
-    /// # async fn example(channel: wireloom::Channel) {
-    /// use wireloom::ConnectivityState;
+    /// # async fn example() -> Result<(), wireloom::Status> {
+    /// use wireloom::{Channel, ConnectivityState};
     ///
+    /// let channel = Channel::connect("http://localhost:50051").await?;
     /// let mut state = channel.watch_state();
-    /// state.until(ConnectivityState::Ready).await;
+    /// tokio::spawn(async move {
+    ///     loop {
+    ///         match state.changed().await {
+    ///             ConnectivityState::Shutdown => return,
+    ///             state => println!("{state}"),
+    ///         }
+    ///     }
+    /// });
+    /// # Ok(())
     /// # }
     /// ```
     pub fn watch_state(&self) -> StateWatch {

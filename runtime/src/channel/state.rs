@@ -55,7 +55,8 @@ impl StateWatch {
     }
 
     /// Waits until the state is another than the one that was last returned by this method, or than the one that the watch
-    /// began with; gives it. States that pass quickly may be missed.
+    /// began with; gives it. States that pass quickly may be missed. [`Shutdown`](ConnectivityState::Shutdown) is the last:
+    /// after it, this returns at once.
     pub async fn changed(&mut self) -> ConnectivityState {
         match self.states.changed().await {
             Ok(()) => *self.states.borrow_and_update(),
