@@ -86,7 +86,6 @@ impl EtcdResolver {
                 .with_start_revision(revision + 1);
             let watch = etcd.watch(self.prefix.as_str(), Some(later));
             let mut watch = timed(TIMEOUT, watch).await?;
-            backoff.reset();
 
             let mut list_again = pin!(async {
                 updates.wanted().await;
@@ -101,6 +100,7 @@ impl EtcdResolver {
                 let Some(changes) = changes.filter(|changes| !changes.canceled()) else {
                     return Err(Error::WatchError("etcd has ended the watch".into()));
                 };
+                backoff.reset();
                 if servers.change(changes.events()) {
                     updates.send(Ok(servers.resolution().await));
                 }

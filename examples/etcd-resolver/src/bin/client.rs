@@ -1,4 +1,4 @@
-//! Asks which server answers, five times a second: `cargo run -p etcd-resolver --bin client`.
+//! Asks which server answers, five times a second: `cargo run --bin client`.
 
 use std::{process::ExitCode, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A server that is in etcd while it runs: `cargo run -p etcd-resolver --bin server`, as often as you like.
+//! A server that is in etcd while it runs: `cargo run --bin server`, as often as you like.
 
 use std::{error::Error, process::ExitCode, time::Duration};
 

@@ -9,6 +9,7 @@ mod world;
 
 use std::{future::pending, time::Duration};
 
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 use wireloom::{Code, server::Listener};
 
@@ -74,6 +75,26 @@ async fn a_server_whose_lease_expires_gets_no_more_calls() {
 
     drop(registered);
     client.is_answered_by(["a"]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs etcd, which .ci/run installs"]
+async fn the_servers_are_listed_again_when_one_is_lost_but_not_often() {
+    let etcd = Etcd::start().await;
+    let (_a, b) = (etcd.serve("a").await, etcd.serve("b").await);
+    let client = etcd.client().await;
+    client.is_answered_by(["a", "b"]).await;
+    client.calls_for(Duration::from_secs(6)).await;
+    assert_eq!(etcd.lists().await, 1);
+
+    b.kill();
+    let lost = Instant::now();
+    while etcd.lists().await == 1 {
+        assert!(lost.elapsed() < Duration::from_secs(3), "it was not listed");
+        sleep(Duration::from_millis(20)).await;
+    }
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(etcd.lists().await, 2);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, future::Future, process::Stdio, time::Duration}
 
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     process::{Child, Command},
     sync::oneshot,
@@ -92,6 +93,20 @@ impl Etcd {
         }
     }
 
+    /// How often it was asked for keys.
+    pub async fn lists(&self) -> u32 {
+        let mut connection = TcpStream::connect(self.target()).await.unwrap();
+        let request = b"GET /metrics HTTP/1.0\r\n\r\n";
+        connection.write_all(request).await.unwrap();
+        let mut metrics = String::new();
+        connection.read_to_string(&mut metrics).await.unwrap();
+        let mut lines = metrics.lines();
+        let counter = r#"grpc_server_started_total{grpc_method="Range","#;
+        let line = lines.find(|line| line.starts_with(counter)).unwrap();
+        let (_, count) = line.rsplit_once(' ').unwrap();
+        count.parse().unwrap()
+    }
+
     /// The place of a server in it.
     pub fn registration(&self, name: &str, address: String) -> Registration {
         Registration {
@@ -145,6 +160,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// Ends the server without a word to etcd or its clients.
+    pub fn kill(self) {
+        drop(self.server);
+    }
+
     /// Has the server take itself out of etcd and end, once its calls are done.
     pub async fn stop(self) {
         self.stop.send(()).unwrap();
