@@ -223,7 +223,7 @@ impl Reader {
         self.run(&format!("wireloom model --service-config {SERVICE_CONFIG}"));
     }
 
-    /// Code that is compiled: that of the greeter, and what is generated for it.
+    /// Code that is compiled: that of examples and tests, and what is generated for the greeter.
     fn rust(&self) -> Vec<String> {
         let generated = self.home.join("generated");
         let output = wireloom(&greeter())
@@ -234,6 +234,7 @@ impl Reader {
         Ended::from(output).ok();
         let folders = [
             greeter().join("src"),
+            checkout().join("examples/etcd-resolver/src"),
             checkout().join("tests/e2e"),
             checkout().join("tests/security"),
             checkout().join("tests/tonic"),
