@@ -15,7 +15,7 @@ use wireloom::{Code, server::Listener};
 
 use etcd_resolver::{connect, proto::whoami::AskRequest};
 
-use world::{Etcd, address, serve};
+use world::{Etcd, address, answers, serve};
 
 #[tokio::test]
 #[ignore = "needs etcd, which .ci/run installs"]
@@ -32,27 +32,34 @@ async fn a_server_that_is_added_gets_calls() {
 #[ignore = "needs etcd, which .ci/run installs"]
 async fn a_server_that_is_removed_finishes_its_calls() {
     let etcd = Etcd::start().await;
+    let (_a, _b) = (etcd.serve("a").await, etcd.serve("b").await);
+    let client = etcd.client().await;
+    client.is_answered_by(["a", "b"]).await;
+
+    let calls = client.slow_calls().await;
+    let mut remover = connect(&etcd.target()).await.unwrap();
+    remover.delete("services/whoami/b", None).await.unwrap();
+    client.is_answered_by(["a"]).await;
+    assert!(calls.iter().all(|call| !call.is_finished()), "too late");
+    assert_eq!(answers(calls).await, ["a", "a", "b", "b"]);
+}
+
+#[tokio::test]
+#[ignore = "needs etcd, which .ci/run installs"]
+async fn a_server_that_stops_leaves_etcd_and_finishes_its_calls() {
+    let etcd = Etcd::start().await;
     let (_a, b) = (etcd.serve("a").await, etcd.serve("b").await);
     let client = etcd.client().await;
     client.is_answered_by(["a", "b"]).await;
 
-    let calls: Vec<_> = (0..4)
-        .map(|_| {
-            let client = client.clone();
-            tokio::spawn(async move { client.ask(Duration::from_secs(2)).await })
-        })
-        .collect();
-    client.calls_for(Duration::from_millis(500)).await;
+    let calls = client.slow_calls().await;
     let stopped = tokio::spawn(b.stop());
+    while etcd.has("b").await {
+        client.calls_for(Duration::from_millis(20)).await;
+    }
     client.is_answered_by(["a"]).await;
     assert!(!stopped.is_finished(), "the server waits for its calls");
-
-    let mut answered = Vec::new();
-    for call in calls {
-        answered.push(call.await.unwrap());
-    }
-    answered.sort();
-    assert_eq!(answered, ["a", "a", "b", "b"]);
+    assert_eq!(answers(calls).await, ["a", "a", "b", "b"]);
     stopped.await.unwrap();
 }
 
@@ -127,10 +134,8 @@ async fn servers_register_again_in_an_etcd_that_has_lost_them() {
     etcd.kill().await;
     etcd.forget_all();
     etcd.restart().await;
-    let mut asked = connect(&etcd.target()).await.unwrap();
     for name in ["a", "b"] {
-        let key = format!("services/whoami/{name}");
-        while asked.get(key.as_str(), None).await.unwrap().count() == 0 {
+        while !etcd.has(name).await {
             client.ask(Duration::ZERO).await;
         }
     }

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wireloom::{Channel, LoadBalancing, Server, server::Listener};
 
 use etcd_resolver::{
-    Entry, EtcdResolver, Registration,
+    Entry, EtcdResolver, Registration, connect,
     proto::whoami::{AskRequest, WhoamiClient, WhoamiServer},
     service::Named,
 };
@@ -105,6 +105,13 @@ impl Etcd {
         let line = lines.find(|line| line.starts_with(counter)).unwrap();
         let (_, count) = line.rsplit_once(' ').unwrap();
         count.parse().unwrap()
+    }
+
+    /// Whether it has a server.
+    pub async fn has(&self, name: &str) -> bool {
+        let mut etcd = connect(&self.target()).await.unwrap();
+        let found = etcd.get(format!("services/whoami/{name}"), None).await;
+        found.unwrap().count() > 0
     }
 
     /// The place of a server in it.
@@ -202,6 +209,18 @@ impl Client {
         reply.unwrap().into_inner().name
     }
 
+    /// Four calls that are under way, and will be for a while.
+    pub async fn slow_calls(&self) -> Vec<AbortOnDropHandle<String>> {
+        let calls = (0..4).map(|_| {
+            let client = self.clone();
+            let call = async move { client.ask(Duration::from_secs(2)).await };
+            AbortOnDropHandle::new(tokio::spawn(call))
+        });
+        let calls = calls.collect();
+        self.calls_for(Duration::from_millis(200)).await;
+        calls
+    }
+
     /// Makes calls, all of which must succeed, until these servers answer them, and no others.
     pub async fn is_answered_by<const N: usize>(&self, names: [&str; N]) {
         let names = BTreeSet::from(names.map(str::to_owned));
@@ -227,4 +246,14 @@ impl Client {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Who answered these calls, by name.
+pub async fn answers(calls: Vec<AbortOnDropHandle<String>>) -> Vec<String> {
+    let mut names = Vec::new();
+    for call in calls {
+        names.push(call.await.unwrap());
+    }
+    names.sort();
+    names
 }
