@@ -1,3 +1,5 @@
+//! The service config that a channel's calls follow.
+
 use std::sync::Arc;
 
 use tokio::sync::watch;

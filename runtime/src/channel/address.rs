@@ -1,3 +1,5 @@
+//! Where servers listen.
+
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crate::memory::InProcess;

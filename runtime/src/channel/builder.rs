@@ -1,3 +1,5 @@
+//! The options of a channel.
+
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,

@@ -2,20 +2,7 @@
 
 use std::time::Duration;
 
-use tonic::Code;
-
-use crate::policy::{Backoff, RetryPolicy, StatusCodes};
-
-/// The waits between attempts, by gRPC's [connection backoff].
-///
-/// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
-const BACKOFF: RetryPolicy = RetryPolicy {
-    max_attempts: u32::MAX,
-    initial_backoff: Duration::from_secs(1),
-    max_backoff: Duration::from_secs(120),
-    backoff_multiplier: 1.6,
-    retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
-};
+use crate::policy::Backoff;
 
 /// The waits after the loss of a connection that served calls, before the backoff: a server that restarts is back
 /// before its callers are told.
@@ -26,11 +13,6 @@ const AFTER_LOSS: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(400),
 ];
-
-/// The waits between attempts, from the first.
-pub(super) fn backoff() -> Backoff {
-    Backoff::new(&BACKOFF)
-}
 
 /// The schedule of attempts to connect.
 #[derive(Debug)]
@@ -51,14 +33,14 @@ pub(super) enum Next {
 impl Redial {
     pub(super) fn new() -> Self {
         Self {
-            backoff: backoff(),
+            backoff: Backoff::of_connections(),
             after_loss: &[],
         }
     }
 
     /// A connection that served calls was lost.
     pub(super) fn lost(&mut self) {
-        self.backoff = backoff();
+        self.backoff = Backoff::of_connections();
         self.after_loss = &AFTER_LOSS;
     }
 

@@ -1,3 +1,5 @@
+//! The state of a channel, for those who follow it.
+
 use std::{fmt, sync::Weak};
 
 use tokio::sync::watch;

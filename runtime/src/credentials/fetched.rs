@@ -3,13 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
-use tonic::{Code, Status, metadata::AsciiMetadataValue};
+use tonic::{Status, metadata::AsciiMetadataValue};
 
 use super::{BearerToken, BoxFuture};
-use crate::{
-    policy::{Backoff, RetryPolicy, StatusCodes},
-    status,
-};
+use crate::{policy::Backoff, status};
 
 type Fetch = dyn Fn() -> BoxFuture<'static, Result<BearerToken, Status>> + Send + Sync;
 
@@ -52,14 +49,6 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long before its expiry a token is fetched anew, and how long before it is no longer sent.
 const REFRESH_AHEAD: Duration = Duration::from_secs(90);
 const EXPIRY_MARGIN: Duration = Duration::from_secs(30);
-
-const BACKOFF: RetryPolicy = RetryPolicy {
-    max_attempts: u32::MAX,
-    initial_backoff: Duration::from_secs(1),
-    max_backoff: Duration::from_secs(120),
-    backoff_multiplier: 1.6,
-    retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
-};
 
 impl Fetched {
     pub(super) fn by(
@@ -141,7 +130,7 @@ impl State {
         Self {
             token: None,
             failed: None,
-            backoff: Backoff::new(&BACKOFF),
+            backoff: Backoff::of_connections(),
             fetching: false,
         }
     }
@@ -170,7 +159,7 @@ impl State {
             Ok(token) => {
                 self.token = Some(token);
                 self.failed = None;
-                self.backoff = Backoff::new(&BACKOFF);
+                self.backoff = Backoff::of_connections();
             }
             Err(status) => {
                 tracing::debug!(target: "wireloom", %status, "could not fetch a token");

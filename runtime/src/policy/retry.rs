@@ -64,7 +64,7 @@ impl RetryPolicy {
     }
 }
 
-/// The delays of one call, in order.
+/// The delays between attempts, in order.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: f64,
@@ -78,6 +78,17 @@ impl Backoff {
             next: policy.initial_backoff.as_secs_f64(),
             max: policy.max_backoff.as_secs_f64(),
             multiplier: policy.backoff_multiplier,
+        }
+    }
+
+    /// The delays between attempts to reach what has to be there, by gRPC's [connection backoff].
+    ///
+    /// [connection backoff]: https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
+    pub(crate) fn of_connections() -> Self {
+        Self {
+            next: 1.0,
+            max: 120.0,
+            multiplier: 1.6,
         }
     }
 

@@ -1,3 +1,5 @@
+//! Names whose addresses DNS knows.
+
 use std::{
     future::{Future, poll_fn},
     io,

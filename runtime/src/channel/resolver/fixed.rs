@@ -1,3 +1,5 @@
+//! Addresses that are known from the start.
+
 use super::{Address, Resolution, Resolver, ResolverUpdates};
 
 /// Addresses that the target names itself.

@@ -16,10 +16,11 @@ use tracing::Instrument as _;
 
 use super::{Condition, Shared, State};
 use crate::{
-    channel::{connection::Connection, redial, streams::User},
+    channel::{connection::Connection, streams::User},
     compression::Compression,
     flow,
     frame::{self, FrameReader},
+    policy::Backoff,
     response_head, status,
 };
 
@@ -113,7 +114,7 @@ impl Shared {
 
 /// Watches the health of `service` until it is dropped, or the server has none to tell.
 async fn watch(shared: Weak<Shared>, service: Arc<str>) {
-    let mut backoff = redial::backoff();
+    let mut backoff = Backoff::of_connections();
     while let Some(shared) = shared.upgrade() {
         let begun = Instant::now();
         let Err(ended) = watch_once(&shared, &service).await;
@@ -123,7 +124,7 @@ async fn watch(shared: Weak<Shared>, service: Arc<str>) {
             return shared.set_health(Health::Serving);
         }
         if begun.elapsed() > STEADY {
-            backoff = redial::backoff();
+            backoff = Backoff::of_connections();
             continue;
         }
         let message = format!("no word of the health of {service:?}: {}", ended.message());
