@@ -233,7 +233,13 @@ impl Builder {
     ///
     /// As for [`model`](Self::model), and if nothing is called `path`.
     pub fn explain(self, path: &str) -> Result<Explanation, Error> {
-        explain(&self.model()?, path)
+        let (config, _) = self.into_config()?;
+        let model = crate::model_of(&sources(&config.generate), &config)?;
+        let explanation = explain(&model, path)?;
+        Ok(match config.generate.stubs.unwrap_or_default() {
+            Stubs::Wireloom => explanation,
+            Stubs::Tonic => explanation.for_tonic_stubs(),
+        })
     }
 
     /// The settings in force: the file's, and over them the builder's.

@@ -15,7 +15,7 @@ use rows::Row;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     methods: Vec<Explained>,
-    /// What holds for channels, not for methods, and what of that cannot work.
+    /// What holds for channels, not for methods, and what of that cannot work; last, what stubs make of it all.
     remarks: Vec<String>,
 }
 
@@ -65,8 +65,19 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
     }
     Ok(Explanation {
         methods,
-        remarks: model.channel_configs.iter().flat_map(of_channel).collect(),
+        remarks: model.channel_configs.iter().map(of_channel).collect(),
     })
+}
+
+impl Explanation {
+    /// Says what the policies are to tonic's stubs, which have no method descriptors that could carry them.
+    pub(crate) fn for_tonic_stubs(mut self) -> Self {
+        let warning = "warning: tonic's stubs read no policy, so that none of this is in force: give the channel a service \
+                       config with `Channel::builder(..).service_config(..)`, or defaults of all its calls with \
+                       `.call_options(..)`";
+        self.remarks.push(warning.to_owned());
+        self
+    }
 }
 
 fn nothing_to_explain(path: &str, known: &[String]) -> Error {
@@ -79,8 +90,11 @@ fn nothing_to_explain(path: &str, known: &[String]) -> Error {
     Error::new(what).with_help(suggest::help(path, others, "name"))
 }
 
-/// What a service config says that no method can take.
-fn of_channel(config: &ChannelConfig) -> Vec<String> {
+/// What a service config says that no method can take. A channel is not to be given what it refuses.
+fn of_channel(config: &ChannelConfig) -> String {
+    if let Some(warning) = warnings::of_channel(config) {
+        return format!("warning: {warning}");
+    }
     let mut what = Vec::new();
     if !config.load_balancing_policies.is_empty() {
         let names = config.load_balancing_policies.join(", ");
@@ -89,13 +103,11 @@ fn of_channel(config: &ChannelConfig) -> Vec<String> {
     if let Some(service) = &config.health_check_service {
         what.push(format!("healthCheckConfig (service {service:?})"));
     }
-    let note = format!(
+    format!(
         "note: {} of {} holds for a channel: give it the file with `Channel::builder(..).service_config(..)`",
         what.join(" and "),
         config.file
-    );
-    let warning = warnings::of_channel(config).map(|warning| format!("warning: {warning}"));
-    warning.into_iter().chain([note]).collect()
+    )
 }
 
 impl fmt::Display for Explanation {

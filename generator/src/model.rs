@@ -28,6 +28,9 @@ pub struct ChannelConfig {
     pub file: String,
     /// The names in `loadBalancingConfig`; the first that the channel has counts.
     pub load_balancing_policies: Vec<String>,
+    /// The line of the first of them, from 1; 0 where there is none. Not in the JSON.
+    #[serde(skip)]
+    pub load_balancing_line: usize,
     /// `healthCheckConfig.serviceName`.
     pub health_check_service: Option<String>,
 }

@@ -22,7 +22,7 @@ pub(crate) struct ServiceConfig {
     pub(crate) methods: Vec<MethodConfig>,
     pub(crate) retry_throttling: Option<Written<RetryThrottling>>,
     /// The names in `loadBalancingConfig`, in their order.
-    pub(crate) load_balancing_policies: Vec<String>,
+    pub(crate) load_balancing_policies: Vec<Written<String>>,
     pub(crate) health_check_service: Option<String>,
 }
 
@@ -223,11 +223,15 @@ fn retry_throttling(throttling: &Object<'_>, errors: &mut Vec<Error>) -> Written
 }
 
 /// The names of load-balancing policies, in their order; the deprecated `loadBalancingPolicy` where there is no list of them.
-fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<String> {
+fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<Written<String>> {
     let deprecated = document.string("loadBalancingPolicy", errors);
     let Some(list) = document.get("loadBalancingConfig", errors) else {
-        let policy = deprecated.map(|policy| policy.value.to_ascii_lowercase());
-        let says_something = |policy: &String| !matches!(policy.as_str(), "" | "unspecified");
+        let policy = deprecated.map(|policy| Written {
+            value: policy.value.to_ascii_lowercase(),
+            spot: policy.spot,
+        });
+        let says_something =
+            |policy: &Written<String>| !matches!(policy.value.as_str(), "" | "unspecified");
         return policy.into_iter().filter(says_something).collect();
     };
     let entries = list.items(errors);
@@ -244,7 +248,10 @@ fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<String>
             return None;
         };
         config.object(errors)?;
-        Some((*name).to_owned())
+        Some(Written {
+            value: (*name).to_owned(),
+            spot: policy.spot(),
+        })
     });
     names.collect()
 }

@@ -5,6 +5,7 @@ use crate::model::{
     AttemptPolicy, ChannelConfig, HedgingPolicy, Idempotency, MAX_ATTEMPTS, Method, MethodPolicy,
     Origin, Origins, ProtoDuration, RetryPolicy, Sourced, StatusCode,
 };
+use crate::suggest;
 
 /// The least share of a backoff that jitter leaves (gRFC A6).
 const LEAST_JITTER: f64 = 0.8;
@@ -46,11 +47,18 @@ pub(super) fn of_channel(config: &ChannelConfig) -> Option<String> {
     let is_known = |name: &String| LOAD_BALANCING.contains(&name.as_str());
     let fails = !asked.is_empty() && !asked.iter().any(is_known);
     fails.then(|| {
+        let mut meant = asked
+            .iter()
+            .filter_map(|name| suggest::nearest(name, LOAD_BALANCING));
+        let help = match meant.next() {
+            Some(name) => format!("did you mean {name}?"),
+            None => format!("add one of {}", LOAD_BALANCING.join(", ")),
+        };
         format!(
-            "a channel refuses {}, since it has no load balancing by {}: add one of {}",
-            config.file,
+            "a channel refuses {file}, since it has no load balancing by {}: {help} ({file}:{})",
             asked.join(" or "),
-            LOAD_BALANCING.join(", ")
+            config.load_balancing_line,
+            file = config.file,
         )
     })
 }
@@ -66,8 +74,9 @@ pub(super) fn of_method(method: &Method) -> Vec<String> {
                     it sets a timeout of its own";
         return vec![format!("{what} ({})", set_by(Some(&timeout.origin)))];
     }
+    let mut found = Vec::from_iter(endless_wait(policy));
     let Some(attempts) = &policy.attempts else {
-        return Vec::new();
+        return found;
     };
     let mut warnings = Warnings {
         policy,
@@ -83,7 +92,16 @@ pub(super) fn of_method(method: &Method) -> Vec<String> {
         AttemptPolicy::Retry(retry) => warnings.retry(retry),
         AttemptPolicy::Hedging(hedging) => warnings.hedging(hedging),
     }
-    warnings.found
+    found.extend(warnings.found);
+    found
+}
+
+fn endless_wait(policy: &MethodPolicy) -> Option<String> {
+    let wait = policy.wait_for_ready.as_ref().filter(|wait| wait.value)?;
+    policy.timeout.is_none().then(|| {
+        let what = "wait_for_ready without a timeout waits for as long as no connection can be made: set a timeout";
+        format!("{what} ({})", set_by(Some(&wait.origin)))
+    })
 }
 
 struct Warnings<'a> {

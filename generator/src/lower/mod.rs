@@ -79,10 +79,15 @@ pub(crate) fn lower(loaded: &Loaded, config: &Config) -> Result<Model, Error> {
 
 /// What service configs say that no method can take.
 fn channel_configs(configs: &[ServiceConfig]) -> Vec<ChannelConfig> {
-    let configs = configs.iter().map(|config| ChannelConfig {
-        file: config.file.clone(),
-        load_balancing_policies: config.load_balancing_policies.clone(),
-        health_check_service: config.health_check_service.clone(),
+    let configs = configs.iter().map(|config| {
+        let policies = &config.load_balancing_policies;
+        let first = policies.first();
+        ChannelConfig {
+            file: config.file.clone(),
+            load_balancing_policies: policies.iter().map(|policy| policy.value.clone()).collect(),
+            load_balancing_line: first.map_or(0, |policy| policy.spot.place.line),
+            health_check_service: config.health_check_service.clone(),
+        }
     });
     let says_something = |config: &ChannelConfig| {
         !config.load_balancing_policies.is_empty() || config.health_check_service.is_some()

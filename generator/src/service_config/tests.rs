@@ -104,10 +104,14 @@ fn what_holds_for_a_channel_is_kept() {
             "healthCheckConfig": {"serviceName": "a.B"}
         }"#,
     );
-    assert_eq!(config.load_balancing_policies, ["grpclb", "round_robin"]);
+    let names = |config: &ServiceConfig| -> Vec<String> {
+        let policies = config.load_balancing_policies.iter();
+        policies.map(|policy| policy.value.clone()).collect()
+    };
+    assert_eq!(names(&config), ["grpclb", "round_robin"]);
     assert_eq!(config.health_check_service.as_deref(), Some("a.B"));
     let deprecated = parse(r#"{"loadBalancingPolicy": "ROUND_ROBIN"}"#);
-    assert_eq!(deprecated.load_balancing_policies, ["round_robin"]);
+    assert_eq!(names(&deprecated), ["round_robin"]);
 }
 
 #[test]

@@ -23,6 +23,16 @@ fn a_policy_is_explained_with_where_each_value_comes_from() {
 }
 
 #[test]
+fn policies_that_tonic_s_stubs_do_not_read_are_warned_of() {
+    let project = Project::clock();
+    let explained = || project.run(&["explain", "clock.Clock/Now"]).ok();
+    let warning = "warning: tonic's stubs read no policy";
+    assert!(!explained().contains(warning));
+    project.write("wireloom.toml", &format!("{CLOCK_TOML}stubs = \"tonic\"\n"));
+    assert!(explained().contains(warning));
+}
+
+#[test]
 fn a_path_that_names_nothing_is_refused_with_what_is_near() {
     let error = Project::clock()
         .run(&["explain", "clock.Clock/Noww"])

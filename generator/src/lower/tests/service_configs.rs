@@ -128,7 +128,8 @@ fn load_balancing_that_no_channel_has() {
     let refused = |names: &str| {
         Some(format!(
             "warning: a channel refuses config0.json, since it has no load balancing by {names}: add one of pick_first, \
-             round_robin, least_request_experimental, ring_hash_experimental, outlier_detection_experimental"
+             round_robin, least_request_experimental, ring_hash_experimental, outlier_detection_experimental \
+             (config0.json:1)"
         ))
     };
     assert_eq!(
@@ -149,6 +150,16 @@ fn load_balancing_that_no_channel_has() {
     ] {
         assert_eq!(warning(known), None, "{known}");
     }
+}
+
+#[test]
+fn load_balancing_that_is_misspelt_has_a_suggestion_and_no_channel_is_to_be_given_it() {
+    let config = "{\n\"loadBalancingConfig\":\n[{\"roundrobin\": {}}]\n}";
+    let explanation = explained("", &[config]);
+    let warning = "warning: a channel refuses config0.json, since it has no load balancing by roundrobin: did you mean \
+                   round_robin? (config0.json:3)\n";
+    assert!(explanation.ends_with(warning), "{explanation}");
+    assert!(!explanation.contains("note: "), "{explanation}");
 }
 
 #[test]

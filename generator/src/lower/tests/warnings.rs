@@ -103,3 +103,18 @@ fn hedging_of_what_may_not_be_done_twice_or_comes_too_late() {
     );
     assert_eq!(warnings.len(), 2);
 }
+
+#[test]
+fn waiting_for_a_connection_without_a_timeout() {
+    let waits = "wait_for_ready = true\n";
+    assert_eq!(
+        warnings("", &format!("{waits}no_timeout = true")),
+        [
+            "warning: wait_for_ready without a timeout waits for as long as no connection can be made: set a timeout \
+             ([methods.\"a.S/A\"], wireloom.toml:2)"
+        ]
+    );
+    assert_eq!(warnings("", &format!("{waits}timeout = '9s'")), [""; 0]);
+    let off = "wait_for_ready = false\nno_timeout = true";
+    assert_eq!(warnings("", off), [""; 0]);
+}
