@@ -15,7 +15,8 @@ use rows::Row;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     methods: Vec<Explained>,
-    /// What holds for channels, not for methods, and what of that cannot work; last, what stubs make of it all.
+    /// What holds for channels, not for methods, and what of that cannot work; what has no effect; last, what stubs make of
+    /// it all.
     remarks: Vec<String>,
 }
 
@@ -63,9 +64,11 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
     if methods.is_empty() {
         return Err(nothing_to_explain(path, &known));
     }
+    let of_channels = model.channel_configs.iter().map(of_channel);
+    let notes = model.notes.iter().map(|note| format!("note: {note}"));
     Ok(Explanation {
         methods,
-        remarks: model.channel_configs.iter().map(of_channel).collect(),
+        remarks: of_channels.chain(notes).collect(),
     })
 }
 

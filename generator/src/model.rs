@@ -19,6 +19,9 @@ pub struct Model {
     /// What service configs say of a channel as a whole, one entry per file; left out of the JSON where there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channel_configs: Vec<ChannelConfig>,
+    /// What service configs say to no effect, with its place; not in the JSON.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// What a service config says that no method can take: a channel takes it at run time.

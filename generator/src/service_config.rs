@@ -24,6 +24,8 @@ pub(crate) struct ServiceConfig {
     /// The names in `loadBalancingConfig`, in their order.
     pub(crate) load_balancing_policies: Vec<Written<String>>,
     pub(crate) health_check_service: Option<String>,
+    /// The fields that are not read, with their places.
+    pub(crate) unread: Vec<Written<String>>,
 }
 
 /// An entry of `methodConfig`.
@@ -31,7 +33,7 @@ pub(crate) struct ServiceConfig {
 pub(crate) struct MethodConfig {
     /// The entry's path in the file (`methodConfig[2]`).
     pub(crate) key: String,
-    pub(crate) names: Vec<Name>,
+    pub(crate) names: Vec<Written<Name>>,
     pub(crate) policy: Policy,
     /// What was made of what the entry does not say, with its place.
     pub(crate) notes: Vec<Written<String>>,
@@ -66,29 +68,38 @@ impl ServiceConfig {
         let mut errors = Vec::new();
         let config = Node::root(source, &document)
             .object(&mut errors)
-            .map(|document| Self::from_object(source.name(), &document, &mut errors));
+            .map(|document| Self::from_object(source.name(), document, &mut errors));
         match Error::all(errors) {
             Some(error) => Err(error),
             None => Ok(config.expect("a document that is no object is an error")),
         }
     }
 
-    fn from_object(file: &str, document: &Object<'_>, errors: &mut Vec<Error>) -> Self {
+    fn from_object(file: &str, mut document: Object<'_>, errors: &mut Vec<Error>) -> Self {
+        let mut unread = Vec::new();
         let entries = document.items("methodConfig", errors);
         let methods = entries
             .iter()
-            .filter_map(|entry| Some(method_config(&entry.object(errors)?, errors)))
+            .filter_map(|entry| Some(method_config(entry.object(errors)?, &mut unread, errors)))
             .collect();
         let throttling = document.object("retryThrottling", errors);
+        let throttling =
+            throttling.map(|throttling| retry_throttling(throttling, &mut unread, errors));
         let health_check = document.object("healthCheckConfig", errors);
+        let health_check_service = health_check.and_then(|mut check| {
+            let name = check.string("serviceName", errors);
+            check.finish(&mut unread);
+            name
+        });
+        let load_balancing_policies = load_balancing(&mut document, errors);
+        document.finish(&mut unread);
         Self {
             file: file.to_owned(),
             methods,
-            retry_throttling: throttling.map(|throttling| retry_throttling(&throttling, errors)),
-            load_balancing_policies: load_balancing(document, errors),
-            health_check_service: health_check
-                .and_then(|check| check.string("serviceName", errors))
-                .map(|name| name.value),
+            retry_throttling: throttling,
+            load_balancing_policies,
+            health_check_service: health_check_service.map(|name| name.value),
+            unread,
         }
     }
 
@@ -101,7 +112,7 @@ impl ServiceConfig {
             Name::Default,
         ];
         names.iter().find_map(|name| {
-            let is_named = |entry: &MethodConfig| entry.names.contains(name);
+            let is_named = |entry: &MethodConfig| entry.is_for(name);
             self.methods.iter().position(is_named)
         })
     }
@@ -109,7 +120,7 @@ impl ServiceConfig {
     /// Whether an entry is for a service, for one of its methods, or for every method.
     pub(crate) fn is_for(&self, service: &str) -> bool {
         let mut names = self.methods.iter().flat_map(|entry| &entry.names);
-        names.any(|name| match name {
+        names.any(|name| match &name.value {
             Name::Method(named, _) | Name::Service(named) => named == service,
             Name::Default => true,
         })
@@ -120,15 +131,29 @@ impl ServiceConfig {
         let names = &self.methods[entry].names;
         let others = self.methods.iter().skip(entry + 1);
         names.iter().enumerate().any(|(at, name)| {
-            names[at + 1..].contains(name) || others.clone().any(|other| other.names.contains(name))
+            let is_same = |other: &Written<Name>| other.value == name.value;
+            names[at + 1..].iter().any(is_same)
+                || others.clone().any(|other| other.is_for(&name.value))
         })
     }
 }
 
-fn method_config(entry: &Object<'_>, errors: &mut Vec<Error>) -> MethodConfig {
+impl MethodConfig {
+    fn is_for(&self, name: &Name) -> bool {
+        self.names.iter().any(|named| named.value == *name)
+    }
+}
+
+fn method_config(
+    mut entry: Object<'_>,
+    unread: &mut Vec<Written<String>>,
+    errors: &mut Vec<Error>,
+) -> MethodConfig {
     let mut notes = Vec::new();
     let names = entry.items("name", errors);
-    let names = names.iter().filter_map(|name| self::name(name, errors));
+    let names = names
+        .iter()
+        .filter_map(|name| self::name(name, unread, errors));
     let names = names.collect();
     let retry_policy = entry.object("retryPolicy", errors);
     let hedging_policy = entry.object("hedgingPolicy", errors);
@@ -137,10 +162,12 @@ fn method_config(entry: &Object<'_>, errors: &mut Vec<Error>) -> MethodConfig {
         wait_for_ready: entry.boolean("waitForReady", errors),
         max_request_message_bytes: entry.integer("maxRequestMessageBytes", errors),
         max_response_message_bytes: entry.integer("maxResponseMessageBytes", errors),
-        retry_policy: retry_policy.map(|policy| self::retry_policy(&policy, &mut notes, errors)),
-        hedging_policy: hedging_policy.map(|policy| self::hedging_policy(&policy, errors)),
+        retry_policy: retry_policy
+            .map(|policy| self::retry_policy(policy, unread, &mut notes, errors)),
+        hedging_policy: hedging_policy.map(|policy| self::hedging_policy(policy, unread, errors)),
         ..Policy::default()
     };
+    entry.finish(unread);
     MethodConfig {
         key: entry.path().to_owned(),
         names,
@@ -149,16 +176,22 @@ fn method_config(entry: &Object<'_>, errors: &mut Vec<Error>) -> MethodConfig {
     }
 }
 
-fn name(name: &Node<'_>, errors: &mut Vec<Error>) -> Option<Name> {
-    let name = name.object(errors)?;
+fn name(
+    name: &Node<'_>,
+    unread: &mut Vec<Written<String>>,
+    errors: &mut Vec<Error>,
+) -> Option<Written<Name>> {
+    let mut name = name.object(errors)?;
     let mut part = |field| {
         let text = name.string(field, errors);
         text.map(|text| text.value).filter(|text| !text.is_empty())
     };
-    match (part("service"), part("method")) {
-        (Some(service), Some(method)) => Some(Name::Method(service, method)),
-        (Some(service), None) => Some(Name::Service(service)),
-        (None, None) => Some(Name::Default),
+    let (service, method) = (part("service"), part("method"));
+    name.finish(unread);
+    let value = match (service, method) {
+        (Some(service), Some(method)) => Name::Method(service, method),
+        (Some(service), None) => Name::Service(service),
+        (None, None) => Name::Default,
         (None, Some(method)) => {
             let message = format!(
                 "`{}` has the method `{method}`, but no service",
@@ -166,13 +199,18 @@ fn name(name: &Node<'_>, errors: &mut Vec<Error>) -> Option<Name> {
             );
             let must = "needs `service`, such as \"helloworld.Greeter\"";
             errors.push(name.spot().error(message, must));
-            None
+            return None;
         }
-    }
+    };
+    Some(Written {
+        value,
+        spot: name.spot(),
+    })
 }
 
 fn retry_policy(
-    policy: &Object<'_>,
+    mut policy: Object<'_>,
+    unread: &mut Vec<Written<String>>,
     notes: &mut Vec<Written<String>>,
     errors: &mut Vec<Error>,
 ) -> Written<RetryPolicy> {
@@ -184,6 +222,7 @@ fn retry_policy(
         backoff_multiplier: policy.number("backoffMultiplier", errors),
         retryable_status_codes: policy.codes("retryableStatusCodes", errors),
     };
+    policy.finish(unread);
     let codes = value.retryable_status_codes.as_ref();
     let left_out = if codes.is_none_or(|codes| codes.value.is_empty()) {
         Some("retryableStatusCodes: it counts as none".to_owned())
@@ -199,23 +238,33 @@ fn retry_policy(
     Written { value, spot }
 }
 
-fn hedging_policy(policy: &Object<'_>, errors: &mut Vec<Error>) -> Written<HedgingPolicy> {
+fn hedging_policy(
+    mut policy: Object<'_>,
+    unread: &mut Vec<Written<String>>,
+    errors: &mut Vec<Error>,
+) -> Written<HedgingPolicy> {
     let value = HedgingPolicy {
         max_attempts: policy.integer("maxAttempts", errors),
         hedging_delay: policy.string("hedgingDelay", errors),
         non_fatal_status_codes: policy.codes("nonFatalStatusCodes", errors),
     };
+    policy.finish(unread);
     Written {
         value,
         spot: policy.spot(),
     }
 }
 
-fn retry_throttling(throttling: &Object<'_>, errors: &mut Vec<Error>) -> Written<RetryThrottling> {
+fn retry_throttling(
+    mut throttling: Object<'_>,
+    unread: &mut Vec<Written<String>>,
+    errors: &mut Vec<Error>,
+) -> Written<RetryThrottling> {
     let value = RetryThrottling {
         max_tokens: throttling.number("maxTokens", errors),
         token_ratio: throttling.number("tokenRatio", errors),
     };
+    throttling.finish(unread);
     Written {
         value,
         spot: throttling.spot(),
@@ -223,7 +272,7 @@ fn retry_throttling(throttling: &Object<'_>, errors: &mut Vec<Error>) -> Written
 }
 
 /// The names of load-balancing policies, in their order; the deprecated `loadBalancingPolicy` where there is no list of them.
-fn load_balancing(document: &Object<'_>, errors: &mut Vec<Error>) -> Vec<Written<String>> {
+fn load_balancing(document: &mut Object<'_>, errors: &mut Vec<Error>) -> Vec<Written<String>> {
     let deprecated = document.string("loadBalancingPolicy", errors);
     let Some(list) = document.get("loadBalancingConfig", errors) else {
         let policy = deprecated.map(|policy| Written {

@@ -4,6 +4,7 @@ mod collisions;
 pub(crate) mod docs;
 mod messages;
 mod names;
+mod notes;
 mod options;
 mod places;
 mod policy;
@@ -73,6 +74,7 @@ pub(crate) fn lower(loaded: &Loaded, config: &Config) -> Result<Model, Error> {
         None => Ok(Model {
             packages: packages.into_values().collect(),
             channel_configs: channel_configs(&config.service_configs),
+            notes: notes::of_service_configs(&config.service_configs, &files),
         }),
     }
 }

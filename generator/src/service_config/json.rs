@@ -8,6 +8,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use crate::error::Error;
 use crate::source::{Source, Spot};
+use crate::suggest;
 use crate::syntax::{Code, Written};
 
 /// JSON as RFC 8259 has it, and nothing more.
@@ -73,6 +74,7 @@ impl<'a> Node<'a> {
             source: self.source,
             object,
             path: self.path.clone(),
+            known: Vec::new(),
         })
     }
 
@@ -124,6 +126,8 @@ pub(super) struct Object<'a> {
     source: &'a Source,
     object: &'a JsonObject<'a>,
     path: String,
+    /// The fields that were asked for.
+    known: Vec<&'static str>,
 }
 
 impl<'a> Object<'a> {
@@ -147,7 +151,8 @@ impl<'a> Object<'a> {
     }
 
     /// The value of a field, which may have either of its names, but not both.
-    pub(super) fn get(&self, name: &str, errors: &mut Vec<Error>) -> Option<Node<'a>> {
+    pub(super) fn get(&mut self, name: &'static str, errors: &mut Vec<Error>) -> Option<Node<'a>> {
+        self.known.push(name);
         let original = name.to_snake_case();
         let camel = self.exact(name);
         let snake = match original == name {
@@ -159,6 +164,26 @@ impl<'a> Object<'a> {
             errors.push(snake.spot().error(message, "must be given once"));
         }
         camel.or(snake)
+    }
+
+    /// Notes the fields that were never asked for, which gRPC has readers pass over.
+    pub(super) fn finish(&self, notes: &mut Vec<Written<String>>) {
+        for (name, value) in self.fields() {
+            let is_known = |known: &&str| *known == name || known.to_snake_case() == name;
+            if self.known.iter().any(is_known) {
+                continue;
+            }
+            let meant = suggest::nearest(name, self.known.iter().copied());
+            let meant = meant.map(|meant| format!(": did you mean `{meant}`?"));
+            notes.push(Written {
+                value: format!(
+                    "`{}` is no field that is read{}",
+                    value.path,
+                    meant.unwrap_or_default()
+                ),
+                spot: value.spot(),
+            });
+        }
     }
 
     /// The value of the field of exactly this name; the last one where the name is there twice.
@@ -182,21 +207,33 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(super) fn object(&self, name: &str, errors: &mut Vec<Error>) -> Option<Object<'a>> {
+    pub(super) fn object(
+        &mut self,
+        name: &'static str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Object<'a>> {
         self.get(name, errors)?.object(errors)
     }
 
     /// The elements of a list; none where there is no such field.
-    pub(super) fn items(&self, name: &str, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
+    pub(super) fn items(&mut self, name: &'static str, errors: &mut Vec<Error>) -> Vec<Node<'a>> {
         let list = self.get(name, errors);
         list.and_then(|list| list.items(errors)).unwrap_or_default()
     }
 
-    pub(super) fn string(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<String>> {
+    pub(super) fn string(
+        &mut self,
+        name: &'static str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<String>> {
         self.get(name, errors)?.written("a string", string, errors)
     }
 
-    pub(super) fn boolean(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<bool>> {
+    pub(super) fn boolean(
+        &mut self,
+        name: &'static str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<bool>> {
         let read = |value: &Value<'_>| match value {
             Value::BooleanLit(boolean) => Some(boolean.value),
             _ => None,
@@ -205,18 +242,26 @@ impl<'a> Object<'a> {
             .written("true or false", read, errors)
     }
 
-    pub(super) fn integer(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<i64>> {
+    pub(super) fn integer(
+        &mut self,
+        name: &'static str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<i64>> {
         self.get(name, errors)?
             .written("a whole number", integer, errors)
     }
 
-    pub(super) fn number(&self, name: &str, errors: &mut Vec<Error>) -> Option<Written<f64>> {
+    pub(super) fn number(
+        &mut self,
+        name: &'static str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<f64>> {
         self.get(name, errors)?.written("a number", number, errors)
     }
 
     pub(super) fn codes(
-        &self,
-        name: &str,
+        &mut self,
+        name: &'static str,
         errors: &mut Vec<Error>,
     ) -> Option<Written<Vec<Written<Code>>>> {
         const KIND: &str = "the name or the number of a status code";

@@ -188,3 +188,58 @@ fn a_field_under_both_of_its_names_is_refused() {
     let config = parse(r#"{"methodConfig": null, "method_config": [{"timeout": "1s"}]}"#);
     assert_eq!(config.methods.len(), 1);
 }
+
+/// What is said of the fields of a file that are not read.
+fn unread(text: &str) -> Vec<String> {
+    let unread = parse(text).unread;
+    unread.into_iter().map(|note| note.value).collect()
+}
+
+#[test]
+fn fields_that_are_not_read_are_noted_with_what_was_meant() {
+    assert_eq!(
+        unread(
+            r#"{
+                "comment": "",
+                "methodConfig": [{
+                    "name": [{"servce": "a.B"}],
+                    "timout": "2s",
+                    "retryPolicy": {"maxAttempt": 3, "retryableStatusCodes": []},
+                    "hedgingPolicy": {"maxAttempts": 2, "delay": "1s"}
+                }],
+                "retryThrottling": {"maxTokens": 1, "tokenratio": 1},
+                "healthCheckConfig": {"service": "a.B"}
+            }"#
+        ),
+        [
+            "`methodConfig[0].name[0].servce` is no field that is read: did you mean `service`?",
+            "`methodConfig[0].retryPolicy.maxAttempt` is no field that is read: did you mean `maxAttempts`?",
+            "`methodConfig[0].hedgingPolicy.delay` is no field that is read",
+            "`methodConfig[0].timout` is no field that is read: did you mean `timeout`?",
+            "`retryThrottling.tokenratio` is no field that is read: did you mean `tokenRatio`?",
+            "`healthCheckConfig.service` is no field that is read: did you mean `serviceName`?",
+            "`comment` is no field that is read",
+        ]
+    );
+}
+
+#[test]
+fn fields_that_are_read_are_not_noted_in_either_spelling() {
+    let text = r#"{
+        "loadBalancingPolicy": "round_robin",
+        "load_balancing_config": [{"round_robin": {"anything": 1}}],
+        "method_config": [{
+            "name": [{"service": "a.B", "method": "C"}],
+            "timeout": "2s",
+            "wait_for_ready": null,
+            "maxRequestMessageBytes": 1,
+            "max_response_message_bytes": 1,
+            "retryPolicy": {"max_attempts": 2, "initialBackoff": "1s", "maxBackoff": "1s", "backoffMultiplier": 1,
+                "retryableStatusCodes": [14]},
+            "hedgingPolicy": {"maxAttempts": 2, "hedgingDelay": "1s", "nonFatalStatusCodes": []}
+        }],
+        "retryThrottling": {"maxTokens": 1, "tokenRatio": 1},
+        "healthCheckConfig": {"serviceName": "a.B"}
+    }"#;
+    assert_eq!(unread(text), [""; 0]);
+}

@@ -163,6 +163,18 @@ fn load_balancing_that_is_misspelt_has_a_suggestion_and_no_channel_is_to_be_give
 }
 
 #[test]
+fn what_has_no_effect_is_noted_with_its_place_and_what_was_meant() {
+    let config = r#"{"methodConfig": [{
+        "name": [{"service": "a.S", "method": "B"},
+            {"service": "a.S", "method": "A"}, {"service": "a.Other", "method": "B"}],
+        "timout": "2s"}]}"#;
+    let explanation = explained("", &[config]);
+    let notes = "\nnote: `methodConfig[0].timout` is no field that is read: did you mean `timeout`? (config0.json:4)\n\
+                 \nnote: `a.S` has no method `B`: known here: `A` (config0.json:2)\n";
+    assert!(explanation.ends_with(notes), "{explanation}");
+}
+
+#[test]
 fn a_field_that_is_left_out_has_a_default_and_a_warning_names_its_field() {
     let explanation = explained(
         IDEMPOTENT,
