@@ -1,5 +1,6 @@
 //! What the guides in `docs/` show, run.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -90,7 +91,31 @@ impl Interceptor for AccessLog {
         next: Next<'_>,
     ) -> Result<Response<()>, Status> {
         let method = call.full_name().to_owned();
+        let left = call.deadline().map(|deadline| deadline.remaining());
+        tracing::debug!(method, ?left, "called");
         call.observe(Entry { method });
+        next.run(call).await
+    }
+}
+
+/// Lets calls of a server pass that bring a token which it knows.
+struct Guard {
+    tokens: HashSet<String>,
+}
+
+impl Interceptor for Guard {
+    async fn intercept(
+        &self,
+        call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        let header = call.metadata().get("authorization");
+        let token = header
+            .and_then(|header| header.to_str().ok())
+            .and_then(|header| header.strip_prefix("Bearer "));
+        if token.is_none_or(|token| !self.tokens.contains(token)) {
+            return Err(Status::unauthenticated("the token is missing or unknown"));
+        }
         next.run(call).await
     }
 }
@@ -113,8 +138,10 @@ impl CallObserver for Entry {
 async fn what_a_channel_sets_for_all_its_calls() {
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.target().to_string();
+    let tokens = HashSet::from(["secret".to_owned()]);
     let server = Server::builder()
         .interceptor(AccessLog)
+        .interceptor(Guard { tokens })
         .add_service(RouteGuideServer::new(Guide))
         .serve(listener);
     let server = tokio::spawn(server);
@@ -137,6 +164,10 @@ async fn what_a_channel_sets_for_all_its_calls() {
         .unwrap()
         .into_inner();
     assert!(feature.name.contains("time left"), "{}", feature.name);
+
+    let stranger = RouteGuideClient::connect(&target).await.unwrap();
+    let status = stranger.get_feature(Point::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
     server.abort();
 }
 

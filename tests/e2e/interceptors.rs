@@ -147,6 +147,25 @@ async fn a_server_s_interceptor_sees_each_message_and_the_final_status() {
 }
 
 #[tokio::test]
+async fn an_outer_interceptor_of_a_server_sees_the_calls_that_an_inner_one_ends() {
+    let observer = Observer::default();
+    let server = TestServer::start(Setup {
+        server: Server::builder()
+            .interceptor(observer.clone())
+            .interceptor(Guard),
+        ..Setup::default()
+    })
+    .await;
+    let client = server.client().await;
+    client.unary(task("refused")).no_retry().await.unwrap_err();
+    let seen = observer.of_call().await;
+    assert_eq!(
+        seen.last().unwrap(),
+        "ended Unauthenticated: there is no token"
+    );
+}
+
+#[tokio::test]
 async fn a_server_s_interceptor_sees_that_a_caller_went_away() {
     let observer = Observer::default();
     let (mut server, client) = serve(observer.clone()).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wireloom::server::Listener;
 use wireloom::tokio_stream::{self as stream, Stream, StreamExt as _};
 use wireloom::tonic::{self, Code, Request, Response, Status, Streaming};
-use wireloom::{Context, Server};
+use wireloom::{CallOptions, Channel, Context, Server, ServiceConfig};
 use wireloom_tests::golden::tonic::common::Id;
 use wireloom_tests::golden::tonic::helloworld::greeter_client::GreeterClient;
 use wireloom_tests::golden::tonic::helloworld::greeter_server::{Greeter, GreeterServer};
@@ -186,6 +186,30 @@ async fn a_timeout_that_the_client_sets_bounds_the_call_on_both_sides() {
     let response = client.r#match(bounded).await.unwrap();
     assert_eq!(response.metadata().get("echo").unwrap(), "spoken");
     assert_eq!(response.into_inner().name, "deadline: true");
+}
+
+#[tokio::test]
+async fn policies_are_those_of_the_channel() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let service = GreeterServer::new(Handler);
+    tokio::spawn(Server::builder().add_service(service).serve(listener));
+
+    let options = CallOptions::new().timeout(Duration::from_secs(3));
+    let channel = Channel::builder(&target)
+        .call_options(options)
+        .lazy()
+        .unwrap();
+    let mut client = GreeterClient::new(channel.clone());
+    let bounded = client.r#match(request("a")).await.unwrap();
+    assert_eq!(bounded.into_inner().name, "deadline: true");
+
+    let json = r#"{"methodConfig": [{"name": [{"service": "helloworld.Greeter", "method": "SayHello"}], "timeout": "0.2s"}]}"#;
+    channel.set_service_config(ServiceConfig::from_json(json).unwrap());
+    let started = std::time::Instant::now();
+    let status = client.say_hello(request("late")).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(started.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test]
