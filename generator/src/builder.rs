@@ -256,10 +256,14 @@ impl Builder {
             !config.generate.protos.is_empty() || config.generate.descriptor_set.is_some();
         config.narrowed = lists_protos && !self.generate.protos.is_empty();
         override_with(&mut config.generate, self.generate);
+        let descriptor_set = config.generate.descriptor_set.as_deref();
+        if let Some(error) = descriptor_set.and_then(|path| config.generate.missing(path)) {
+            return Err(error);
+        }
         if let Some((what, help)) = config.generate.mocks_without_stubs() {
             return Err(Error::new(what).with_help(help));
         }
-        config.service_configs = service_configs(&config.generate.service_configs)?;
+        config.service_configs = service_configs(&config.generate)?;
         Ok((config, self.prost))
     }
 
@@ -268,6 +272,10 @@ impl Builder {
         let (config, prost) = self.into_config()?;
         read.extend(config.generate.service_configs.iter().cloned());
         let generate = &config.generate;
+        let templates = generate.templates.as_deref();
+        if let Some(error) = templates.and_then(|folder| generate.missing(folder)) {
+            return Err(error);
+        }
         let cargo_out = env::var_os("OUT_DIR").map(PathBuf::from);
         let out = generate.out.clone().or_else(|| cargo_out.clone()).ok_or_else(|| {
             Error::new("there is no folder to write to")
@@ -338,10 +346,11 @@ fn override_with(config: &mut Generate, builder: Generate) {
 }
 
 /// Reads the service configs, and reports what is wrong with all of them.
-fn service_configs(paths: &[PathBuf]) -> Result<Vec<ServiceConfig>, Error> {
+fn service_configs(generate: &Generate) -> Result<Vec<ServiceConfig>, Error> {
     let (mut configs, mut errors) = (Vec::new(), Vec::new());
-    for path in paths {
-        match ServiceConfig::read(path) {
+    for path in &generate.service_configs {
+        let missing = generate.missing(path);
+        match missing.map_or_else(|| ServiceConfig::read(path), Err) {
             Ok(config) => configs.push(config),
             Err(error) => errors.push(error),
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::service_config::ServiceConfig;
-use crate::source::Source;
+use crate::source::{Source, Spot};
 use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
 use table::Table;
 
@@ -59,6 +59,8 @@ pub(crate) struct Generate {
     pub(crate) protoc: Option<PathBuf>,
     /// gRPC service configs; what a later one says wins.
     pub(crate) service_configs: Vec<PathBuf>,
+    /// Where the file names what else is read: the service configs, the templates and the descriptor set.
+    pub(crate) named: BTreeMap<PathBuf, Spot>,
 }
 
 /// What is set for one package, service or method.
@@ -120,9 +122,9 @@ impl Generate {
     fn from_table(mut table: Table<'_>, folder: &Path, errors: &mut Vec<Error>) -> Self {
         let mut path = |table: &mut Table<'_>, key| {
             let path = table.string(key, errors)?;
-            Some(folder.join(path.value))
+            Some((folder.join(&path.value), path.spot))
         };
-        let out = path(&mut table, "out");
+        let out = path(&mut table, "out").map(|(path, _)| path);
         let templates = path(&mut table, "templates");
         let descriptor_set = path(&mut table, "descriptor_set");
         // The name of a program without a folder is looked up in PATH.
@@ -167,17 +169,23 @@ impl Generate {
         table.finish(errors);
         let only_paths =
             |paths: &[(PathBuf, _)]| paths.iter().map(|(path, _)| path.clone()).collect();
+        let configs = service_configs.iter();
+        let configs = configs.map(|(path, written)| (path.clone(), written.spot.clone()));
+        let named = configs
+            .chain(templates.clone())
+            .chain(descriptor_set.clone());
         let generate = Self {
             protos: only_paths(&protos),
             includes: only_paths(&includes),
             listed: protos.into_iter().collect(),
+            named: named.collect(),
             out,
-            templates,
+            templates: templates.map(|(path, _)| path),
             stubs,
             client,
             server,
             mocks: mocks.as_ref().map(|mocks| mocks.value),
-            descriptor_set,
+            descriptor_set: descriptor_set.map(|(path, _)| path),
             protoc,
             service_configs: only_paths(&service_configs),
         };
@@ -185,6 +193,16 @@ impl Generate {
             errors.push(mocks.spot.error(what, "").with_help(help));
         }
         generate
+    }
+
+    /// The error for a path that the file names and that leads nowhere.
+    pub(crate) fn missing(&self, path: &Path) -> Option<Error> {
+        let spot = self.named.get(path)?;
+        if !matches!(path.try_exists(), Ok(false)) {
+            return None;
+        }
+        let error = spot.error(format!("there is no `{}`", path.display()), "");
+        Some(error.with_help("paths are relative to the folder of this file"))
     }
 
     /// Whether services get mocks.

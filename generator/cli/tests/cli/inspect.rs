@@ -71,3 +71,19 @@ fn a_service_config_that_is_missing_is_an_error() {
     let error = Project::clock().run(&arguments).failed();
     assert!(error.contains("cannot read `nowhere.json`"), "{error}");
 }
+
+#[test]
+fn a_path_in_the_file_that_leads_nowhere_is_an_error_with_its_line() {
+    for (key, path) in [
+        ("service_configs", "[\"nowhere\"]"),
+        ("descriptor_set", "\"nowhere\""),
+        ("templates", "\"nowhere\""),
+    ] {
+        let project = Project::clock();
+        project.write("wireloom.toml", &format!("{CLOCK_TOML}{key} = {path}\n"));
+        let error = project.run(&["generate"]).failed();
+        let start = "error: wireloom.toml:4:";
+        assert!(error.starts_with(start), "{error}");
+        assert!(error.contains(": there is no `nowhere`"), "{error}");
+    }
+}
