@@ -92,6 +92,23 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
 }
 
 #[test]
+fn the_readme_and_a_new_project_name_all_features_of_the_runtime() {
+    let read = |path: &str| fs::read_to_string(checkout().join(path)).unwrap();
+    let manifest: toml::Table = toml::from_str(&read("runtime/Cargo.toml")).unwrap();
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("| feature |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let new_project = read("examples/greeter/Cargo.toml");
+    let comment = new_project
+        .lines()
+        .find(|line| line.starts_with("# Features"));
+    for feature in manifest["features"].as_table().unwrap().keys() {
+        assert!(table.contains(&format!("`{feature}`")), "{feature}");
+        assert!(comment.unwrap().contains(feature), "{feature}");
+    }
+}
+
+#[test]
 fn every_file_that_is_linked_to_exists() {
     for page in pages().chain([checkout().join("README.md")]) {
         let text = fs::read_to_string(&page).unwrap();
