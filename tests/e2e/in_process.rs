@@ -1,14 +1,17 @@
 //! Services in the process of their callers, under a paused clock: nothing here waits for a network.
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wireloom::server::PeerAddr;
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
-use wireloom::{CallOptions, Channel, Code, InterceptedCall, Interceptor, Next, Response};
+use wireloom::{
+    CallOptions, Channel, Code, ConnectivityState, InterceptedCall, Interceptor, Next, Response,
+};
 use wireloom::{Server, Status};
 
-use crate::support::{Event, ProbeClient, Task, in_process, in_process_on, task};
+use crate::support::{Event, ProbeClient, Task, in_process, in_process_on, service, task};
 
 #[tokio::test(start_paused = true)]
 async fn all_kinds_of_calls_are_made() {
@@ -110,6 +113,47 @@ async fn a_call_under_way_outlives_its_channel_and_the_server_ends_after_it() {
     assert_eq!(answers.collect::<Vec<_>>().await.len(), 3);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_alone_makes_a_channel() {
+    let client = ProbeClient::new(Channel::from_service(service().0));
+    assert_eq!(client.unary(task("a")).await.unwrap().get_ref().name, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_both_sides_hold() {
+    let large = || task(&"x".repeat(100));
+    let (channel, _events) = in_process();
+    let client = ProbeClient::new(channel.max_receive_message_size(10).lazy().unwrap());
+    let received = client.unary(large()).await.unwrap_err();
+    let server = Server::builder().max_receive_message_size(10);
+    let (channel, _events) = in_process_on(server);
+    let client = ProbeClient::new(channel.lazy().unwrap());
+    let sent = client.unary(large()).await.unwrap_err();
+    assert_eq!([received.code(), sent.code()], [Code::ResourceExhausted; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_channel_reaches_its_service_again() {
+    let (channel, _events) = in_process();
+    let channel = channel.idle_timeout(Duration::from_secs(1)).lazy().unwrap();
+    let client = ProbeClient::new(channel.clone());
+    client.unary(task("a")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(channel.state(), ConnectivityState::Idle);
+    client.unary(task("b")).await.unwrap();
+}
+
+#[test]
+fn a_channel_outlives_the_runtimes_that_it_was_used_on() {
+    let (channel, _events) = in_process();
+    let client = ProbeClient::new(channel.lazy().unwrap());
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let call = client.unary(task("a")).timeout(Duration::from_secs(20));
+        runtime.block_on(call.into_future()).unwrap();
+    }
 }
 
 /// Refuses calls from outside.

@@ -56,7 +56,7 @@ impl TestServer {
     pub async fn start(setup: Setup) -> Self {
         let listener = Listener::bind(&setup.address).await.unwrap();
         let target = listener.target().to_string();
-        let (service, events) = service(setup.next_hop);
+        let (service, events) = service_before(setup.next_hop);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = setup
             .server
@@ -99,7 +99,11 @@ impl TestServer {
 }
 
 /// The service, and what happens in it.
-fn service(
+pub fn service() -> (ProbeServer<impl Probe>, mpsc::UnboundedReceiver<Event>) {
+    service_before(None)
+}
+
+fn service_before(
     next_hop: Option<ProbeClient>,
 ) -> (ProbeServer<impl Probe>, mpsc::UnboundedReceiver<Event>) {
     let (events_in, events) = mpsc::unbounded_channel();
@@ -118,7 +122,7 @@ pub fn in_process() -> (wireloom::ChannelBuilder, mpsc::UnboundedReceiver<Event>
 
 /// The same on a server with options.
 pub fn in_process_on(server: Server) -> (wireloom::ChannelBuilder, mpsc::UnboundedReceiver<Event>) {
-    let (service, events) = service(None);
+    let (service, events) = service();
     let server = server.add_service(service);
     (wireloom::Channel::in_process(server), events)
 }

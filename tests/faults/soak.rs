@@ -84,7 +84,9 @@ async fn main() {
     println!("no connection, stream or task is left, and {bytes} bytes");
     for tally in tallies {
         tally.assert_ended_with(&CODES);
-        assert!(tally.succeeded() > 0);
+        // Faults are rare: a client that does not heal ends with far fewer.
+        let most = tally.attempted() * 2 / 3;
+        assert!(tally.succeeded() > most, "most calls failed: {tally}");
     }
 }
 

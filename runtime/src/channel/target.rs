@@ -113,7 +113,6 @@ impl Target {
         &self.authority
     }
 
-    /// Whether calls go nowhere but to Unix sockets.
     /// Whether what is sent there stays on this machine.
     pub(super) fn is_local(&self) -> bool {
         match &self.servers {
