@@ -13,6 +13,7 @@ use crate::explain::{Explanation, explain};
 use crate::format::Formatter;
 use crate::load::{Compiler, Sources};
 use crate::model::Model;
+use crate::render::NO_FOLDER;
 use crate::service_config::ServiceConfig;
 use crate::{Run, pipeline};
 
@@ -274,7 +275,7 @@ impl Builder {
         let generate = &config.generate;
         let templates = generate.templates.as_deref();
         if let Some(error) = templates.and_then(|folder| generate.missing(folder)) {
-            return Err(error);
+            return Err(error.with_help(NO_FOLDER));
         }
         let cargo_out = env::var_os("OUT_DIR").map(PathBuf::from);
         let out = generate.out.clone().or_else(|| cargo_out.clone()).ok_or_else(|| {

@@ -121,6 +121,10 @@ impl Templates {
     }
 }
 
+/// What to do where there is no folder of templates.
+pub(crate) const NO_FOLDER: &str =
+    "`wireloom templates export DIR` writes those that are built in to a folder";
+
 /// Reads every template in a folder.
 fn read_folder(folder: &Path, read: &mut Vec<PathBuf>) -> Result<BTreeMap<String, Source>, Error> {
     let unreadable = |path: &Path, error| {
@@ -128,7 +132,7 @@ fn read_folder(folder: &Path, read: &mut Vec<PathBuf>) -> Result<BTreeMap<String
             "cannot read the templates in {}: {error}",
             path.display()
         ))
-        .with_help("`wireloom templates export DIR` writes those that are built in to a folder")
+        .with_help(NO_FOLDER)
     };
     read.push(folder.to_owned());
     let mut own = BTreeMap::new();
