@@ -39,6 +39,25 @@ pub(super) fn parse(text: &str) -> Result<Nanos, String> {
     Ok(seconds * NANOS_PER_SECOND + nanos)
 }
 
+/// What a text that is no duration may mean, in proto JSON: one with another unit, or with none.
+pub(super) fn meant(text: &str) -> Option<String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let nanos = match unit.trim_start() {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "" | "s" | "sec" | "seconds" => NANOS_PER_SECOND,
+        "m" | "min" | "minutes" => 60 * NANOS_PER_SECOND,
+        "h" | "hours" => 3600 * NANOS_PER_SECOND,
+        _ => return None,
+    };
+    let number = parse(&format!("{number}s")).ok()?;
+    let proto = proto_duration(number * nanos / NANOS_PER_SECOND).proto;
+    parse(&proto).ok().map(|_| proto)
+}
+
 /// A duration of the generator's own.
 pub(super) fn from_millis(millis: u32) -> ProtoDuration {
     proto_duration(Nanos::from(millis) * 1_000_000)
@@ -135,6 +154,32 @@ mod tests {
     fn a_duration_is_decimal_digits() {
         for text in ["s", ".5s", "1.s", "1e3s", "+1s", "1 s", "1.2.3s", "2ms"] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_units_and_none_are_understood_and_nothing_else() {
+        for (text, meant) in [
+            ("200ms", "0.2s"),
+            ("1.5 ms", "0.0015s"),
+            ("30", "30s"),
+            ("5 seconds", "5s"),
+            ("2m", "120s"),
+            ("1h", "3600s"),
+            ("250µs", "0.00025s"),
+        ] {
+            assert_eq!(super::meant(text).as_deref(), Some(meant), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "ms",
+            "-1s",
+            "1.2.3ms",
+            "5 apples",
+            "99999999999h",
+        ] {
+            assert_eq!(super::meant(text), None, "{text}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::model::{
     Bytes, HedgingPolicy, MAX_ATTEMPTS, Origin, Origins, ProtoDuration, RetryPolicy,
 };
 use crate::source::Spot;
+use crate::suggest;
 use crate::syntax::{self, Written};
 
 /// How the author of a policy spells its fields.
@@ -28,6 +29,17 @@ pub(super) struct Judge<'a> {
     origin: &'a dyn Fn(&Spot, String) -> Origin,
     /// The policy whose fields are judged; empty for the fields beside it.
     within: &'static str,
+    /// What that policy lacks.
+    missing: Option<Missing>,
+}
+
+/// The fields that a policy needs and has not, which are one error.
+struct Missing {
+    names: Vec<&'static str>,
+    /// Where the policy is.
+    spot: Spot,
+    /// Where among the errors it belongs.
+    at: usize,
 }
 
 impl<'a> Judge<'a> {
@@ -41,6 +53,7 @@ impl<'a> Judge<'a> {
             spelling,
             origin,
             within: "",
+            missing: None,
         }
     }
 
@@ -80,6 +93,10 @@ impl<'a> Judge<'a> {
     ) -> T {
         self.within = policy;
         let judged = judge(self);
+        if let Some(missing) = self.missing.take() {
+            let error = self.lacks(&missing);
+            self.errors.insert(missing.at, error);
+        }
         self.within = "";
         judged
     }
@@ -103,29 +120,49 @@ impl<'a> Judge<'a> {
     /// A field that must be there.
     pub(super) fn required<'f, T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         field: &'f Option<Written<T>>,
         spot: &Spot,
     ) -> Option<&'f Written<T>> {
         if field.is_none() {
-            let message = match self.spelling {
-                Spelling::Options => format!("`{}` needs `{name}`", self.within),
-                Spelling::ServiceConfig(_) => format!("`{}` is missing", self.named(name)),
-            };
-            self.reject(spot, message, "it is required here");
+            let at = self.errors.len();
+            let missing = self.missing.get_or_insert_with(|| Missing {
+                names: Vec::new(),
+                spot: spot.clone(),
+                at,
+            });
+            missing.names.push(name);
         }
         field.as_ref()
+    }
+
+    fn lacks(&self, missing: &Missing) -> Error {
+        let names: Vec<String> = missing.names.iter().map(|name| self.named(name)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let listed = suggest::list(&names);
+        let is_one = names.len() == 1;
+        let message = match self.spelling {
+            Spelling::Options => format!("`{}` needs {listed}", self.within),
+            Spelling::ServiceConfig(_) if is_one => format!("{listed} is missing"),
+            Spelling::ServiceConfig(_) => format!("{listed} are missing"),
+        };
+        let label = match is_one {
+            true => "it is required here",
+            false => "they are required here",
+        };
+        missing.spot.error(message, label)
     }
 
     fn duration(&mut self, name: &str, field: &Written<String>) -> Option<durations::Nanos> {
         match durations::parse(&field.value) {
             Ok(duration) => Some(duration),
             Err(must) => {
-                self.reject(
-                    &field.spot,
-                    format!("`{}` is no duration: \"{}\"", self.named(name), field.value),
-                    &must,
-                );
+                let message = format!("`{}` is no duration: \"{}\"", self.named(name), field.value);
+                let error = field.spot.error(message, must);
+                self.errors.push(match durations::meant(&field.value) {
+                    Some(meant) => error.with_help(format!("did you mean \"{meant}\"?")),
+                    None => error,
+                });
                 None
             }
         }

@@ -57,7 +57,7 @@ impl Judge<'_> {
     /// A required number of tokens, in thousandths.
     fn tokens(
         &mut self,
-        name: &str,
+        name: &'static str,
         field: &Option<Written<f64>>,
         spot: &Spot,
         check: impl FnOnce(u32) -> Result<(), &'static str>,

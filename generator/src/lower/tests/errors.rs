@@ -106,6 +106,17 @@ fn a_code_in_a_list_is_reported_where_it_stands() {
 }
 
 #[test]
+fn all_that_a_policy_lacks_is_one_error() {
+    let report = of_option("option (wireloom.method).retry_policy = { max_attempts: 2 };");
+    assert_eq!(
+        first_line(&report),
+        "a.proto:6:41: `retry_policy` needs `initial_backoff`, `max_backoff`, `backoff_multiplier` and \
+         `retryable_status_codes`"
+    );
+    assert_eq!(report.matches("a.proto:").count(), 1, "{report}");
+}
+
+#[test]
 fn all_policies_that_may_not_be_are_reported_at_once() {
     let report = of_option(
         "option (wireloom.method) = { timeout: '0s' hedging_policy { max_attempts: 1 hedging_delay: 'x' } };",
