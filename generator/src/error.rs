@@ -30,6 +30,11 @@ struct Report {
     others: Vec<Error>,
 }
 
+/// The most characters of a line that are shown: a policy on one line fits, and JSON may have all of a file in one.
+const WIDEST: usize = 160;
+/// Of those, the ones in front of what a label is about.
+const IN_FRONT: usize = 40;
+
 impl Error {
     /// Makes an error without a place.
     pub(crate) fn new(message: impl Into<String>) -> Self {
@@ -175,20 +180,19 @@ impl Report {
         for label in &self.labels {
             let number = source.place(label.offset()).line.to_string();
             let (start, line) = source.line_of(label.offset());
-            // A tab in front of the span stays one, so that the caret stands under the span at any tab width.
-            let before: String = line
-                .get(..label.offset() - start)
-                .unwrap_or(line)
-                .chars()
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            let spanned = line.get(label.offset() - start..).unwrap_or_default();
+            let (before, spanned) = line
+                .split_at_checked(label.offset() - start)
+                .unwrap_or((line, ""));
             let spanned = spanned.get(..label.len()).unwrap_or(spanned);
+            let (line, before, spanned) = clip(line, before, spanned);
+            // A tab in front of the span stays one, so that the caret stands under the span at any tab width.
+            let indent = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' });
+            let indent: String = indent.collect();
             let carets = "^".repeat(spanned.chars().count().max(1));
             let margin = " ".repeat(number.len());
             write!(
                 f,
-                "\n  {margin} |\n  {number} | {line}\n  {margin} | {before}{carets}"
+                "\n  {margin} |\n  {number} | {line}\n  {margin} | {indent}{carets}"
             )?;
             if let Some(text) = label.label() {
                 write!(f, " {text}")?;
@@ -196,6 +200,26 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Cuts a line that is too long to what is around a span of it: the line, what stands in front of the span, and the span.
+fn clip(line: &str, before: &str, spanned: &str) -> (String, String, String) {
+    let count = |text: &str| text.chars().count();
+    let (whole, column) = (count(line), count(before));
+    if whole <= WIDEST {
+        return (line.to_owned(), before.to_owned(), spanned.to_owned());
+    }
+    let from = column.saturating_sub(IN_FRONT).min(whole - WIDEST);
+    let mark = |is_cut| if is_cut { "…" } else { "" };
+    let cut: String = line.chars().skip(from).take(WIDEST).collect();
+    let before: String = before.chars().skip(from).collect();
+    let left = WIDEST.saturating_sub(column - from);
+    let front = mark(from > 0);
+    (
+        format!("{front}{cut}{}", mark(from + WIDEST < whole)),
+        format!("{front}{before}"),
+        spanned.chars().take(left).collect(),
+    )
 }
 
 impl StdError for Error {
@@ -314,6 +338,32 @@ b"
     fn a_span_of_several_lines_is_marked_on_its_first() {
         let error = Error::new("a").at(&source(), 0..9, "from here");
         assert!(format!("{error:?}").ends_with("| ^^^ from here"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_to_what_is_around_the_span() {
+        let line = format!("{}wrong{}", "a".repeat(200), "b".repeat(200));
+        let report = |span| {
+            let error = Error::new("a").at(&Source::new("a.json", &line), span, "here");
+            let report = format!("{error:?}");
+            let (_, shown) = report.split_once("\n    |\n").unwrap();
+            shown.to_owned()
+        };
+        let (a, b) = ("a".repeat(40), "b".repeat(115));
+        let indent = " ".repeat(41);
+        assert_eq!(
+            report(200..205),
+            format!("  1 | …{a}wrong{b}…\n    | {indent}^^^^^ here")
+        );
+        assert_eq!(
+            report(0..405),
+            format!("  1 | {}…\n    | {} here", "a".repeat(160), "^".repeat(160))
+        );
+        let indent = " ".repeat(160);
+        assert_eq!(
+            report(404..405),
+            format!("  1 | …{}\n    | {indent}^ here", "b".repeat(160))
+        );
     }
 
     #[test]
