@@ -5,9 +5,9 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
-use wireloom::Code;
+use wireloom::{Channel, Code};
 
-use crate::support::{Setup, Task, TestServer, task};
+use crate::support::{ProbeClient, Setup, Task, TestServer, task};
 
 /// The spans of a test, with their fields as text.
 #[derive(Clone, Default)]
@@ -18,6 +18,7 @@ struct Span {
     name: &'static str,
     parent: Option<u64>,
     fields: BTreeMap<&'static str, String>,
+    closed: bool,
 }
 
 impl Visit for Span {
@@ -39,6 +40,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             name: attributes.metadata().name(),
             parent,
             fields: BTreeMap::new(),
+            closed: false,
         };
         attributes.record(&mut span);
         self.0.lock().unwrap().insert(id.into_u64(), span);
@@ -47,6 +49,12 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
         if let Some(span) = self.0.lock().unwrap().get_mut(&id.into_u64()) {
             values.record(span);
+        }
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        if let Some(span) = self.0.lock().unwrap().get_mut(&id.into_u64()) {
+            span.closed = true;
         }
     }
 }
@@ -69,6 +77,22 @@ async fn traced(test: impl Future<Output = ()>) -> Spans {
     let _default = tracing::subscriber::set_default(subscriber);
     test.await;
     spans
+}
+
+#[tokio::test]
+async fn the_spans_of_a_channel_s_first_call_close_while_the_channel_lives() {
+    let mut kept = None;
+    let spans = traced(async {
+        let server = TestServer::start(Setup::default()).await;
+        let client = ProbeClient::new(Channel::lazy(&server.target).unwrap());
+        client.unary(task("a")).await.unwrap();
+        kept = Some((server, client));
+    })
+    .await;
+    for name in ["call", "attempt"] {
+        let [(_, span)] = spans.named(name).try_into().unwrap();
+        assert!(span.closed, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::{sync::Weak, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::core::Core;
@@ -19,14 +19,19 @@ pub(super) struct Outliers {
     pub(super) detection: OutlierDetection,
     /// When the current interval began.
     pub(super) since: Instant,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Outliers {
     /// Begins to compare, with an interval that began at `since`.
-    pub(super) fn begin(core: Weak<Core>, detection: OutlierDetection, since: Instant) -> Self {
+    pub(super) fn begin(
+        core: Weak<Core>,
+        detection: OutlierDetection,
+        since: Instant,
+        runtime: &Handle,
+    ) -> Self {
         let interval = detection.interval.min(LONGEST_INTERVAL);
-        let task = tokio::spawn(async move {
+        let task = runtime.spawn(async move {
             let mut next = since + interval;
             loop {
                 tokio::time::sleep_until(next).await;
@@ -40,8 +45,13 @@ impl Outliers {
         Self {
             detection,
             since,
-            _task: AbortOnDropHandle::new(task),
+            task: AbortOnDropHandle::new(task),
         }
+    }
+
+    /// Whether it compares so, on a runtime that has not ended.
+    pub(super) fn compares(&self, detection: &OutlierDetection) -> bool {
+        self.detection == *detection && !self.task.is_finished()
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) async fn send(
     head: &CallHead,
     payload: &Payload,
     number: AttemptNumber,
-    span: AttemptSpan,
+    mut span: AttemptSpan,
 ) -> Result<Answer, Failure> {
     let answer = {
         let exchange = pin!(exchange(channel, head, payload, number, &span));
@@ -105,6 +105,15 @@ pub(crate) async fn send(
             span,
         }),
         Err(failure) => {
+            // What the server has not seen, or lets go of as it shuts down, is sent again: it says nothing of the server.
+            let is_sent_again = match failure.reach {
+                Reach::NeverSent => true,
+                Reach::Refused => !number.transparent,
+                Reach::Nowhere | Reach::Unknown => false,
+            };
+            if is_sent_again {
+                span.tell_nothing();
+            }
             span.finish(failure.status.code());
             Err(failure)
         }

@@ -40,6 +40,8 @@ pub(super) enum Picker {
 pub(super) struct Ready {
     subchannels: Vec<Arc<Subchannel>>,
     choice: Choice,
+    /// Whether there is to be another.
+    connecting: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Picker {
             _ if !ready.is_empty() => Self::Ready(Ready {
                 choice: Choice::of(policy, &ready),
                 subchannels: ready,
+                connecting,
             }),
             _ if connecting => Self::Connecting,
             _ if !idle.is_empty() => Self::OnDemand(idle),
@@ -141,6 +144,7 @@ impl Ready {
         let some: Vec<_> = all.iter().filter(admits).cloned().collect();
         match self.choice.among(&some) {
             Some(index) => Pick::Open(Arc::clone(&some[index])),
+            None if self.connecting => Pick::Wait,
             None => Pick::Drop(refused(request)),
         }
     }

@@ -33,12 +33,18 @@ impl Ring {
         let size = size.min(config.max_ring_size as f64);
         let mut places = Vec::with_capacity(size.ceil() as usize);
         let mut filled_to = 0.0;
-        for (address, index) in addresses.iter().zip(0..) {
+        let key_of = |address: &Address| match address.hash_key() {
+            Some(key) => key.to_owned(),
+            None => address.to_string(),
+        };
+        let keyed = addresses.iter().zip(0..);
+        let mut keyed: Vec<_> = keyed
+            .map(|(address, index)| (key_of(address), address, index))
+            .collect();
+        // Where their shares are not whole, who is rounded up depends on the order: resolvers have none.
+        keyed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        for (key, address, index) in keyed {
             filled_to += size * weight_of(address) / total;
-            let key = match address.hash_key() {
-                Some(key) => key.to_owned(),
-                None => address.to_string(),
-            };
             let mut count = 0;
             while (places.len() as f64) < filled_to {
                 let hash = XxHash64::oneshot(0, format!("{key}_{count}").as_bytes());

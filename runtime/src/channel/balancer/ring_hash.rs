@@ -125,8 +125,8 @@ impl RingPicker {
         }
         match idle {
             Some(idle) => Pick::Connect(vec![idle]),
-            None if was_refused => Pick::Drop(refused(request)),
             None if is_connecting => Pick::Wait,
+            None if was_refused => Pick::Drop(refused(request)),
             None => self.fail(hash),
         }
     }

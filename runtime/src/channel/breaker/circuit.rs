@@ -28,6 +28,8 @@ enum State {
         /// How many more go through, and how many have succeeded.
         left: u32,
         succeeded: u32,
+        /// The round of the first probes: those that take long may succeed in a later one.
+        first: u64,
     },
 }
 
@@ -52,11 +54,15 @@ impl Circuit {
         matches!(self.state, State::Closed { .. })
     }
 
-    /// Whether it is as a new one.
+    /// Whether it is as a new one, or has been open for so long that it may as well be.
     pub(super) fn is_idle(&mut self, policy: &CircuitBreaker, now: Instant) -> bool {
         match &mut self.state {
             State::Closed { window, .. } => window.count(now, policy.window).attempts == 0,
-            State::Open { .. } | State::HalfOpen { .. } => false,
+            // Nobody asks: or else there would be a probe.
+            State::Open { since } | State::HalfOpen { since, .. } => {
+                let unasked = policy.open_for.saturating_add(policy.window);
+                now.saturating_duration_since(*since) >= unasked
+            }
         }
     }
 
@@ -79,10 +85,16 @@ impl Circuit {
         match &mut self.state {
             State::Closed { .. } => {}
             State::HalfOpen { left, .. } if *left > 0 => *left -= 1,
-            State::Open { .. } | State::HalfOpen { .. } => self.change(State::HalfOpen {
+            State::HalfOpen { since, left, .. } => {
+                *since = now;
+                *left = policy.half_open_probes.saturating_sub(1);
+                self.round += 1;
+            }
+            State::Open { .. } => self.change(State::HalfOpen {
                 since: now,
                 left: policy.half_open_probes.saturating_sub(1),
                 succeeded: 0,
+                first: self.round + 1,
             }),
         }
         Some(self.round)
@@ -90,7 +102,11 @@ impl Circuit {
 
     /// Follows the end of an attempt that was let through.
     pub(super) fn ended(&mut self, policy: &CircuitBreaker, now: Instant, round: u64, end: End) {
-        if round != self.round {
+        // A probe that took longer than `open_for` has succeeded all the same: without it, the circuit of a method that
+        // always does would never close.
+        let is_late_success = end == End::Success
+            && matches!(self.state, State::HalfOpen { first, .. } if round >= first);
+        if round != self.round && !is_late_success {
             return;
         }
         match (&mut self.state, end) {

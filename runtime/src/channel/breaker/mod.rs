@@ -241,6 +241,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn open_circuits_that_nobody_asks_make_room() {
+        let circuits = circuits();
+        for number in 0..MAX_METHODS {
+            fail(&circuits, &format!("/test.Test/{number}"));
+        }
+        tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+        let beyond = "/test.Test/Beyond";
+        fail(&circuits, beyond);
+        assert!(
+            !circuits.admits(beyond),
+            "an hour later, {} circuits",
+            count(&circuits)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn open_circuits_are_counted_until_they_close_or_go() {
         let circuits = circuits();
         let breaker = Arc::clone(&circuits.breaker);

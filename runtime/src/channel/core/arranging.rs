@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Weak, atomic::Ordering};
 
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
-use super::{Core, State, policy};
+use super::{Core, State, policy, runtime};
 use crate::{
     channel::{
         address::Address,
@@ -43,16 +43,20 @@ impl Core {
         };
         let detection = detection.filter(|detection| detection.ejects() && state.active.is_some());
         let before = state.outliers.as_ref();
-        if before.map(|outliers| outliers.detection) == detection {
+        let stays = match (before, &detection) {
+            (Some(before), Some(detection)) => before.compares(detection),
+            (before, detection) => before.is_none() && detection.is_none(),
+        };
+        if stays {
             return;
         }
         let begun = before.map(|outliers| outliers.since);
-        // Without a runtime nobody can compare: what the resolver finds next comes here again.
-        let detection = detection.filter(|_| Handle::try_current().is_ok());
+        let detection = detection.zip(runtime(state));
         self.tells.store(detection.is_some(), Ordering::Relaxed);
-        state.outliers = detection.map(|detection| {
+        // Its task looks at nothing when it is dropped: it may be begun with the lock held.
+        state.outliers = detection.as_ref().map(|(detection, runtime)| {
             let since = begun.unwrap_or_else(Instant::now);
-            Outliers::begin(Weak::clone(&self.me), detection, since)
+            Outliers::begin(Weak::clone(&self.me), *detection, since, runtime)
         });
         for subchannel in &state.subchannels {
             if begun.is_none() {
@@ -81,12 +85,21 @@ impl Core {
         compare(&outliers.detection, &mut hosts, now, || {
             fastrand::u32(..100)
         });
+        let deadline = now + self.connector.timeout;
         let mut changed = false;
         for (subchannel, host) in subchannels.iter().zip(hosts) {
-            changed |= subchannel.set_ejection(host.ejection);
+            if !subchannel.set_ejection(host.ejection) {
+                continue;
+            }
+            changed = true;
+            // It may have been left out as the others were connected to again.
+            if host.ejection.since.is_none() && state.ring.is_none() && subchannel.begins() {
+                state.begins.push((Arc::clone(subchannel), deadline));
+            }
         }
         if changed {
-            self.publish(state);
+            // It may be that one of a ring is to connect in the place of one that is ejected.
+            self.settle(guard);
         }
     }
 
@@ -177,7 +190,10 @@ impl Core {
     pub(super) fn deadline_of_connecting(&self, state: &State) -> Instant {
         let now = Instant::now();
         let begun = state.active.filter(|_| !state.arranged);
-        begun.unwrap_or(now) + self.connector.timeout
+        let first = begun.map(|begun| begun + self.connector.timeout);
+        // What is left of a budget that is used up is none: addresses that are found late have one of their own.
+        let first = first.filter(|deadline| *deadline > now);
+        first.unwrap_or(now + self.connector.timeout)
     }
 
     pub(super) fn subchannel(

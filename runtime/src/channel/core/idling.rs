@@ -38,6 +38,7 @@ impl Core {
         state.subchannels.clear();
         state.arranged = false;
         state.outliers = None;
+        self.tells.store(false, Ordering::Relaxed);
         self.publish(&mut state);
         ControlFlow::Break(())
     }

@@ -207,6 +207,8 @@ impl Core {
             // It ended with the runtime that the channel was woken up on.
             state.idling = self.begin_idling();
         }
+        // So may have who compares the addresses.
+        self.detect_outliers(&mut state);
         self.settle(state);
     }
 

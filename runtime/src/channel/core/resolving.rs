@@ -8,7 +8,6 @@ use std::{
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
-use tracing::Instrument as _;
 
 use super::{Core, State, policy, runtime};
 use crate::{
@@ -42,7 +41,7 @@ impl Core {
             run.await;
             running.ended = true;
         };
-        let running = AbortOnDropHandle::new(runtime.spawn(running.in_current_span()));
+        let running = AbortOnDropHandle::new(runtime.spawn(running));
         let mut state = self.lock();
         if state.run == number {
             state.resolver = Some(running);
@@ -69,7 +68,9 @@ impl Core {
 
     /// Runs the resolver again where it has ended without any address, but not at once; gives whether that is so.
     pub(super) fn resolve_anew(&self) -> bool {
-        let state = self.lock();
+        let mut state = self.lock();
+        // Those that are ejected come back by one who compares them, who may have ended with its runtime.
+        self.detect_outliers(&mut state);
         let ended = state.resolver.as_ref();
         let ended = ended.is_none_or(AbortOnDropHandle::is_finished);
         let lacks = state.active.is_some() && state.addresses.is_empty() && ended;

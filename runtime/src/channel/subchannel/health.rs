@@ -12,7 +12,6 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
-use tracing::Instrument as _;
 
 use super::{Condition, Shared, State};
 use crate::{
@@ -88,7 +87,7 @@ impl Shared {
         let Some(service) = state.health.service.clone() else {
             return;
         };
-        let watching = watch(Arc::downgrade(self), service).in_current_span();
+        let watching = watch(Arc::downgrade(self), service);
         let runtime = state.runtime.as_ref();
         let task = runtime.map(|runtime| AbortOnDropHandle::new(runtime.spawn(watching)));
         state.health.task = task;

@@ -16,7 +16,6 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
-use tracing::Instrument as _;
 
 use self::{connecting::Connecting, health::HealthCheck};
 use super::{
@@ -298,7 +297,7 @@ impl Subchannel {
             shared: Arc::clone(&self.shared),
             number,
         };
-        let task = runtime.spawn(connecting.run(deadline).in_current_span());
+        let task = runtime.spawn(connecting.run(deadline));
         let task = AbortOnDropHandle::new(task);
         let mut state = self.shared.lock();
         if state.number == number {

@@ -5,6 +5,7 @@ mod breaker;
 mod connecting;
 mod dns;
 mod health;
+mod left_out;
 mod life;
 mod outliers;
 mod pool;
