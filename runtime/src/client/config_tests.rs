@@ -6,7 +6,9 @@ use tonic::Code;
 use wireloom_peer::{Act, Peer};
 
 use super::scripted_peer::{Scripted as _, unavailable};
-use crate::{channel::Channel, method::Method, service_config::ServiceConfig};
+use crate::{
+    RetryPolicy, StatusCodes, channel::Channel, method::Method, service_config::ServiceConfig,
+};
 
 static UNARY: Method<String, String> =
     Method::unary("/test.Test/Unary").with_timeout(Duration::from_secs(100));
@@ -46,6 +48,25 @@ async fn a_config_s_retry_policy_holds_for_its_methods() {
     let channel = peer.channel_with(|builder| builder.service_config(retrying("")));
     call(&channel).await.unwrap();
     assert_eq!(peer.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_config_leaves_out_stays_as_the_method_has_it() {
+    static RETRIED: Method<String, String> =
+        Method::unary("/test.Test/Unary").with_retry_policy(RetryPolicy {
+            max_attempts: 2,
+            initial_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(1),
+            backoff_multiplier: 2.0,
+            retryable_status_codes: StatusCodes::new(&[Code::Unavailable]),
+        });
+    let config = r#"{"methodConfig": [{"name": [{}], "timeout": "2s"}]}"#;
+    let config = ServiceConfig::from_json(config).unwrap();
+    let peer = Peer::new([unavailable()]);
+    let channel = peer.channel_with(|builder| builder.service_config(config));
+    let call = channel.unary(&RETRIED, "request".to_owned());
+    call.await.unwrap();
+    assert_eq!(peer.seen().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
