@@ -110,6 +110,10 @@ async fn the_default_answers_where_nothing_else_is_left() {
 #[tokio::test]
 async fn a_call_that_nothing_is_scripted_for_is_unimplemented_and_names_the_method() {
     let mock = GreeterMock::new();
+    mock.say_hello().allow_unscripted();
+    mock.say_hello_stream().allow_unscripted();
+    mock.record_hellos().allow_unscripted();
+    mock.chat().allow_unscripted();
     let client = mock.client();
     let requests = || tokio_stream::iter([named("Ann")]);
     let failures = [
@@ -326,6 +330,49 @@ async fn a_function_that_panics_fails_its_call_and_no_other() {
     let status = client.say_hello(named("Ann")).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     client.say_hello(named("Ann")).await.unwrap();
+
+    let expected = "the mock was not used as scripted:\n\
+                    - helloworld.Greeter/SayHello: a function panicked: an assertion";
+    assert_eq!(failure_of(|| mock.verify()), expected);
+    assert_eq!(failure_of(|| drop(mock)), expected);
+}
+
+#[tokio::test]
+async fn an_assertion_on_a_request_of_a_conversation_fails_the_test() {
+    let mock = GreeterMock::new();
+    mock.chat().answer(each(|request: &HelloRequest| {
+        assert_eq!(request.name, "Bob", "the name");
+        Ok(saying("Hello, Bob!"))
+    }));
+    let requests = tokio_stream::iter([named("Ann")]);
+    let mut replies = conversation(&mock.client(), requests).await;
+    let status = replies.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+
+    let failure = failure_of(|| drop(mock));
+    assert!(
+        failure.contains("- helloworld.Greeter/Chat: a function panicked: assertion `left == right` failed: the name"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn calls_that_no_answer_was_scripted_for_fail_the_test() {
+    let mock = GreeterMock::new();
+    mock.say_hello().answer(saying("hello"));
+    let client = mock.client();
+    client.say_hello(named("Ann")).await.unwrap();
+    for _ in 0..2 {
+        client.say_hello(named("Ann")).await.unwrap_err();
+    }
+    let requests = tokio_stream::iter([named("Ann")]);
+    client.record_hellos(requests).await.unwrap_err();
+
+    let expected = "the mock was not used as scripted:\n\
+                    - helloworld.Greeter/SayHello: calls that no answer was scripted for: 2 of 3\n\
+                    - helloworld.Greeter/RecordHellos: calls that no answer was scripted for: 1 of 1";
+    assert_eq!(failure_of(|| mock.verify()), expected);
+    assert_eq!(failure_of(|| drop(mock)), expected);
 }
 
 #[tokio::test]
@@ -339,7 +386,7 @@ async fn answers_that_were_not_used_fail_the_test() {
     mock.client().say_hello(named("Ann")).await.unwrap();
 
     let expected = format!(
-        "answers of the mock were not used:\n\
+        "the mock was not used as scripted:\n\
          - helloworld.Greeter/SayHello: an answer, scripted at {file}:{line}:22, was used 1 of 3 times; calls that came: 1\n\
          - helloworld.Greeter/Chat: a failure with ABORTED, scripted at {file}:{chat}:17, was used 0 of 1 times; calls that came: 0",
         file = file!(),

@@ -60,12 +60,21 @@ impl<In, Out> MethodMock<In, Out> {
     }
 
     /// Answers a call as `answer` says, which has the request; of a stream of requests, all messages, once they have come.
+    ///
+    /// Where `answer` panics, the call fails with INTERNAL, and so does the test: see [`verify`](super::Mock::verify).
     #[track_caller]
     pub fn answer_with(
         self,
         answer: impl FnMut(&Request<In>) -> Result<Response<Out>, Status> + Send + 'static,
     ) -> Scripted<In, Out> {
         self.add(Make::By(Arc::new(Mutex::new(answer))), Location::caller())
+    }
+
+    /// Lets calls come that no answer is left for: they fail with UNIMPLEMENTED, and the test does not fail for them.
+    ///
+    /// The default is that [`verify`](super::Mock::verify), and dropping the mock, fail the test.
+    pub fn allow_unscripted(self) {
+        self.script.allow_unscripted();
     }
 
     fn add(

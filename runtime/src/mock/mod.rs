@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A mock answers attempts: one that a policy tries again takes the next answer. Where none is left, the attempt fails
-//! with UNIMPLEMENTED.
+//! with UNIMPLEMENTED, and the test fails when the mock is dropped.
 
 mod method;
 mod replies;
@@ -65,25 +65,28 @@ impl Mock {
         MethodMock::new(self.script(method))
     }
 
-    /// Fails the test where scripted answers were not used.
+    /// Fails the test where calls did not come as they were scripted.
     ///
     /// # Panics
     ///
-    /// If answers are left that had to be used: all but those that are for [any number](Scripted::always) of calls. The
-    /// message names the method and the line that scripted the answer.
+    /// The message names the method, and
+    /// - what a function of the test's panicked with, such as an assertion in [`answer_with`](MethodMock::answer_with) or
+    ///   [`each`];
+    /// - how many calls came that no answer was left for, unless the method [allows](MethodMock::allow_unscripted) them;
+    /// - the line that scripted an answer that was not used and is not for [any number](Scripted::always) of calls.
     #[track_caller]
     pub fn verify(&self) {
-        let unused = self.unused();
+        let faults = self.faults();
         assert!(
-            unused.is_empty(),
-            "answers of the mock were not used:\n{}",
-            unused.join("\n")
+            faults.is_empty(),
+            "the mock was not used as scripted:\n{}",
+            faults.join("\n")
         );
     }
 
-    fn unused(&self) -> Vec<String> {
+    fn faults(&self) -> Vec<String> {
         let scripts = self.scripts();
-        scripts.iter().flat_map(|script| script.unused()).collect()
+        scripts.iter().flat_map(|script| script.faults()).collect()
     }
 
     fn script<Req, Res, In, Out>(&self, method: &'static Method<Req, Res>) -> Arc<Script<In, Out>>
@@ -145,8 +148,8 @@ trait AnyScript: Any + Send + Sync {
     /// Package, service and method.
     fn method(&self) -> &'static str;
 
-    /// A line for each answer that had to be used and was not.
-    fn unused(&self) -> Vec<String>;
+    /// A line for each panic, one for calls that had no answer, and one for each answer that was left.
+    fn faults(&self) -> Vec<String>;
 }
 
 /// A panic of a test's own function poisons nothing: what is locked is whole between any two statements.

@@ -1,7 +1,8 @@
 //! What a test scripts for one method, and the calls that came for it.
 
 use std::{
-    panic::Location,
+    any::Any,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -23,6 +24,18 @@ struct State<In, Out> {
     answers: Vec<Answer<In, Out>>,
     /// In the order in which they came.
     calls: Vec<Call<In>>,
+    /// What the test's own functions panicked with.
+    panics: Vec<String>,
+    /// How many calls no answer was left for.
+    unscripted: usize,
+    unscripted_calls: UnscriptedCalls,
+}
+
+/// What calls are that no answer is left for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UnscriptedCalls {
+    Faults,
+    Allowed,
 }
 
 struct Answer<In, Out> {
@@ -69,6 +82,9 @@ impl<In, Out> Script<In, Out> {
         let state = State {
             answers: Vec::new(),
             calls: Vec::new(),
+            panics: Vec::new(),
+            unscripted: 0,
+            unscripted_calls: UnscriptedCalls::Faults,
         };
         Self {
             method,
@@ -105,6 +121,19 @@ impl<In, Out> Script<In, Out> {
         }
     }
 
+    pub(super) fn allow_unscripted(&self) {
+        self.state().unscripted_calls = UnscriptedCalls::Allowed;
+    }
+
+    /// Runs a function of the test's own, and keeps what it panics with: the server that it runs in makes INTERNAL of the
+    /// panic, which a test may take for an answer.
+    pub(super) fn run<T>(&self, function: impl FnOnce() -> T) -> T {
+        catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
+            self.state().panics.push(message(&*panic));
+            resume_unwind(panic)
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State<In, Out>> {
         lock(&self.state)
     }
@@ -132,6 +161,9 @@ impl<In, Out: Clone> Script<In, Out> {
                 delay: answer.delay,
             }
         });
+        if answer.is_none() {
+            state.unscripted += 1;
+        }
         let answer = answer.ok_or_else(|| {
             Status::unimplemented(format!(
                 "no answer is scripted for call {came} of {}",
@@ -168,28 +200,47 @@ impl<In: Send + 'static, Out: Send + 'static> AnyScript for Script<In, Out> {
         self.method
     }
 
-    fn unused(&self) -> Vec<String> {
+    fn faults(&self) -> Vec<String> {
         let state = self.state();
-        let came = state.calls.len();
-        let unused = state.answers.iter().filter_map(|answer| {
+        let panics = state.panics.iter();
+        let panics = panics.map(|panic| format!("- {}: a function panicked: {panic}", self.method));
+        let unscripted = state.unscripted_faults().map(|unscripted| {
+            format!(
+                "- {}: calls that no answer was scripted for: {unscripted} of {}",
+                self.method,
+                state.calls.len(),
+            )
+        });
+        let unused = state.unused(self.method);
+        panics.chain(unscripted).chain(unused).collect()
+    }
+}
+
+impl<In, Out> State<In, Out> {
+    /// How many calls came that had no answer, where that is a fault.
+    fn unscripted_faults(&self) -> Option<usize> {
+        let faults = self.unscripted > 0 && self.unscripted_calls == UnscriptedCalls::Faults;
+        faults.then_some(self.unscripted)
+    }
+
+    /// A line for each answer that had to be used and was not.
+    fn unused(&self, method: &str) -> impl Iterator<Item = String> {
+        let came = self.calls.len();
+        self.answers.iter().filter_map(move |answer| {
             let Uses::Exactly(uses) = answer.uses else {
                 return None;
             };
             (answer.used < uses).then(|| {
                 format!(
-                    "- {}: {}, scripted at {}, was used {} of {uses} times; calls that came: {came}",
-                    self.method,
+                    "- {method}: {}, scripted at {}, was used {} of {uses} times; calls that came: {came}",
                     answer.make.describe(),
                     answer.scripted_at,
                     answer.used,
                 )
             })
-        });
-        unused.collect()
+        })
     }
-}
 
-impl<In, Out> State<In, Out> {
     /// The first answer that is left, or else the last that is for any call.
     fn next_answer(&mut self) -> Option<&mut Answer<In, Out>> {
         let left = |answer: &Answer<In, Out>| matches!(answer.uses, Uses::Exactly(uses) if answer.used < uses);
@@ -228,4 +279,11 @@ impl<In, Out: Clone> Clone for Make<In, Out> {
             Self::By(handler) => Self::By(Arc::clone(handler)),
         }
     }
+}
+
+/// What a panic says: `panic!` and the assertions say a text.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "no text".to_owned())
 }

@@ -112,7 +112,7 @@ impl<In: Clone, Out> Taken<In, Out> {
             Make::Failed(status) => Err(status),
             Make::By(handler) => {
                 let request = script.call(call).expect("no call is ever taken out");
-                lock(&handler)(&request)
+                script.run(|| lock(&handler)(&request))
             }
         }
     }
@@ -167,7 +167,10 @@ impl<Req: Message + Clone + Default, Res: Unpin> Stream for Conversation<Req, Re
                 return Poll::Ready(Some(reply));
             }
             let reply = match ready!(conversation.requests.poll_next(cx)) {
-                Some(Ok(request)) => conversation.replies.to(&request),
+                Some(Ok(request)) => {
+                    let replies = &mut conversation.replies;
+                    conversation.requests.script.run(|| replies.to(&request))
+                }
                 Some(Err(status)) => Some(Err(status)),
                 None => return Poll::Ready(None),
             };
