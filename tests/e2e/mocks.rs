@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wireloom::mock::each;
+use wireloom::server::Listener;
 use wireloom::{
     CallOptions, Channel, Code, InterceptedCall, Interceptor, IntoStreamingRequest, Next, Request,
     Response, Server, Status, Streaming, tokio_stream,
 };
 
 use crate::proto::helloworld::{
-    GreeterClient, GreeterMock, GreeterServer, HelloReply, HelloRequest, HelloSummary,
+    GreeterClient, GreeterMock, HelloReply, HelloRequest, HelloSummary,
 };
 
 fn named(name: &str) -> HelloRequest {
@@ -308,7 +309,7 @@ async fn a_mock_can_be_behind_a_channel_with_options_of_its_own() {
     mock.say_hello().answer(saying("hello")).times(2);
     let counted = Arc::new(AtomicUsize::new(0));
 
-    let server = Server::builder().add_service(GreeterServer::new(mock.clone()));
+    let server = Server::builder().add_service(mock.server());
     let channel = Channel::in_process(server)
         .call_options(CallOptions::new().timeout(Duration::from_secs(1)))
         .interceptor(Counting(Arc::clone(&counted)))
@@ -404,6 +405,23 @@ async fn a_mock_that_was_used_as_scripted_passes() {
     mock.say_hello().answer(saying("any")).always();
     mock.client().say_hello(named("Ann")).await.unwrap();
     mock.verify();
+}
+
+#[tokio::test]
+async fn a_mock_that_a_server_serves_still_fails_the_test() {
+    let mock = GreeterMock::new();
+    mock.say_hello().answer(saying("hello")).times(2);
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let server = Server::builder().add_service(mock.server());
+    let server = tokio::spawn(server.serve(listener));
+    let client = GreeterClient::connect(&target).await.unwrap();
+    client.say_hello(named("Ann")).await.unwrap();
+    server.abort();
+    assert!(server.await.unwrap_err().is_cancelled());
+
+    let failure = failure_of(|| drop(mock));
+    assert!(failure.contains("was used 1 of 2 times"), "{failure}");
 }
 
 #[test]

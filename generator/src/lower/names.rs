@@ -9,7 +9,7 @@ use crate::config::Stubs;
 const RESERVED_METHODS: [&str; 5] = ["clone", "connect", "into", "new", "try_into"];
 
 /// What mocks have besides, on which methods of the service would lie.
-const RESERVED_ON_MOCKS: [&str; 2] = ["client", "verify"];
+const RESERVED_ON_MOCKS: [&str; 3] = ["client", "server", "verify"];
 
 /// Types whose names generated code uses for parameters.
 const RESERVED_TYPES: [&str; 1] = ["T"];
@@ -178,6 +178,7 @@ mod tests {
     fn a_method_that_mocks_have_already_has_an_underscore_there_alone() {
         assert_eq!(method("Verify"), "verify");
         assert_eq!(on_mock("verify"), "verify_");
+        assert_eq!(on_mock("server"), "server_");
         assert_eq!(on_mock("r#match"), "r#match");
     }
 

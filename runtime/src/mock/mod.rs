@@ -37,7 +37,7 @@ use crate::method::Method;
 /// The scripts of a service's methods: what a generated mock holds.
 ///
 /// Dropping the first of its clones checks what [`verify`](Self::verify) does, unless the thread is panicking; dropping
-/// the others, of which services are made, checks nothing.
+/// the others checks nothing. Services are made of those: a server drops its services in tasks, whose panics fail no test.
 #[derive(Default)]
 pub struct Mock {
     scripts: Arc<Mutex<Vec<Arc<dyn AnyScript>>>>,

@@ -177,8 +177,8 @@ impl<T: Greeter> ::wireloom::server::Service for GreeterServer<T> {
 
 /// A mock of `helloworld.Greeter`: answers as a test scripts it, and keeps the calls that come.
 ///
-/// Dropping it fails the test where scripted answers were not used; dropping a clone, of which a service can be made, does
-/// not.
+/// Dropping it fails the test where [`verify`](Self::verify) does; dropping a clone does not. A server that it is moved into
+/// drops it in a task of its own, which fails no test: serve [`server`](Self::server) instead.
 #[derive(Clone, Debug, Default)]
 pub struct GreeterMock {
     mock: ::wireloom::mock::Mock,
@@ -192,15 +192,20 @@ impl GreeterMock {
 
     /// Makes a client of the mock, in this process, with all that a channel does in force.
     pub fn client(&self) -> GreeterClient {
-        let mock = ::core::clone::Clone::clone(self);
-        GreeterClient::new(::wireloom::Channel::from_service(GreeterServer::new(mock)))
+        GreeterClient::new(::wireloom::Channel::from_service(self.server()))
     }
 
-    /// Fails the test where scripted answers were not used.
+    /// Makes a service of a clone, for a server or a channel with options of its own; the check on drop stays here.
+    pub fn server(&self) -> GreeterServer<Self> {
+        GreeterServer::new(::core::clone::Clone::clone(self))
+    }
+
+    /// Fails the test where calls did not come as they were scripted.
     ///
     /// # Panics
     ///
-    /// If there are such answers; the message says which.
+    /// If a function of the test's panicked, a call came that no answer was left for, or an answer was not used; the
+    /// message says which.
     #[track_caller]
     pub fn verify(&self) {
         self.mock.verify();
@@ -274,6 +279,11 @@ pub static NAMES_CLIENT: ::wireloom::Method<HelloRequest, HelloReply> =
     ::wireloom::Method::unary("/helloworld.Names/Client")
         .with_timeout(::core::time::Duration::from_secs(10));
 
+/// Descriptor of `helloworld.Names/Server`.
+pub static NAMES_SERVER: ::wireloom::Method<HelloRequest, HelloReply> =
+    ::wireloom::Method::unary("/helloworld.Names/Server")
+        .with_timeout(::core::time::Duration::from_secs(10));
+
 /// Descriptor of `helloworld.Names/Verify`.
 pub static NAMES_VERIFY: ::wireloom::Method<HelloRequest, HelloReply> =
     ::wireloom::Method::server_streaming("/helloworld.Names/Verify");
@@ -339,6 +349,13 @@ impl NamesClient {
         self.channel.unary(&NAMES_CLIENT, request)
     }
 
+    pub fn server(
+        &self,
+        request: impl ::wireloom::IntoRequest<HelloRequest>,
+    ) -> ::wireloom::UnaryCall<HelloRequest, HelloReply> {
+        self.channel.unary(&NAMES_SERVER, request)
+    }
+
     pub fn verify(
         &self,
         request: impl ::wireloom::IntoRequest<HelloRequest>,
@@ -399,6 +416,13 @@ impl NamesClient {
 /// Methods that are called like what mocks, or Rust itself, have already.
 pub trait Names: ::core::marker::Send + ::core::marker::Sync + 'static {
     fn client(
+        &self,
+        request: ::wireloom::Request<HelloRequest>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<::wireloom::Response<HelloReply>, ::wireloom::Status>,
+    > + ::core::marker::Send;
+
+    fn server(
         &self,
         request: ::wireloom::Request<HelloRequest>,
     ) -> impl ::core::future::Future<
@@ -492,6 +516,12 @@ impl<T: Names> ::wireloom::server::Service for NamesServer<T> {
                 })
                 .await
             }
+            "/helloworld.Names/Server" => {
+                call.unary(&NAMES_SERVER, |request| {
+                    Names::server(&self.handler, request)
+                })
+                .await
+            }
             "/helloworld.Names/Verify" => {
                 call.server_streaming(&NAMES_VERIFY, |request| {
                     Names::verify(&self.handler, request)
@@ -539,8 +569,8 @@ impl<T: Names> ::wireloom::server::Service for NamesServer<T> {
 
 /// A mock of `helloworld.Names`: answers as a test scripts it, and keeps the calls that come.
 ///
-/// Dropping it fails the test where scripted answers were not used; dropping a clone, of which a service can be made, does
-/// not.
+/// Dropping it fails the test where [`verify`](Self::verify) does; dropping a clone does not. A server that it is moved into
+/// drops it in a task of its own, which fails no test: serve [`server`](Self::server) instead.
 #[derive(Clone, Debug, Default)]
 pub struct NamesMock {
     mock: ::wireloom::mock::Mock,
@@ -554,15 +584,20 @@ impl NamesMock {
 
     /// Makes a client of the mock, in this process, with all that a channel does in force.
     pub fn client(&self) -> NamesClient {
-        let mock = ::core::clone::Clone::clone(self);
-        NamesClient::new(::wireloom::Channel::from_service(NamesServer::new(mock)))
+        NamesClient::new(::wireloom::Channel::from_service(self.server()))
     }
 
-    /// Fails the test where scripted answers were not used.
+    /// Makes a service of a clone, for a server or a channel with options of its own; the check on drop stays here.
+    pub fn server(&self) -> NamesServer<Self> {
+        NamesServer::new(::core::clone::Clone::clone(self))
+    }
+
+    /// Fails the test where calls did not come as they were scripted.
     ///
     /// # Panics
     ///
-    /// If there are such answers; the message says which.
+    /// If a function of the test's panicked, a call came that no answer was left for, or an answer was not used; the
+    /// message says which.
     #[track_caller]
     pub fn verify(&self) {
         self.mock.verify();
@@ -571,6 +606,11 @@ impl NamesMock {
     /// Scripts `helloworld.Names/Client`, and has its calls.
     pub fn client_(&self) -> ::wireloom::mock::UnaryMock<HelloRequest, HelloReply> {
         self.mock.method(&NAMES_CLIENT)
+    }
+
+    /// Scripts `helloworld.Names/Server`, and has its calls.
+    pub fn server_(&self) -> ::wireloom::mock::UnaryMock<HelloRequest, HelloReply> {
+        self.mock.method(&NAMES_SERVER)
     }
 
     /// Scripts `helloworld.Names/Verify`, and has its calls.
@@ -620,6 +660,13 @@ impl Names for NamesMock {
         request: ::wireloom::Request<HelloRequest>,
     ) -> ::core::result::Result<::wireloom::Response<HelloReply>, ::wireloom::Status> {
         self.mock.unary(&NAMES_CLIENT, request).await
+    }
+
+    async fn server(
+        &self,
+        request: ::wireloom::Request<HelloRequest>,
+    ) -> ::core::result::Result<::wireloom::Response<HelloReply>, ::wireloom::Status> {
+        self.mock.unary(&NAMES_SERVER, request).await
     }
 
     async fn verify(
@@ -758,8 +805,8 @@ impl<T: Gone> ::wireloom::server::Service for GoneServer<T> {
 
 /// A mock of `helloworld.Gone`: answers as a test scripts it, and keeps the calls that come.
 ///
-/// Dropping it fails the test where scripted answers were not used; dropping a clone, of which a service can be made, does
-/// not.
+/// Dropping it fails the test where [`verify`](Self::verify) does; dropping a clone does not. A server that it is moved into
+/// drops it in a task of its own, which fails no test: serve [`server`](Self::server) instead.
 #[derive(Clone, Debug, Default)]
 pub struct GoneMock {
     mock: ::wireloom::mock::Mock,
@@ -774,15 +821,21 @@ impl GoneMock {
     /// Makes a client of the mock, in this process, with all that a channel does in force.
     #[allow(deprecated)]
     pub fn client(&self) -> GoneClient {
-        let mock = ::core::clone::Clone::clone(self);
-        GoneClient::new(::wireloom::Channel::from_service(GoneServer::new(mock)))
+        GoneClient::new(::wireloom::Channel::from_service(self.server()))
     }
 
-    /// Fails the test where scripted answers were not used.
+    /// Makes a service of a clone, for a server or a channel with options of its own; the check on drop stays here.
+    #[allow(deprecated)]
+    pub fn server(&self) -> GoneServer<Self> {
+        GoneServer::new(::core::clone::Clone::clone(self))
+    }
+
+    /// Fails the test where calls did not come as they were scripted.
     ///
     /// # Panics
     ///
-    /// If there are such answers; the message says which.
+    /// If a function of the test's panicked, a call came that no answer was left for, or an answer was not used; the
+    /// message says which.
     #[track_caller]
     pub fn verify(&self) {
         self.mock.verify();
@@ -853,8 +906,8 @@ impl<T: Nothing> ::wireloom::server::Service for NothingServer<T> {
 
 /// A mock of `helloworld.Nothing`: answers as a test scripts it, and keeps the calls that come.
 ///
-/// Dropping it fails the test where scripted answers were not used; dropping a clone, of which a service can be made, does
-/// not.
+/// Dropping it fails the test where [`verify`](Self::verify) does; dropping a clone does not. A server that it is moved into
+/// drops it in a task of its own, which fails no test: serve [`server`](Self::server) instead.
 #[derive(Clone, Debug, Default)]
 pub struct NothingMock {
     mock: ::wireloom::mock::Mock,
@@ -868,15 +921,20 @@ impl NothingMock {
 
     /// Makes a client of the mock, in this process, with all that a channel does in force.
     pub fn client(&self) -> NothingClient {
-        let mock = ::core::clone::Clone::clone(self);
-        NothingClient::new(::wireloom::Channel::from_service(NothingServer::new(mock)))
+        NothingClient::new(::wireloom::Channel::from_service(self.server()))
     }
 
-    /// Fails the test where scripted answers were not used.
+    /// Makes a service of a clone, for a server or a channel with options of its own; the check on drop stays here.
+    pub fn server(&self) -> NothingServer<Self> {
+        NothingServer::new(::core::clone::Clone::clone(self))
+    }
+
+    /// Fails the test where calls did not come as they were scripted.
     ///
     /// # Panics
     ///
-    /// If there are such answers; the message says which.
+    /// If a function of the test's panicked, a call came that no answer was left for, or an answer was not used; the
+    /// message says which.
     #[track_caller]
     pub fn verify(&self) {
         self.mock.verify();
