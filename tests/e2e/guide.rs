@@ -338,6 +338,14 @@ async fn a_handler_is_tested_without_a_socket() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_service_is_called_in_this_process() {
+    let client = RouteGuideClient::new(Channel::from_service(RouteGuideServer::new(Guide)));
+    let call = client.get_feature(Point::default());
+    let feature = call.timeout(Duration::from_secs(2)).await.unwrap();
+    assert!(feature.get_ref().name.ends_with("time left"));
+}
+
 #[tokio::test]
 async fn a_failed_call_says_why() {
     let client = RouteGuideClient::new(Channel::lazy("unix:/nowhere/at/all").unwrap());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::{Ended, Project, checkout, files, wireloom};
 
@@ -184,6 +185,7 @@ impl Reader {
                 "rust" => find(&text, self.rust()),
                 "proto" if text.starts_with("syntax") => self.generate(&text),
                 "proto" => find(&text, files(&greeter().join("proto")).into_values()),
+                "toml" if text.starts_with("[features]") => self.add_to_manifest(&text),
                 "toml" => self.configure(&text),
                 "json" => self.take_service_config(&text),
                 "text" => assert!(
@@ -234,6 +236,25 @@ impl Reader {
         };
         fs::write(path, format!("{before}\n{text}")).unwrap();
         self.run("wireloom model");
+    }
+
+    /// Adds to the project's `Cargo.toml`, with the tests that it names; Cargo must take it.
+    fn add_to_manifest(&mut self, text: &str) {
+        let project = self.project.as_ref().expect("there is a project");
+        let added: toml::Table = toml::from_str(text).unwrap();
+        for test in added["test"].as_array().unwrap() {
+            let name = test["name"].as_str().unwrap();
+            fs::write(project.join(format!("tests/{name}.rs")), "").unwrap();
+        }
+        let path = project.join("Cargo.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{before}\n{text}")).unwrap();
+        let output = Command::new(env!("CARGO"))
+            .args(["read-manifest", "--manifest-path"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        Ended::from(output).ok();
     }
 
     /// Writes a service config where the page's next commands find it; the command must take it.
