@@ -37,6 +37,7 @@ mod metrics;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod policy;
+mod request_head;
 mod reserved;
 mod response_head;
 pub mod server;

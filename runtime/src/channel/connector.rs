@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use http::{
-    HeaderValue, Method, Request, Version, header,
+    HeaderMap, HeaderValue, Request,
     uri::{Authority, PathAndQuery},
 };
 use tokio::{
@@ -23,7 +23,7 @@ use super::{
     subchannel::Owner,
     target,
 };
-use crate::{limits::CONTENT_TYPE, status};
+use crate::{request_head, status};
 
 /// How long one address may take before the next is tried beside it (RFC 8305, section 5).
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -81,15 +81,8 @@ impl Connector {
     /// The head of a call of the channel's own, without metadata.
     pub(super) fn request(&self, path: &'static str) -> Request<()> {
         let path = PathAndQuery::from_static(path);
-        let mut request = Request::new(());
-        *request.version_mut() = Version::HTTP_2;
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = target::uri(self.security.scheme(), &self.authority, &path);
-        let headers = request.headers_mut();
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
-        headers.insert(header::USER_AGENT, self.user_agent.clone());
-        request
+        let uri = target::uri(self.security.scheme(), &self.authority, &path);
+        request_head::of(uri, HeaderMap::new(), &self.user_agent)
     }
 
     async fn race(&self, addresses: &[Address], owner: &Owner) -> Result<Opened, Status> {

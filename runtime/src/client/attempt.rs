@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tracing::Instrument as _;
@@ -23,15 +23,13 @@ use crate::{
     credentials::CredentialsRequest,
     deadline::{self, GRPC_TIMEOUT},
     flow, headers,
-    limits::CONTENT_TYPE,
     method::MethodKind,
     metrics::SendMeter,
-    response_head,
+    request_head, response_head,
     spans::AttemptSpan,
 };
 
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
-const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// An attempt that the server has answered: with headers, or with nothing but trailers that say OK.
 pub(crate) struct Answer {
@@ -200,17 +198,9 @@ fn request(
     number: AttemptNumber,
     span: &AttemptSpan,
 ) -> Request<()> {
-    let mut request = Request::new(());
-    *request.version_mut() = Version::HTTP_2;
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = channel.uri(&head.path);
-    *request.headers_mut() = headers::over(credentials, &head.metadata);
+    let metadata = headers::over(credentials, &head.metadata);
+    let mut request = request_head::of(channel.uri(&head.path), metadata, channel.user_agent());
     let headers = request.headers_mut();
-    headers.insert(header::TE, TRAILERS);
-    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
-    headers
-        .entry(header::USER_AGENT)
-        .or_insert_with(|| channel.user_agent().clone());
     if let Some(deadline) = head.deadline {
         // Above zero: a call whose deadline has passed ends before it sends anything.
         let left = deadline.remaining().max(Duration::from_nanos(1));

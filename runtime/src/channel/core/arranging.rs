@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// Has the health of each address checked that the policy chooses among.
-    pub(super) fn check_health(&self, state: &State) {
+    fn check_health(&self, state: &State) {
         let active = self.config.current();
         let service = match state.policy {
             LoadBalancing::PickFirst { .. } => None,
@@ -155,7 +155,7 @@ impl Core {
         }
     }
 
-    pub(super) fn one_for_all(
+    fn one_for_all(
         &self,
         before: Vec<Arc<Subchannel>>,
         addresses: &Arc<[Address]>,
@@ -168,7 +168,7 @@ impl Core {
         subchannel
     }
 
-    pub(super) fn one_for_each(
+    fn one_for_each(
         &self,
         before: &[Arc<Subchannel>],
         addresses: &[Address],
@@ -187,7 +187,7 @@ impl Core {
     }
 
     /// Until when connections to new addresses have to be there. Finding the first addresses is part of the budget.
-    pub(super) fn deadline_of_connecting(&self, state: &State) -> Instant {
+    fn deadline_of_connecting(&self, state: &State) -> Instant {
         let now = Instant::now();
         let begun = state.active.filter(|_| !state.arranged);
         let first = begun.map(|begun| begun + self.connector.timeout);
@@ -196,11 +196,7 @@ impl Core {
         first.unwrap_or(now + self.connector.timeout)
     }
 
-    pub(super) fn subchannel(
-        &self,
-        reconnect: Reconnect,
-        addresses: Arc<[Address]>,
-    ) -> Arc<Subchannel> {
+    fn subchannel(&self, reconnect: Reconnect, addresses: Arc<[Address]>) -> Arc<Subchannel> {
         Arc::new(Subchannel::new(
             Weak::clone(&self.me),
             Arc::clone(&self.connector),

@@ -22,7 +22,7 @@ impl Core {
 
     /// Gives up all connections until there is another call, if there has been none since there were `picks`; gives how many
     /// there are now.
-    pub(super) fn go_idle(&self, picks: usize) -> ControlFlow<(), usize> {
+    fn go_idle(&self, picks: usize) -> ControlFlow<(), usize> {
         let now = self.picks.load(Ordering::Relaxed);
         let mut state = self.lock();
         let mut subchannels = state.subchannels.iter();
