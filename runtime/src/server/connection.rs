@@ -8,8 +8,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
 use super::{
-    Options, Shutdown,
+    Shutdown,
     listener::{Accepted, Listener, PeerAddr},
+    options::Options,
     peer::Peer,
     router::Router,
     shutdown::Phases,

@@ -8,6 +8,7 @@ mod ending;
 mod head;
 mod intercepted;
 mod listener;
+mod options;
 mod peer;
 mod pieces;
 mod router;
@@ -18,7 +19,7 @@ mod tests;
 #[cfg(feature = "tonic")]
 mod tower;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use tonic::Status;
 
@@ -28,12 +29,8 @@ pub use self::listener::{Listener, PeerAddr, Target};
 pub use self::router::Service;
 #[cfg(feature = "tonic")]
 pub use self::tower::serve_tower;
-use self::{connection::Connections, router::Router};
-use crate::{
-    interceptor::{Interceptor, Interceptors},
-    limits::MAX_RECEIVE_MESSAGE_SIZE,
-    memory::InProcess,
-};
+use self::{connection::Connections, options::Options, router::Router};
+use crate::memory::InProcess;
 
 /// Serves gRPC over HTTP/2.
 ///
@@ -64,16 +61,6 @@ pub struct Server {
     options: Options,
 }
 
-#[derive(Clone, Debug)]
-struct Options {
-    interceptors: Interceptors,
-    shutdown_timeout: Duration,
-    max_receive_message_size: usize,
-    max_concurrent_streams: u32,
-    #[cfg(feature = "tls")]
-    tls: Option<crate::tls::ServerTls>,
-}
-
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,60 +72,15 @@ pub struct Shutdown {
 impl Server {
     /// Starts a server without services.
     pub fn builder() -> Self {
-        let options = Options {
-            interceptors: Interceptors::default(),
-            shutdown_timeout: Duration::from_secs(30),
-            max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
-            max_concurrent_streams: 1024,
-            #[cfg(feature = "tls")]
-            tls: None,
-        };
         Self {
             router: Router::default(),
-            options,
+            options: Options::default(),
         }
     }
 
     /// Adds a service; one of the same name is replaced.
     pub fn add_service(mut self, service: impl Service) -> Self {
         self.router.add(service);
-        self
-    }
-
-    /// Runs `interceptor` around every handler. The one that is added first is the outermost; see [`Interceptor`].
-    ///
-    /// [`Interceptor`]: crate::Interceptor
-    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
-        self.options.interceptors.add(interceptor);
-        self
-    }
-
-    /// How long calls may go on once the server shuts down, before they are cut off with UNAVAILABLE. The default is
-    /// 30 seconds; zero cuts them off at once.
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.options.shutdown_timeout = timeout;
-        self
-    }
-
-    /// The largest message that is accepted, in bytes. The default is 4 MiB.
-    ///
-    /// A service that tonic generated decompresses messages by itself: theirs is the size on the wire, and tonic's own
-    /// `max_decoding_message_size`, of 4 MiB as well, holds beside it.
-    pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
-        self.options.max_receive_message_size = bytes;
-        self
-    }
-
-    /// The most calls that one connection may have under way. The default is 1024.
-    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
-        self.options.max_concurrent_streams = streams;
-        self
-    }
-
-    /// Secures connections by TLS; a client in plaintext is not served then. The default is plaintext.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
-        self.options.tls = Some(tls);
         self
     }
 
