@@ -8,6 +8,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -31,8 +35,25 @@ pub(crate) struct Deferred<T> {
     io: T,
     waiting: Waiting,
     turn: Turn,
+    turns: Option<Turns>,
     /// The flushes to come that do not wait.
     rest: u8,
+}
+
+/// Counts the turns of a task that polls its connection several times in one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turns(Arc<AtomicUsize>);
+
+impl Turns {
+    /// The task is being polled again.
+    pub(crate) fn next(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Which turn this is.
+    pub(crate) fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What has been written and not yet handed to the socket.
@@ -47,8 +68,8 @@ struct Waiting {
 enum Turn {
     /// None is wanted.
     None,
-    /// The task will be polled again; so many bytes were there when it was asked for.
-    Asked(usize),
+    /// The task will be polled again; so many bytes were there when that was asked for, in the turn of that number.
+    Asked { bytes: usize, at: usize },
     /// It has been polled again.
     Taken(usize),
 }
@@ -59,9 +80,22 @@ impl<T> Deferred<T> {
             io,
             waiting: Waiting::default(),
             turn: Turn::None,
+            turns: None,
             // A server flushes its preface once, and then only reads until its client has spoken.
             rest: 1,
         }
+    }
+
+    /// Of a task that says itself when it is polled again: otherwise a read does.
+    pub(crate) fn with_turns(io: T, turns: Turns) -> Self {
+        Self {
+            turns: Some(turns),
+            ..Self::new(io)
+        }
+    }
+
+    fn now(&self) -> usize {
+        self.turns.as_ref().map_or(0, Turns::now)
     }
 }
 
@@ -88,11 +122,14 @@ impl<T: AsyncWrite + Unpin> Deferred<T> {
                 false
             }
             Turn::None => {
-                self.turn = Turn::Asked(self.waiting.len());
+                self.turn = Turn::Asked {
+                    bytes: self.waiting.len(),
+                    at: self.now(),
+                };
                 cx.waker().wake_by_ref();
                 true
             }
-            Turn::Asked(_) => true,
+            Turn::Asked { .. } => true,
             Turn::Taken(before) => {
                 if self.waiting.len() == before {
                     self.rest = REST;
@@ -133,8 +170,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Deferred<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // HTTP/2 looks for what has come whenever it is polled, and before it writes.
-        if let Turn::Asked(before) = this.turn {
-            this.turn = Turn::Taken(before);
+        if let Turn::Asked { bytes, at } = this.turn
+            && (this.turns.is_none() || at != this.now())
+        {
+            this.turn = Turn::Taken(bytes);
         }
         Pin::new(&mut this.io).poll_read(cx, buf)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::reserved;
@@ -97,6 +97,10 @@ fn percent_decode(message: &[u8]) -> String {
 
 /// Writes `status` to `trailers`, without metadata that is not the user's to set: h2 refuses some of it.
 pub(crate) fn write(status: &Status, trailers: &mut HeaderMap) {
+    if is_bare_ok(status) {
+        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+        return;
+    }
     let stripped;
     let status = if status.metadata().is_empty() {
         status
@@ -109,6 +113,14 @@ pub(crate) fn write(status: &Status, trailers: &mut HeaderMap) {
         let bare = Status::new(status.code(), "the status's message could not be encoded");
         let _ = bare.add_header(trailers);
     }
+}
+
+/// What most calls end with.
+fn is_bare_ok(status: &Status) -> bool {
+    status.code() == Code::Ok
+        && status.message().is_empty()
+        && status.details().is_empty()
+        && status.metadata().is_empty()
 }
 
 /// What an HTTP status means where there is no gRPC status ([the published table]).

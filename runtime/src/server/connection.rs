@@ -1,6 +1,12 @@
 //! Connections: taken from a listener, spoken HTTP/2 with, ended together.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -9,6 +15,7 @@ use tonic::Status;
 
 use super::{
     Shutdown,
+    first_poll::FirstPolls,
     listener::{Accepted, Listener, PeerAddr},
     options::Options,
     peer::Peer,
@@ -17,7 +24,7 @@ use super::{
     stream,
 };
 use crate::{
-    deferred::Deferred,
+    deferred::{Deferred, Turns},
     limits::{CONNECTION_WINDOW, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW},
     memory::Accept,
 };
@@ -173,6 +180,21 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
     peer: Peer,
     shared: &Arc<Shared>,
 ) -> Result<(), h2::Error> {
+    let turns = Turns::default();
+    let mut served = pin!(serve_calls(io, peer, shared, &turns));
+    poll_fn(|cx| {
+        turns.next();
+        served.as_mut().poll(cx)
+    })
+    .await
+}
+
+async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
+    io: T,
+    peer: Peer,
+    shared: &Arc<Shared>,
+    turns: &Turns,
+) -> Result<(), h2::Error> {
     let draining: CancellationToken = shared.phases.draining();
     let draining = draining.cancelled();
     tokio::pin!(draining);
@@ -188,24 +210,30 @@ async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
         .max_pending_accept_reset_streams(max_streams as usize)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
+    let handshake = builder.handshake(Deferred::with_turns(io, turns.clone()));
     let mut connection = tokio::select! {
-        connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake(Deferred::new(io))) => match connection {
+        connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => match connection {
             Ok(connection) => connection?,
             Err(_) => return Ok(()),
         },
         // A peer that has not said a word yet has no call to lose.
         () = &mut draining => return Ok(()),
     };
+    let mut first_polls = FirstPolls::new(shared.calls.clone(), turns.clone());
     let mut is_draining = false;
     loop {
         tokio::select! {
-            accepted = connection.accept() => match accepted {
-                Some(accepted) => {
-                    let (request, respond) = accepted?;
-                    let call = stream::serve(Arc::clone(shared), request, respond, peer.clone());
-                    // Boxed: tokio copies what it spawns some ten times over.
-                    shared.calls.spawn(Box::pin(call));
-                }
+            // A connection that always has a call is no reason to miss the rest: a task may not read without end.
+            biased;
+            accepted = poll_fn(|cx| {
+                let accepted = pin!(connection.accept()).poll(cx);
+                accepted.map_ok(|(request, respond)| {
+                    let shared = Arc::clone(shared);
+                    let call = stream::serve(shared, request, respond, peer.clone());
+                    first_polls.start(call, cx);
+                })
+            }) => match accepted {
+                Some(started) => started?,
                 None => return Ok(()),
             },
             () = &mut draining, if !is_draining => {

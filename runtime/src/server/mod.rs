@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod connection;
 mod ending;
+mod first_poll;
 mod head;
 mod intercepted;
 mod listener;

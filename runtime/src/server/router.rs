@@ -1,6 +1,6 @@
 //! Services by name.
 
-use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{Call, Reply};
 
@@ -27,7 +27,7 @@ impl<S: Service> ErasedService for S {
 /// The services of a server.
 #[derive(Clone, Default)]
 pub(super) struct Router {
-    services: HashMap<&'static str, Arc<dyn ErasedService>>,
+    services: BTreeMap<&'static str, Arc<dyn ErasedService>>,
 }
 
 impl Router {
