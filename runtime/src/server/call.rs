@@ -33,12 +33,12 @@ impl<T, S: Stream<Item = Result<T, Status>> + Send + 'static> MessageStream<T> f
 ///
 /// Generated code looks at its [`path`](Self::path) and hands it, by one of four methods, to a handler.
 pub struct Call {
-    pub(super) head: http::request::Parts,
+    pub(super) head: Box<http::request::Parts>,
     pub(super) body: RequestBody,
     pub(super) max_receive_message_size: usize,
     pub(super) compression: Compression,
     /// Where no service is to see it.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<Box<Refusal>>,
 }
 
 impl Call {

@@ -1,6 +1,6 @@
 //! What a request's head says of its call, before a service sees it.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request::Parts};
 use tonic::Status;
 
 use super::body::{Reply, ReplyBody};
@@ -13,16 +13,16 @@ use crate::{
 /// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
 ///
 /// [the protocol's "Requests"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
-pub(super) fn check_is_grpc<T>(request: &Request<T>) -> Result<(), Response<()>> {
+pub(super) fn check_is_grpc(head: &Parts) -> Result<(), Response<()>> {
     let refusal = |status| {
         let mut response = Response::new(());
         *response.status_mut() = status;
         Err(response)
     };
-    if request.method() != Method::POST {
+    if head.method != Method::POST {
         return refusal(StatusCode::METHOD_NOT_ALLOWED);
     }
-    if !limits::is_grpc(request.headers()) {
+    if !limits::is_grpc(&head.headers) {
         return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     Ok(())
@@ -33,7 +33,7 @@ pub(super) struct Terms {
     pub(super) deadline: Option<Deadline>,
     pub(super) compression: Compression,
     /// Where it cannot be served so.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<Box<Refusal>>,
 }
 
 impl Terms {
@@ -49,10 +49,10 @@ impl Terms {
     }
 }
 
-fn split<T: Default>(read: Result<T, Refusal>) -> (T, Option<Refusal>) {
+fn split<T: Default>(read: Result<T, Refusal>) -> (T, Option<Box<Refusal>>) {
     match read {
         Ok(read) => (read, None),
-        Err(refusal) => (T::default(), Some(refusal)),
+        Err(refusal) => (T::default(), Some(Box::new(refusal))),
     }
 }
 

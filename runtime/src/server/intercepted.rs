@@ -17,12 +17,17 @@ use crate::{
 /// Answers `call` by its service; where interceptors observe it, through them.
 pub(super) async fn dispatch(
     shared: &Shared,
-    mut call: Call,
+    call: Call,
     observers: Option<&Arc<Observers>>,
 ) -> Reply {
-    let Some(observers) = observers else {
-        return pin!(shared.router.call(call)).await;
-    };
+    match observers {
+        None => pin!(shared.router.call(call)).await,
+        // On the heap, so that calls without interceptors have no room for them.
+        Some(observers) => Box::pin(intercept(shared, call, observers)).await,
+    }
+}
+
+async fn intercept(shared: &Shared, mut call: Call, observers: &Arc<Observers>) -> Reply {
     let explained = call.refusal.as_ref().map(|refusal| refusal.headers.clone());
     let head = &mut call.head;
     let deadline = head.extensions.get::<Deadline>().copied();

@@ -38,7 +38,7 @@ impl Router {
     /// Answers `call` by the service that its path names, unless it is refused.
     pub(super) async fn call(&self, mut call: Call) -> Reply {
         if let Some(refusal) = call.refusal.take() {
-            return refusal.into();
+            return (*refusal).into();
         }
         let service = call
             .path()

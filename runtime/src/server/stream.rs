@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, header, request::Parts};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -35,23 +35,33 @@ use crate::{
     trace::TraceContext,
 };
 
-pub(super) async fn serve(
+pub(super) fn serve(
     shared: Arc<Shared>,
     request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    peer: Peer,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (head, body) = request.into_parts();
+    // On the heap: each future that a call is handed through has room for it.
+    serve_stream(shared, Box::new(head), body, respond, peer)
+}
+
+async fn serve_stream(
+    shared: Arc<Shared>,
+    head: Box<Parts>,
+    body: RecvStream,
     mut respond: SendResponse<Bytes>,
     peer: Peer,
 ) {
-    if let Err(refusal) = check_is_grpc(&request) {
+    if let Err(refusal) = check_is_grpc(&head) {
         let _ = respond.send_response(refusal, true);
         return;
     }
-    let caller = TraceContext::extract(request.headers());
-    let span = ServerSpan::open(
-        request.uri().path().trim_start_matches('/'),
-        caller.as_ref(),
-    );
+    let caller = TraceContext::extract(&head.headers);
+    let method = head.uri.path().trim_start_matches('/');
+    let span = ServerSpan::open(method, caller.as_ref());
     let status = {
-        let served = pin!(serve_call(&shared, request, &mut respond, peer, &span));
+        let served = pin!(serve_call(&shared, head, body, &mut respond, peer, &span));
         served.instrument(span.span().clone()).await
     };
     span.finish(status.code());
@@ -59,12 +69,12 @@ pub(super) async fn serve(
 
 async fn serve_call(
     shared: &Shared,
-    request: Request<RecvStream>,
+    mut head: Box<Parts>,
+    body: RecvStream,
     respond: &mut SendResponse<Bytes>,
     peer: Peer,
     span: &ServerSpan,
 ) -> Status {
-    let (mut head, body) = request.into_parts();
     let Terms {
         deadline,
         compression,

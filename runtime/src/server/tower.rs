@@ -33,7 +33,7 @@ where
 {
     let mut service = service.clone();
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
-    let request = Request::from_parts(call.head, Body::new(call.body));
+    let request = Request::from_parts(*call.head, Body::new(call.body));
     let Ok(response) = service.call(request).await;
     let response = response.map(Body::new);
     let (mut parts, body) = response.into_parts();
