@@ -76,7 +76,7 @@ impl<T: Message + Default> Streaming<T> {
         poll_fn(|cx| self.messages.poll_opened(cx)).await;
         match &self.messages.source {
             Source::Failed(status) => Err(status::copy(status)),
-            _ => Ok(&self.messages.metadata),
+            _ => Ok(self.messages.metadata.get_or_insert_default()),
         }
     }
 
@@ -111,8 +111,9 @@ impl<T> fmt::Debug for Streaming<T> {
 pub(crate) struct MessageReader {
     source: Source,
     frames: FrameReader,
-    metadata: MetadataMap,
-    trailers: HeaderMap,
+    // On the heap, as few readers have any.
+    metadata: Option<Box<MetadataMap>>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// A call that has been started: the response's metadata, and its messages.
@@ -158,8 +159,8 @@ impl MessageReader {
         Self {
             source,
             frames,
-            metadata: MetadataMap::new(),
-            trailers: HeaderMap::new(),
+            metadata: None,
+            trailers: None,
         }
     }
 
@@ -242,7 +243,7 @@ impl MessageReader {
         match opened {
             Ok((metadata, messages)) => {
                 *self = Self {
-                    metadata,
+                    metadata: Some(Box::new(metadata)),
                     ..messages
                 }
             }
@@ -255,7 +256,8 @@ impl MessageReader {
     fn poll_end(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Status>> {
         if let Source::Response(body) = &mut self.source {
             match ready!(body.poll_trailers(cx)) {
-                Ok(trailers) => self.trailers = trailers,
+                Ok(trailers) if trailers.is_empty() => {}
+                Ok(trailers) => self.trailers = Some(Box::new(trailers)),
                 Err(status) => return Poll::Ready(Some(self.fail(status))),
             }
         }
@@ -290,6 +292,8 @@ impl MessageReader {
     }
 
     pub(crate) fn take_trailers(&mut self) -> HeaderMap {
-        std::mem::take(&mut self.trailers)
+        self.trailers
+            .take()
+            .map_or_else(HeaderMap::new, |trailers| *trailers)
     }
 }
