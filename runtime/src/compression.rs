@@ -11,7 +11,13 @@ pub(crate) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grp
 
 /// How messages are compressed. Each kind but [`Identity`](Self::Identity) is a feature of this crate.
 ///
-/// Compression takes CPU time on both sides, and pays where bandwidth is what is short.
+/// Compression takes CPU time on both sides, and pays where bandwidth is what is short. The size of a compressed message
+/// tells of what is in it: where one message holds both a secret and what an attacker may choose, its size can give the
+/// secret away (as CRIME and BREACH do to HTTP). Send such messages with [`Identity`](Self::Identity).
+///
+/// A client compresses what it sends by [`CallOptions::compression`](crate::CallOptions::compression). A server compresses
+/// responses by [`Server::compression`](crate::Server::compression), and a handler decides for one response by putting a
+/// `Compression` among its extensions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -73,13 +79,13 @@ impl Compression {
     }
 
     /// Compresses the message of a frame.
-    pub(crate) fn compress(self, message: Bytes) -> Result<Bytes, Status> {
+    pub(crate) fn compress(self, message: &[u8]) -> Result<Bytes, Status> {
         match self {
-            Self::Identity => Ok(message),
+            Self::Identity => Ok(Bytes::copy_from_slice(message)),
             #[cfg(feature = "gzip")]
-            Self::Gzip => gzip::compress(&message),
+            Self::Gzip => gzip::compress(message),
             #[cfg(feature = "zstd")]
-            Self::Zstd => zstd::compress(&message),
+            Self::Zstd => zstd::compress(message),
         }
     }
 
@@ -97,6 +103,49 @@ impl Compression {
             Self::Gzip => gzip::decompress(&message, max_size),
             #[cfg(feature = "zstd")]
             Self::Zstd => zstd::decompress(&message, max_size),
+        }
+    }
+}
+
+/// What a peer can decompress, by its `grpc-accept-encoding`; a peer that says nothing, nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Accepted {
+    #[cfg(feature = "gzip")]
+    gzip: bool,
+    #[cfg(feature = "zstd")]
+    zstd: bool,
+}
+
+impl Accepted {
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut accepted = Self::default();
+        let values = headers.get_all(GRPC_ACCEPT_ENCODING).into_iter();
+        let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        for name in names {
+            match name.trim_ascii() {
+                #[cfg(feature = "gzip")]
+                b"gzip" => accepted.gzip = true,
+                #[cfg(feature = "zstd")]
+                b"zstd" => accepted.zstd = true,
+                _ => {}
+            }
+        }
+        accepted
+    }
+
+    #[cfg(not(any(feature = "gzip", feature = "zstd")))]
+    pub(crate) fn of(_: &HeaderMap) -> Self {
+        Self {}
+    }
+
+    pub(crate) fn contains(self, compression: Compression) -> bool {
+        match compression {
+            Compression::Identity => true,
+            #[cfg(feature = "gzip")]
+            Compression::Gzip => self.gzip,
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => self.zstd,
         }
     }
 }
@@ -176,8 +225,29 @@ mod tests {
     use super::*;
 
     fn gzip(message: &'static str) -> Vec<u8> {
-        let compressed = Compression::Gzip.compress(Bytes::from_static(message.as_bytes()));
-        compressed.unwrap().to_vec()
+        Compression::Gzip
+            .compress(message.as_bytes())
+            .unwrap()
+            .to_vec()
+    }
+
+    #[test]
+    fn what_a_peer_accepts_may_come_in_any_form_of_a_list() {
+        let accepted = |values: &[&'static str]| {
+            let values = values.iter().map(|value| HeaderValue::from_static(value));
+            Accepted::of(&values.map(|value| (GRPC_ACCEPT_ENCODING, value)).collect())
+        };
+        for values in [
+            &["gzip"] as &[_],
+            &["identity,deflate,gzip"],
+            &["identity , gzip "],
+            &["identity", "gzip"],
+        ] {
+            assert!(accepted(values).contains(Compression::Gzip), "{values:?}");
+        }
+        for values in [&[] as &[_], &["identity"], &["gzip2,x-gzip"], &[""]] {
+            assert!(!accepted(values).contains(Compression::Gzip), "{values:?}");
+        }
     }
 
     #[test]

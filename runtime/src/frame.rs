@@ -87,13 +87,35 @@ pub(crate) fn compress(mut frame: Bytes, compression: Compression) -> Result<Byt
         return Ok(frame);
     }
     frame.advance(HEADER_LEN);
-    let message = compression.compress(frame)?;
+    let message = compression.compress(&frame)?;
     let mut out = BytesMut::with_capacity(HEADER_LEN + message.len());
+    put_compressed(&message, &mut out)?;
+    Ok(out.freeze())
+}
+
+fn put_compressed(message: &[u8], out: &mut BytesMut) -> Result<(), Status> {
     let prefix = prefix_of(message.len())?;
+    out.reserve(HEADER_LEN + message.len());
     out.put_u8(1);
     out.put_u32(prefix);
-    out.extend_from_slice(&message);
-    Ok(out.freeze())
+    out.extend_from_slice(message);
+    Ok(())
+}
+
+/// Compresses the message of the one frame behind the first `start` bytes, unless that makes it no smaller; whether it did.
+pub(crate) fn compress_last(
+    out: &mut BytesMut,
+    start: usize,
+    compression: Compression,
+) -> Result<bool, Status> {
+    let message = &out[start + HEADER_LEN..];
+    let compressed = compression.compress(message)?;
+    let is_smaller = compressed.len() < message.len();
+    if is_smaller {
+        out.truncate(start);
+        put_compressed(&compressed, out)?;
+    }
+    Ok(is_smaller)
 }
 
 /// The status of a message over the limit that a setting sets.

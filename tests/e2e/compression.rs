@@ -1,7 +1,7 @@
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
 use wireloom::{Channel, Code, Compression, Server};
 
-use crate::support::{ProbeClient, Setup, TestServer, serve, task};
+use crate::support::{ProbeClient, Setup, Sizes, TestServer, serve, task};
 
 #[tokio::test]
 async fn a_call_s_messages_are_compressed_on_the_way() {
@@ -42,4 +42,72 @@ async fn a_small_message_that_stands_for_a_huge_one_is_refused() {
             "{status}"
         );
     }
+}
+
+/// A server that compresses, a client of it, and the sizes of the responses that come to the client.
+async fn compressing() -> (TestServer, ProbeClient, Sizes) {
+    let server = Server::builder()
+        .compression([Compression::Zstd, Compression::Gzip])
+        .compression_threshold(2000);
+    let server = TestServer::start(Setup {
+        server,
+        ..Setup::default()
+    })
+    .await;
+    let sizes = Sizes::default();
+    let channel = Channel::builder(&server.target).interceptor(sizes.clone());
+    let client = ProbeClient::new(channel.lazy().unwrap());
+    (server, client, sizes)
+}
+
+#[tokio::test]
+async fn a_server_compresses_responses_of_the_threshold_and_above() {
+    let (_server, client, sizes) = compressing().await;
+    let (large, small) = (task(&"a".repeat(2000)), task(&"a".repeat(1900)));
+    let response = client.unary(large.clone()).await.unwrap();
+    assert_eq!(response.get_ref().name, large.name);
+    assert!(sizes.take() < vec![200]);
+    client.unary(small.clone()).await.unwrap();
+    assert!(sizes.take() > vec![1900]);
+}
+
+#[tokio::test]
+async fn each_message_of_a_stream_is_compressed_or_not() {
+    let (_server, client, sizes) = compressing().await;
+    let (large, small) = (task(&"a".repeat(2000)), task("a"));
+    let tasks = [large.clone(), small.clone(), large.clone()];
+    let outcomes = client.bidi(stream::iter(tasks.clone())).await.unwrap();
+    let outcomes: Vec<_> = outcomes.into_inner().collect().await;
+    let names = outcomes.into_iter().map(|outcome| outcome.unwrap().name);
+    assert!(names.eq(tasks.into_iter().map(|task| task.name)));
+    let sizes = sizes.take();
+    assert_eq!(sizes.len(), 3);
+    assert!(sizes.iter().all(|size| *size < 200), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn a_handler_chooses_the_compression_of_its_response() {
+    let (_server, client, sizes) = compressing().await;
+    let large = task(&"a".repeat(10_000));
+    for (compression, is_compressed) in [("identity", false), ("zstd", true), ("gzip", true)] {
+        let call = client.unary(large.clone());
+        let response = call.metadata("compression", compression).await.unwrap();
+        assert_eq!(response.get_ref().name, large.name);
+        let sizes = sizes.take();
+        assert_eq!(sizes < vec![200], is_compressed, "{compression}: {sizes:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_s_limit_holds_for_what_a_compressed_response_becomes() {
+    let (_server, client, _) = compressing().await;
+    let call = client.unary(task(&"a".repeat(10_000)));
+    let status = call.max_receive_message_size(5000).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(
+        status
+            .message()
+            .contains("max_receive_message_size is 5000"),
+        "{status}"
+    );
 }

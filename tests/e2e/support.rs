@@ -9,7 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use wireloom::metadata::{KeyAndValueRef, MetadataMap};
 use wireloom::server::{Listener, Shutdown};
-use wireloom::{Code, Context, MessageStream, Request, Response, Server, Status, Streaming};
+use wireloom::{CallObserver, InterceptedCall, Interceptor, Next};
+use wireloom::{
+    Code, Compression, Context, MessageStream, Request, Response, Server, Status, Streaming,
+};
 
 pub use crate::proto::probe::{Outcome, Probe, ProbeClient, ProbeServer, Task};
 
@@ -134,6 +137,33 @@ pub async fn serve() -> (TestServer, ProbeClient) {
     (server, client)
 }
 
+/// The sizes on the wire of the messages that come in.
+#[derive(Clone, Default)]
+pub struct Sizes(Arc<Mutex<Vec<usize>>>);
+
+impl Sizes {
+    pub fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl CallObserver for Sizes {
+    fn message_received(&self, size: usize) {
+        self.0.lock().unwrap().push(size);
+    }
+}
+
+impl Interceptor for Sizes {
+    async fn intercept(
+        &self,
+        mut call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        call.observe(self.clone());
+        next.run(call).await
+    }
+}
+
 pub fn task(name: &str) -> Task {
     Task {
         name: name.to_owned(),
@@ -255,9 +285,21 @@ fn previous_attempts<T>(request: &Request<T>) -> u32 {
     header.map_or(0, |value| value.to_str().unwrap().parse().unwrap())
 }
 
-/// Sends metadata whose key starts with `echo` back.
+/// Sends metadata whose key starts with `echo` back, by the compression that the metadata names.
 fn echo<T>(metadata: MetadataMap, message: T) -> Response<T> {
     let mut response = Response::new(message);
+    match metadata.get("compression").map(|name| name.as_bytes()) {
+        Some(b"gzip") => {
+            response.extensions_mut().insert(Compression::Gzip);
+        }
+        Some(b"zstd") => {
+            response.extensions_mut().insert(Compression::Zstd);
+        }
+        Some(_) => {
+            response.extensions_mut().insert(Compression::Identity);
+        }
+        None => {}
+    }
     for entry in metadata.iter() {
         match entry {
             KeyAndValueRef::Ascii(key, value) if key.as_str().starts_with("echo") => {

@@ -46,6 +46,13 @@ def compressed_requests(stub):
     assert [outcome.name for outcome in outcomes] == [large.name] * 2
 
 
+def compressed_responses(stub):
+    name = "a" * 10_000
+    assert stub.Unary(Task(name=name)).name == name
+    outcomes = stub.ServerStream(Task(name=name, count=2))
+    assert [outcome.name for outcome in outcomes] == [name] * 2
+
+
 def deadline(stub):
     for call in (
         lambda: stub.Unary(Task(name="a", hang=True), timeout=0.2),

@@ -1,4 +1,4 @@
-//! Python's grpcio as a peer, both ways, and servers of grpc-js.
+//! Python's grpcio and grpc-js as peers, both ways.
 //!
 //! Needs a Python with grpcio, grpcio-tools, grpcio-status and googleapis-common-protos: the one that the variable
 //! WIRELOOM_PYTHON names, or `python3`; and Node.js with @grpc/grpc-js and @grpc/proto-loader, in the folder that
@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod compression;
 mod grpcio_client;
 mod keepalive;
 mod peers;

@@ -61,7 +61,7 @@ impl Served {
 }
 
 /// A program of `tests/interop` for Node.js, which finds grpc-js and proto-loader where WIRELOOM_NODE_MODULES says.
-fn node(program: &str) -> Command {
+pub fn node(program: &str) -> Command {
     let mut node = Command::new("node");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
     if let Some(modules) = std::env::var_os("WIRELOOM_NODE_MODULES") {

@@ -3,13 +3,14 @@
 use std::{fmt, future::Future};
 
 use bytes::Bytes;
-use http::Extensions;
+use http::{Extensions, HeaderMap};
 use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     body::{Reply, ReplyBody, RequestBody},
+    encoding::Negotiated,
     head::Refusal,
     pieces::Batches,
 };
@@ -37,6 +38,8 @@ pub struct Call {
     pub(super) body: RequestBody,
     pub(super) max_receive_message_size: usize,
     pub(super) compression: Compression,
+    /// How its responses may be encoded.
+    pub(super) negotiated: Negotiated,
     /// Where no service is to see it.
     pub(super) refusal: Option<Box<Refusal>>,
 }
@@ -58,11 +61,12 @@ impl Call {
         Res: Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
+        let negotiated = self.negotiated;
         let request = match self.receive_one().await.and_then(decode) {
             Ok(request) => request,
             Err(status) => return Reply::status(status),
         };
-        one_message(handler(request).await)
+        one_message(handler(request).await, negotiated)
     }
 
     /// Answers a method with one request and many responses.
@@ -77,11 +81,12 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
+        let negotiated = self.negotiated;
         let request = match self.receive_one().await.and_then(decode) {
             Ok(request) => request,
             Err(status) => return Reply::status(status),
         };
-        messages(handler(request).await)
+        messages(handler(request).await, negotiated)
     }
 
     /// Answers a method with many requests and one response.
@@ -94,7 +99,8 @@ impl Call {
         Res: Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
-        one_message(handler(self.receive_many()).await)
+        let negotiated = self.negotiated;
+        one_message(handler(self.receive_many()).await, negotiated)
     }
 
     /// Answers a method with many requests and many responses.
@@ -108,7 +114,8 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
-        messages(handler(self.receive_many()).await)
+        let negotiated = self.negotiated;
+        messages(handler(self.receive_many()).await, negotiated)
     }
 
     /// Answers a method that the service does not have, with UNIMPLEMENTED.
@@ -158,35 +165,45 @@ fn decode<Req: Message + Default>(request: Request<Bytes>) -> Result<Request<Req
     ))
 }
 
-fn one_message<Res: Message>(response: Result<Response<Res>, Status>) -> Reply {
+fn one_message<Res: Message>(
+    response: Result<Response<Res>, Status>,
+    negotiated: Negotiated,
+) -> Reply {
     let encoded = response.and_then(|response| {
-        let (metadata, message, _) = response.into_parts();
-        Ok((metadata, frame::encode(&message)?))
+        let (metadata, message, extensions) = response.into_parts();
+        let mut headers = headers(metadata);
+        let encoder = negotiated.encoder(&extensions);
+        let frame = encoder.encode_one(&message, &mut headers)?;
+        Ok((headers, frame))
     });
     match encoded {
-        Ok((metadata, frame)) => reply(metadata, ReplyBody::Message(frame)),
+        Ok((headers, frame)) => Reply {
+            headers,
+            body: ReplyBody::Message(frame),
+        },
         Err(status) => Reply::status(status),
     }
 }
 
 fn messages<Res: Message + 'static>(
     response: Result<Response<impl MessageStream<Res>>, Status>,
+    negotiated: Negotiated,
 ) -> Reply {
     match response {
         Ok(response) => {
-            let (metadata, messages, _) = response.into_parts();
-            reply(
-                metadata,
-                ReplyBody::Messages(Box::pin(Batches::new(messages))),
-            )
+            let (metadata, messages, extensions) = response.into_parts();
+            let encoder = negotiated.encoder(&extensions);
+            let mut headers = headers(metadata);
+            encoder.write_headers(&mut headers);
+            Reply {
+                headers,
+                body: ReplyBody::Messages(Box::pin(Batches::new(messages, encoder))),
+            }
         }
         Err(status) => Reply::status(status),
     }
 }
 
-fn reply(metadata: MetadataMap, body: ReplyBody) -> Reply {
-    Reply {
-        headers: reserved::strip(metadata.into_headers()),
-        body,
-    }
+fn headers(metadata: MetadataMap) -> HeaderMap {
+    reserved::strip(metadata.into_headers())
 }

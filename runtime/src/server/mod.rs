@@ -4,6 +4,7 @@
 mod body;
 mod call;
 mod connection;
+mod encoding;
 mod ending;
 mod first_poll;
 mod head;

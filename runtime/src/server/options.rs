@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Server;
+use super::{Server, encoding::ResponseCompression};
 use crate::{
+    Compression,
     interceptor::{Interceptor, Interceptors},
     limits::MAX_RECEIVE_MESSAGE_SIZE,
 };
@@ -14,6 +15,7 @@ pub(super) struct Options {
     pub(super) shutdown_timeout: Duration,
     pub(super) max_receive_message_size: usize,
     pub(super) max_concurrent_streams: u32,
+    pub(super) compression: ResponseCompression,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::ServerTls>,
 }
@@ -25,6 +27,7 @@ impl Default for Options {
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_concurrent_streams: 1024,
+            compression: ResponseCompression::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -59,6 +62,36 @@ impl Server {
     /// The most calls that one connection may have under way. The default is 1024.
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.options.max_concurrent_streams = streams;
+        self
+    }
+
+    /// Compresses responses by the first of these that the client accepts (`grpc-accept-encoding`); by none where it accepts
+    /// none. The default is none.
+    ///
+    /// Messages below the [`compression_threshold`](Self::compression_threshold), and those that would not become smaller,
+    /// go as they are. A handler decides for one response by inserting a [`Compression`] into its extensions; what the
+    /// client does not accept is not used then, either. A service that tonic generated compresses by itself.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "gzip", feature = "zstd"))] {
+    /// use wireloom::{Compression, Response, Server};
+    ///
+    /// let server = Server::builder().compression([Compression::Zstd, Compression::Gzip]);
+    ///
+    /// // In a handler, for a message that is compressed already:
+    /// let mut response = Response::new(());
+    /// response.extensions_mut().insert(Compression::Identity);
+    /// # }
+    /// ```
+    pub fn compression(mut self, preferred: impl IntoIterator<Item = Compression>) -> Self {
+        self.options.compression.preferred = preferred.into_iter().collect();
+        self
+    }
+
+    /// The smallest response message that is compressed, in bytes as encoded. The default is 1024: what is smaller fits one
+    /// packet as it is.
+    pub fn compression_threshold(mut self, bytes: usize) -> Self {
+        self.options.compression.threshold = bytes;
         self
     }
 

@@ -11,8 +11,8 @@ use prost::Message;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use super::body::Frames;
-use crate::{frame, status};
+use super::{body::Frames, encoding::ResponseEncoder};
+use crate::status;
 
 /// Small messages that are ready together leave in one DATA frame of about this size.
 pub(super) const BATCH_SIZE: usize = 32 << 10;
@@ -20,14 +20,16 @@ pub(super) const BATCH_SIZE: usize = 32 << 10;
 /// The messages of a handler's stream as frames, those that are ready together in one piece.
 pub(super) struct Batches<S> {
     messages: Pin<Box<S>>,
+    encoder: ResponseEncoder,
     /// How the messages have ended, behind the last piece.
     end: Option<Option<Status>>,
 }
 
 impl<S> Batches<S> {
-    pub(super) fn new(messages: S) -> Self {
+    pub(super) fn new(messages: S, encoder: ResponseEncoder) -> Self {
         Self {
             messages: Box::pin(messages),
+            encoder,
             end: None,
         }
     }
@@ -40,14 +42,18 @@ impl<T: Message, S: Stream<Item = Result<T, Status>>> Stream for Batches<S> {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
-        let Self { messages, end } = &mut *self;
+        let Self {
+            messages,
+            encoder,
+            end,
+        } = &mut *self;
         let mut batch = BytesMut::new();
         while end.is_none() && batch.len() < BATCH_SIZE {
             match messages.as_mut().poll_next(cx) {
                 Poll::Pending if batch.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(message))) => {
-                    *end = frame::encode_into(&message, &mut batch).err().map(Some);
+                    *end = encoder.encode_into(&message, &mut batch).err().map(Some);
                 }
                 Poll::Ready(Some(Err(status))) => *end = Some(Some(status)),
                 Poll::Ready(None) => *end = Some(None),
@@ -103,6 +109,7 @@ mod tests {
     use tokio_stream::StreamExt as _;
 
     use super::*;
+    use crate::frame;
 
     fn frames(messages: &[&str]) -> BytesMut {
         let mut frames = BytesMut::new();
@@ -116,7 +123,7 @@ mod tests {
     async fn messages_that_are_ready_together_leave_in_one_piece() {
         let (sender, messages) = tokio::sync::mpsc::channel(4);
         let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
-        let mut batches = Batches::new(messages);
+        let mut batches = Batches::new(messages, ResponseEncoder::identity());
         for word in ["one", "two"] {
             sender.send(Ok(word.to_owned())).await.unwrap();
         }
@@ -133,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_before_an_error_leaves_before_it() {
         let messages = [Ok("one".to_owned()), Err(Status::aborted("enough"))];
-        let mut batches = Batches::new(tokio_stream::iter(messages));
+        let mut batches = Batches::new(tokio_stream::iter(messages), ResponseEncoder::identity());
         assert_eq!(batches.next().await.unwrap().unwrap(), frames(&["one"]));
         let error = batches.next().await.unwrap().unwrap_err();
         assert_eq!(error.code(), tonic::Code::Aborted);
@@ -142,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_ends_at_its_size() {
         let messages = vec![Ok("x".repeat(BATCH_SIZE / 4)); 8];
-        let batches = Batches::new(tokio_stream::iter(messages));
+        let batches = Batches::new(tokio_stream::iter(messages), ResponseEncoder::identity());
         assert_eq!(batches.collect::<Vec<_>>().await.len(), 2);
     }
 }

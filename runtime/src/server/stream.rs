@@ -75,6 +75,7 @@ async fn serve_call(
     peer: Peer,
     span: &ServerSpan,
 ) -> Status {
+    let negotiated = shared.options.compression.negotiate(&head.headers);
     let Terms {
         deadline,
         compression,
@@ -95,6 +96,7 @@ async fn serve_call(
         body: RequestBody::new(body, watch, max_receive_message_size),
         max_receive_message_size,
         compression,
+        negotiated,
         refusal,
     };
     let ended = {
