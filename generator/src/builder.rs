@@ -69,6 +69,7 @@ type ProstHook = Box<dyn FnOnce(&mut ProstConfig)>;
 /// | [`stubs`](Self::stubs) | [`Stubs::Wireloom`] |
 /// | [`sides`](Self::sides) | [`Sides::Both`] |
 /// | [`mocks`](Self::mocks) | none |
+/// | [`descriptors`](Self::descriptors), [`descriptor_comments`](Self::descriptor_comments) | none |
 #[must_use = "a builder does nothing until `generate`, `check`, `model` or `explain` is called"]
 #[derive(Default)]
 pub struct Builder {
@@ -178,6 +179,24 @@ impl Builder {
         self
     }
 
+    /// Chooses whether the code has the descriptors of its protos and of all that they import, for reflection and validation.
+    /// The default is not.
+    ///
+    /// They are `FILE_DESCRIPTOR_SET` at the root of the module tree, an encoded `google.protobuf.FileDescriptorSet` with all
+    /// custom options, and servers know them.
+    pub fn descriptors(mut self, descriptors: bool) -> Self {
+        self.generate.descriptors = Some(descriptors);
+        self
+    }
+
+    /// Chooses whether these descriptors have the comments of the protos, and where everything is in them. The default is not.
+    ///
+    /// Clients of reflection may show comments; they make descriptors several times as large.
+    pub fn descriptor_comments(mut self, comments: bool) -> Self {
+        self.generate.descriptor_comments = Some(comments);
+        self
+    }
+
     /// Changes how prost-build makes the messages: attributes, `bytes::Bytes`, maps that are sorted.
     ///
     /// `extern_path` makes stubs use the types of another crate, too. The paths of prost itself are set already; output
@@ -261,7 +280,8 @@ impl Builder {
         if let Some(error) = descriptor_set.and_then(|path| config.generate.missing(path)) {
             return Err(error);
         }
-        if let Some((what, help)) = config.generate.mocks_without_stubs() {
+        let wrong = config.generate.mocks_without_stubs();
+        if let Some((what, help)) = wrong.or(config.generate.comments_without_descriptors()) {
             return Err(Error::new(what).with_help(help));
         }
         config.service_configs = service_configs(&config.generate)?;
@@ -295,6 +315,7 @@ impl Builder {
                 generate.server.unwrap_or(true),
             ),
             mocks: generate.mocks(),
+            descriptors: generate.embedded(),
             prost: prost.unwrap_or_else(|| Box::new(|_| ())),
             config,
             formatter,
@@ -338,6 +359,8 @@ fn override_with(config: &mut Generate, builder: Generate) {
     value(&mut config.client, builder.client);
     value(&mut config.server, builder.server);
     value(&mut config.mocks, builder.mocks);
+    value(&mut config.descriptors, builder.descriptors);
+    value(&mut config.descriptor_comments, builder.descriptor_comments);
     // A protoc reads protos, and the file's descriptor set would be read in place of those.
     if builder.protoc.is_some() {
         config.descriptor_set = None;

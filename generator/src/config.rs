@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::descriptors::Comments;
 use crate::error::Error;
 use crate::service_config::ServiceConfig;
 use crate::source::{Source, Spot};
@@ -55,6 +56,8 @@ pub(crate) struct Generate {
     pub(crate) client: Option<bool>,
     pub(crate) server: Option<bool>,
     pub(crate) mocks: Option<bool>,
+    pub(crate) descriptors: Option<bool>,
+    pub(crate) descriptor_comments: Option<bool>,
     pub(crate) descriptor_set: Option<PathBuf>,
     pub(crate) protoc: Option<PathBuf>,
     /// gRPC service configs; what a later one says wins.
@@ -160,6 +163,8 @@ impl Generate {
         let client = table.boolean("client", errors).map(|client| client.value);
         let server = table.boolean("server", errors).map(|server| server.value);
         let mocks = table.boolean("mocks", errors);
+        let descriptors = table.boolean("descriptors", errors);
+        let comments = table.boolean("descriptor_comments", errors);
         if descriptor_set.is_some() && protoc.is_some() {
             let error = table
                 .spot()
@@ -185,12 +190,19 @@ impl Generate {
             client,
             server,
             mocks: mocks.as_ref().map(|mocks| mocks.value),
+            descriptors: descriptors.map(|descriptors| descriptors.value),
+            descriptor_comments: comments.as_ref().map(|comments| comments.value),
             descriptor_set: descriptor_set.map(|(path, _)| path),
             protoc,
             service_configs: only_paths(&service_configs),
         };
         if let (Some(mocks), Some((what, help))) = (mocks, generate.mocks_without_stubs()) {
             errors.push(mocks.spot.error(what, "").with_help(help));
+        }
+        if let (Some(comments), Some((what, help))) =
+            (comments, generate.comments_without_descriptors())
+        {
+            errors.push(comments.spot.error(what, "").with_help(help));
         }
         generate
     }
@@ -208,6 +220,24 @@ impl Generate {
     /// Whether services get mocks.
     pub(crate) fn mocks(&self) -> bool {
         self.mocks == Some(true)
+    }
+
+    /// Whether descriptors are embedded, and with what of comments.
+    pub(crate) fn embedded(&self) -> Option<Comments> {
+        let comments = match self.descriptor_comments {
+            Some(true) => Comments::With,
+            Some(false) | None => Comments::Without,
+        };
+        (self.descriptors == Some(true)).then_some(comments)
+    }
+
+    /// Why there cannot be comments in descriptors, if they are wanted, and what to do.
+    pub(crate) fn comments_without_descriptors(&self) -> Option<(&'static str, &'static str)> {
+        let wanted = self.descriptor_comments == Some(true);
+        (wanted && self.embedded().is_none()).then_some((
+            "`descriptor_comments` needs descriptors",
+            "add `descriptors = true`, or take it out",
+        ))
     }
 
     /// Why there cannot be mocks, if they are wanted, and what to do.
@@ -411,6 +441,16 @@ mod tests {
     fn a_package_has_no_rust_name() {
         let (what, _) = error("[packages.a]\nrust_name = 'b'");
         assert_eq!(what, "wireloom.toml:2:1: there is no key `rust_name` here");
+    }
+
+    #[test]
+    fn comments_need_descriptors() {
+        let (what, help) = error("[generate]\ndescriptor_comments = true");
+        assert_eq!(
+            what,
+            "wireloom.toml:2:23: `descriptor_comments` needs descriptors"
+        );
+        assert_eq!(help, "add `descriptors = true`, or take it out");
     }
 
     #[test]

@@ -25,12 +25,14 @@
 //!
 //! A file per protobuf package, named after it (`helloworld.v1.rs`; `_.rs` for files without a package), with its
 //! messages as prost-build makes them and the stubs of its services; and `wireloom.rs`, the tree of modules that includes
-//! them all. (A package that is called `wireloom` itself is in `wireloom_.rs`.)
+//! them all. (A package that is called `wireloom` itself is in `wireloom_.rs`.) With [`Builder::descriptors`],
+//! `wireloom-descriptors.rs` has the descriptors of them all.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod builder;
 mod config;
+mod descriptors;
 mod emit;
 mod error;
 mod explain;
@@ -51,6 +53,7 @@ mod tonic_stubs;
 use std::path::{Path, PathBuf};
 
 use config::Config;
+use descriptors::Comments;
 use emit::Files;
 use format::Formatter;
 use load::Sources;
@@ -116,6 +119,8 @@ struct Run {
     stubs: Stubs,
     sides: Sides,
     mocks: bool,
+    /// Whether descriptors are embedded, and how.
+    descriptors: Option<Comments>,
     prost: Box<dyn FnOnce(&mut prost_build::Config)>,
     formatter: Formatter,
     out: PathBuf,
@@ -152,6 +157,9 @@ fn pipeline<T>(
     }
 
     let mut files = modules::files(modules)?;
+    if let Some(comments) = run.descriptors {
+        descriptors::embed(&loaded, comments, &mut files)?;
+    }
     for (name, text) in &mut files {
         *text = run.formatter.format(name, text)?;
     }

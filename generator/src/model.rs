@@ -70,6 +70,10 @@ pub struct Service {
     pub deprecated: bool,
     /// Whether any method is deprecated: generated code that names one must allow that.
     pub has_deprecated_methods: bool,
+    /// The constant with the service's descriptors, as seen from the module of its package (`super::FILE_DESCRIPTOR_SET`);
+    /// left out of the JSON where they are not embedded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<String>,
     /// The methods, in the order of the proto.
     pub methods: Vec<Method>,
 }

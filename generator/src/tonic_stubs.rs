@@ -102,15 +102,22 @@ fn connect(service: &TonicService) -> String {
 
 /// What lets Wireloom's server serve tonic's.
 fn serve(service: &TonicService) -> String {
+    // tonic-build's server is in a module of its own.
+    let descriptors = service
+        .service
+        .descriptors
+        .as_ref()
+        .map(|path| format!("const FILE_DESCRIPTOR_SET: &'static [u8] = super::{path};"));
     format!(
         "impl<T: {name}> ::wireloom::server::Service for {name}Server<T> {{
             const NAME: &'static str = SERVICE_NAME;
-
+            {descriptors}
             async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {{
                 ::wireloom::server::serve_tower(self, call).await
             }}
         }}",
-        name = service.service.rust_name
+        name = service.service.rust_name,
+        descriptors = descriptors.unwrap_or_default(),
     )
 }
 

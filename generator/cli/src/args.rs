@@ -89,6 +89,9 @@ pub(crate) struct OutputArgs {
     /// Whose clients and servers to write [default: wireloom]
     #[arg(long, value_name = "FLAVOUR")]
     stubs: Option<StubsArg>,
+    /// Embed the descriptors of the protos, for reflection and validation
+    #[arg(long)]
+    descriptors: bool,
     /// Write no servers
     #[arg(long, conflicts_with = "server_only")]
     client_only: bool,
@@ -169,6 +172,9 @@ impl OutputArgs {
                 StubsArg::Wireloom => Stubs::Wireloom,
                 StubsArg::Tonic => Stubs::Tonic,
             });
+        }
+        if self.descriptors {
+            builder = builder.descriptors(true);
         }
         match (self.client_only, self.server_only) {
             (true, _) => builder.sides(Sides::Client),

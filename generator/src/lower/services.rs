@@ -4,6 +4,7 @@ use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
 use crate::config::{Generate, Stubs};
+use crate::descriptors;
 use crate::error::Error;
 use crate::lower::collisions::{Idents, Item, Kind};
 use crate::lower::names::{self, ServiceNames};
@@ -75,6 +76,7 @@ impl Lowering<'_> {
                 .options
                 .as_ref()
                 .is_some_and(|options| options.deprecated()),
+            descriptors: self.descriptors(modules),
             has_deprecated_methods: methods.iter().any(|method| method.deprecated),
             methods,
         }
@@ -108,6 +110,9 @@ impl Lowering<'_> {
                 .claim(&members, Kind::Member, &mock_name, item.clone());
         }
         if claimed && self.stubs() == Stubs::Wireloom {
+            if modules.is_empty() && self.is_of_descriptors(&descriptor_name) {
+                self.errors.push(meets_descriptors(&spot, &path_of(method)));
+            }
             self.idents
                 .claim(modules, Kind::Static, &descriptor_name, item);
         }
@@ -156,6 +161,17 @@ impl Lowering<'_> {
             idempotency_rust: idempotency_rust(idempotency).map(str::to_owned),
             policy,
         }
+    }
+
+    /// The path to the constant in the root of the module tree, which is as far above as there are modules.
+    fn descriptors(&self, modules: &[String]) -> Option<String> {
+        self.generate.embedded()?;
+        Some("super::".repeat(modules.len()) + descriptors::NAME)
+    }
+
+    /// Whether the root of the module tree has something else of this name.
+    fn is_of_descriptors(&self, name: &str) -> bool {
+        self.generate.embedded().is_some() && name == descriptors::NAME
     }
 
     /// The names of a service, by its own name or by the one that is set for it.
@@ -325,6 +341,16 @@ fn reserved(name: &Written<String>) -> Error {
         format!("generated code needs the name `{}` for itself", name.value),
         "must be another name",
     )
+}
+
+fn meets_descriptors(spot: &Spot, path: &str) -> Error {
+    let what = format!(
+        "the static of `{path}` and that of the embedded descriptors are both called `{}`",
+        descriptors::NAME
+    );
+    spot.error(what, "").with_help(format!(
+        "name the method in wireloom.toml: `[methods.\"{path}\"]`, `rust_name = \"...\"`"
+    ))
 }
 
 fn nameless(spot: &Spot, table: &str, name: &str) -> Error {

@@ -9,6 +9,10 @@ pub trait Service: Send + Sync + 'static {
     /// Package and name as on the wire (`helloworld.Greeter`).
     const NAME: &'static str;
 
+    /// The descriptors of the service and of all that it names: an encoded `google.protobuf.FileDescriptorSet`, for
+    /// reflection and validation. Empty where they are not embedded, which is the default.
+    const FILE_DESCRIPTOR_SET: &'static [u8] = &[];
+
     /// Answers one call.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
 }
