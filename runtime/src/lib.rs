@@ -29,6 +29,8 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+pub mod health;
+mod heard;
 mod interceptor;
 mod limits;
 mod memory;

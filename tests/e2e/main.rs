@@ -8,11 +8,14 @@ mod compression;
 mod deadlines;
 mod four_kinds;
 mod guide;
+mod health;
 mod in_process;
 mod interceptors;
+mod life;
 mod mocks;
 mod retries;
 mod shutdown;
+mod signals;
 mod support;
 
 mod tonic_stubs;

@@ -90,6 +90,45 @@ def unimplemented(stub):
     assert failure(lambda: method(b"")).code() == grpc.StatusCode.UNIMPLEMENTED
 
 
+def health(stub):
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    health = health_pb2_grpc.HealthStub(channel)
+    request = health_pb2.HealthCheckRequest
+    serving = health_pb2.HealthCheckResponse.SERVING
+    for service in ("", "probe.Probe"):
+        assert health.Check(request(service=service)).status == serving, service
+    error = failure(lambda: health.Check(request(service="nobody")))
+    assert error.code() == grpc.StatusCode.NOT_FOUND, error
+    unknown = next(health.Watch(request(service="nobody")))
+    assert unknown.status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN, unknown
+    if hasattr(health, "List"):
+        statuses = health.List(health_pb2.HealthListRequest()).statuses
+        assert {name: of.status for name, of in statuses.items()} == {"": serving, "probe.Probe": serving}
+
+
+def health_by_a_probe(stub):
+    """As grpc_health_probe asks: a connection and a deadline of a second each, and one call."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(sys.argv[1]) as probe:
+        grpc.channel_ready_future(probe).result(timeout=1)
+        asked = health_pb2_grpc.HealthStub(probe).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        assert asked.status == health_pb2.HealthCheckResponse.SERVING, asked
+
+
+def health_watch(stub):
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    request = health_pb2.HealthCheckRequest(service="probe.Probe")
+    watch = health_pb2_grpc.HealthStub(channel).Watch(request)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    stub.Unary(Task(name="watching"))
+    assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    error = failure(lambda: next(watch))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+
+
 def cancellation(stub):
     responses = stub.ServerStream(Task(name="cancelled", count=1, hang=True))
     next(responses)

@@ -47,6 +47,8 @@ checks! {
     status_after_messages,
     unimplemented,
     compressed_requests,
+    health,
+    health_by_a_probe,
 }
 
 #[tokio::test]
@@ -56,4 +58,16 @@ async fn cancellation_drops_the_handler() {
     run("cancellation", &server.target).await;
     assert_eq!(server.event().await, Event::Started("cancelled".into()));
     assert_eq!(server.event().await, Event::Dropped("cancelled".into()));
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn a_watch_of_health_sees_the_shutdown() {
+    let (mut server, _) = serve().await;
+    let target = server.target.clone();
+    let watching = tokio::spawn(async move { run("health_watch", &target).await });
+    // The watch is open once the client calls.
+    assert_eq!(server.event().await, Event::Started("watching".into()));
+    assert_eq!(server.stopped().await.cut_off_calls, 0);
+    watching.await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Python's grpcio and grpc-js as peers, both ways.
 //!
-//! Needs a Python with grpcio, grpcio-tools, grpcio-status and googleapis-common-protos: the one that the variable
-//! WIRELOOM_PYTHON names, or `python3`; and Node.js with @grpc/grpc-js and @grpc/proto-loader, in the folder that
+//! Needs a Python with grpcio, grpcio-health-checking, grpcio-tools, grpcio-status and googleapis-common-protos: the one that
+//! the variable WIRELOOM_PYTHON names, or `python3`; and Node.js with @grpc/grpc-js and @grpc/proto-loader, in the folder that
 //! WIRELOOM_NODE_MODULES names. Without, these tests count as ignored; `.ci/run` installs them and runs them.
 
 #![allow(clippy::unwrap_used)]

@@ -22,13 +22,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     address::Address,
     connector::Connector,
-    keepalive::{Heard, Listening},
     outcome::Outcome,
     streams::{Room, Streams},
     subchannel::Owner,
 };
 use crate::{
     deferred::Deferred,
+    heard::{Heard, Listening},
     limits::{MAX_STREAM_ERRORS, REMEMBERED_RESETS},
 };
 

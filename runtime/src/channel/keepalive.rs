@@ -4,23 +4,18 @@
 
 use std::{
     future::{pending, poll_fn},
-    io,
-    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
-    task::{Context as TaskContext, Poll},
     time::Duration,
 };
 
 use h2::{Ping, PingPong};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, sleep_until, timeout_at},
-};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::streams::Streams;
+use crate::heard::Heard;
 
 /// More often no server lets a client ping that follows gRFC A8.
 const MIN_TIME: Duration = Duration::from_secs(10);
@@ -90,90 +85,6 @@ impl Keepalive {
             }
             silent_since = heard.last().max(asked);
         }
-    }
-}
-
-/// When something came in on a connection.
-#[derive(Clone, Debug)]
-pub(super) struct Heard {
-    begin: Instant,
-    /// Nanoseconds after the beginning.
-    last: Arc<AtomicU64>,
-}
-
-impl Heard {
-    pub(super) fn new() -> Self {
-        Self {
-            begin: Instant::now(),
-            last: Arc::default(),
-        }
-    }
-
-    fn now(&self) {
-        let since = self.begin.elapsed().as_nanos();
-        let since = u64::try_from(since).unwrap_or(u64::MAX);
-        self.last.store(since, Ordering::Relaxed);
-    }
-
-    fn last(&self) -> Instant {
-        self.begin + Duration::from_nanos(self.last.load(Ordering::Relaxed))
-    }
-}
-
-/// A transport that notes when something comes in.
-#[derive(Debug)]
-pub(super) struct Listening<T> {
-    io: T,
-    heard: Option<Heard>,
-}
-
-impl<T> Listening<T> {
-    pub(super) fn new(io: T, heard: Option<Heard>) -> Self {
-        Self { io, heard }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Listening<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if let (Poll::Ready(Ok(())), Some(heard)) = (&read, &self.heard) {
-            heard.now();
-        }
-        read
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Listening<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

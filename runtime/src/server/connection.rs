@@ -1,30 +1,34 @@
 //! Connections: taken from a listener, spoken HTTP/2 with, ended together.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     io,
     pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use super::{
     Shutdown,
     first_poll::FirstPolls,
+    lifetime::{Lifetime, Step},
     listener::{Accepted, Listener, PeerAddr},
     options::Options,
     peer::Peer,
-    router::Router,
+    router::{Router, tells_of_server},
     shutdown::Phases,
     stream,
 };
 use crate::{
     deferred::{Deferred, Turns},
+    heard::Listening,
     limits::{CONNECTION_WINDOW, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW},
     memory::Accept,
 };
@@ -78,7 +82,7 @@ impl Connections {
     }
 
     /// Takes connections, for ever.
-    pub(super) async fn accept_from(&self, listener: &Listener) {
+    pub(super) async fn accept_from(&self, listener: &Listener) -> Infallible {
         loop {
             let shared = Arc::clone(&self.shared);
             match listener.accept().await {
@@ -93,13 +97,17 @@ impl Connections {
         }
     }
 
-    /// Lets calls end within `timeout`, and cuts off the rest.
-    pub(super) async fn shut_down(&self, timeout: Duration) -> Shutdown {
+    /// Lets calls end within `timeout`, unless `cut_off` is ready before, and cuts off the rest.
+    pub(super) async fn shut_down(
+        &self,
+        timeout: Duration,
+        cut_off: impl Future<Output = ()>,
+    ) -> Shutdown {
         self.tasks.close();
         let calls = &self.shared.calls;
         self.shared
             .phases
-            .run(timeout, self.tasks.wait(), || calls.len())
+            .run(timeout, cut_off, self.tasks.wait(), || calls.len())
             .await
     }
 }
@@ -195,9 +203,9 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Arc<Shared>,
     turns: &Turns,
 ) -> Result<(), h2::Error> {
-    let draining: CancellationToken = shared.phases.draining();
-    let draining = draining.cancelled();
-    tokio::pin!(draining);
+    let mut lifetime = Lifetime::new(shared.options.lifetime, &shared.phases);
+    let heard = shared.options.lifetime.heard();
+    let io = Listening::new(io, heard.clone());
 
     let max_streams = shared.options.max_concurrent_streams;
     let mut builder = Builder::new();
@@ -217,29 +225,46 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             Err(_) => return Ok(()),
         },
         // A peer that has not said a word yet has no call to lose.
-        () = &mut draining => return Ok(()),
+        () = lifetime.draining().cancelled() => return Ok(()),
     };
+    lifetime.begin(heard, connection.ping_pong());
     let mut first_polls = FirstPolls::new(shared.calls.clone(), turns.clone());
-    let mut is_draining = false;
     loop {
-        tokio::select! {
-            // A connection that always has a call is no reason to miss the rest: a task may not read without end.
-            biased;
-            accepted = poll_fn(|cx| {
-                let accepted = pin!(connection.accept()).poll(cx);
-                accepted.map_ok(|(request, respond)| {
-                    let shared = Arc::clone(shared);
-                    let call = stream::serve(shared, request, respond, peer.clone());
-                    first_polls.start(call, cx);
-                })
-            }) => match accepted {
-                Some(started) => started?,
-                None => return Ok(()),
-            },
-            () = &mut draining, if !is_draining => {
-                is_draining = true;
-                connection.graceful_shutdown();
+        let next = poll_fn(|cx| match connection.poll_accept(cx) {
+            Poll::Ready(Some(Ok((request, respond)))) => {
+                // Who watches the server itself is no reason to go on.
+                let is_watcher = tells_of_server(request.uri().path());
+                let cut_off = match is_watcher {
+                    true => lifetime.draining().clone(),
+                    false => lifetime.cut_off().clone(),
+                };
+                let shared = Arc::clone(shared);
+                let call = stream::serve(shared, request, respond, peer.clone(), cut_off);
+                match is_watcher {
+                    true => drop(tokio::spawn(Box::pin(call))),
+                    false => first_polls.start(call, cx),
+                }
+                Poll::Ready(Next::Started)
             }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Next::Ended(Err(error))),
+            Poll::Ready(None) => Poll::Ready(Next::Ended(Ok(()))),
+            // A connection that always has a call does not miss this: a task may not read without end.
+            Poll::Pending => lifetime
+                .poll(cx, || connection.has_streams())
+                .map(Next::Step),
+        });
+        match next.await {
+            Next::Started => {}
+            Next::Ended(ended) => return ended,
+            Next::Step(Step::Drain) => connection.graceful_shutdown(),
+            Next::Step(Step::Close) => return Ok(()),
         }
     }
+}
+
+/// What comes next on a connection.
+enum Next {
+    Started,
+    Ended(Result<(), h2::Error>),
+    Step(Step),
 }

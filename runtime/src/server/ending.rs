@@ -38,10 +38,10 @@ pub(super) enum End {
 }
 
 impl Ending {
-    pub(super) fn new(deadline: Option<Deadline>, cut_off: &CancellationToken) -> Self {
+    pub(super) fn new(deadline: Option<Deadline>, cut_off: CancellationToken) -> Self {
         Self {
             deadline,
-            cut_off: cut_off.clone(),
+            cut_off,
             watched: None,
         }
     }

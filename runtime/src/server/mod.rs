@@ -9,21 +9,28 @@ mod ending;
 mod first_poll;
 mod head;
 mod intercepted;
+mod lifetime;
 mod listener;
 mod options;
 mod peer;
 mod pieces;
 mod router;
 mod shutdown;
+mod signals;
 mod stream;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tonic")]
 mod tower;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, pending},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 pub use self::body::{Reply, RequestBody};
 pub use self::call::{Call, MessageStream};
@@ -31,8 +38,8 @@ pub use self::listener::{Listener, PeerAddr, Target};
 pub use self::router::Service;
 #[cfg(feature = "tonic")]
 pub use self::tower::serve_tower;
-use self::{connection::Connections, options::Options, router::Router};
-use crate::memory::InProcess;
+use self::{connection::Connections, options::Options, router::Router, signals::Signals};
+use crate::{memory::InProcess, status};
 
 /// Serves gRPC over HTTP/2.
 ///
@@ -71,6 +78,9 @@ pub struct Shutdown {
     pub cut_off_calls: usize,
 }
 
+/// Ready when a server that shuts down is not to wait any longer.
+struct CutOff<F>(F);
+
 impl Server {
     /// Starts a server without services.
     pub fn builder() -> Self {
@@ -92,8 +102,7 @@ impl Server {
     ///
     /// INVALID_ARGUMENT for TLS that cannot be had.
     pub(crate) fn into_process(self) -> Result<InProcess, Status> {
-        let connections = Connections::new(Arc::new(self.router), self.options)?;
-        Ok(InProcess::new("in-process", Arc::new(connections)))
+        Ok(InProcess::new("in-process", Arc::new(self.connections()?)))
     }
 
     /// Serves until the process ends.
@@ -103,12 +112,30 @@ impl Server {
     /// INVALID_ARGUMENT for TLS that cannot be had, before anything is served. What fails for one connection ends that
     /// connection alone.
     pub async fn serve(self, listener: Listener) -> Result<Shutdown, Status> {
-        self.serve_with_shutdown(listener, std::future::pending())
-            .await
+        self.serve_with_shutdown(listener, pending()).await
     }
 
-    /// Serves until `signal` is ready, then shuts down: stops accepting, tells peers to go away, lets calls end within
-    /// the [`shutdown_timeout`](Self::shutdown_timeout), and cuts off the rest.
+    /// Serves until the process gets SIGTERM or SIGINT (Ctrl-C), then shuts down as
+    /// [`serve_with_shutdown`](Self::serve_with_shutdown) does. A second signal cuts off at once what has not ended by then.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve); UNAVAILABLE where the system does not let signals be listened to.
+    pub async fn serve_until_signalled(self, listener: Listener) -> Result<Shutdown, Status> {
+        let mut signals = Signals::listen().map_err(|error| {
+            let message = format!("cannot listen to signals: {error}");
+            status::with_source(Code::Unavailable, message, error)
+        })?;
+        let signalled = async {
+            signals.next().await;
+            CutOff(async move { signals.next().await })
+        };
+        self.run(listener, signalled).await
+    }
+
+    /// Serves until `signal` is ready, then shuts down: says that its health is NOT_SERVING, goes on for the
+    /// [`lame_duck_time`](Self::lame_duck_time), stops accepting, tells peers to go away, lets calls end within the
+    /// [`shutdown_timeout`](Self::shutdown_timeout), and cuts off the rest.
     ///
     /// # Errors
     ///
@@ -118,13 +145,47 @@ impl Server {
         listener: Listener,
         signal: impl Future<Output = ()>,
     ) -> Result<Shutdown, Status> {
-        let shutdown_timeout = self.options.shutdown_timeout;
-        let connections = Connections::new(Arc::new(self.router), self.options)?;
-        tokio::select! {
-            () = connections.accept_from(&listener) => {}
-            () = signal => {}
+        let signalled = async {
+            signal.await;
+            CutOff(pending())
+        };
+        self.run(listener, signalled).await
+    }
+
+    async fn run(
+        self,
+        listener: Listener,
+        signal: impl Future<Output = CutOff<impl Future<Output = ()>>>,
+    ) -> Result<Shutdown, Status> {
+        let Options {
+            lame_duck_time,
+            shutdown_timeout,
+            ..
+        } = self.options;
+        let health = self.options.health.clone();
+        let connections = self.connections()?;
+        let CutOff(cut_off) = tokio::select! {
+            never = connections.accept_from(&listener) => match never {},
+            cut_off = signal => cut_off,
+        };
+        let mut cut_off = pin!(cut_off);
+        tracing::info!(target: "wireloom", "shutting down");
+        if let Some(health) = health {
+            health.shut_down();
         }
+        let shutdown_timeout = tokio::select! {
+            never = connections.accept_from(&listener) => match never {},
+            () = tokio::time::sleep(lame_duck_time) => shutdown_timeout,
+            () = &mut cut_off => Duration::ZERO,
+        };
         drop(listener);
-        Ok(connections.shut_down(shutdown_timeout).await)
+        Ok(connections.shut_down(shutdown_timeout, cut_off).await)
+    }
+
+    fn connections(mut self) -> Result<Connections, Status> {
+        if let Some(health) = &self.options.health {
+            self.router.tell_of_health(health);
+        }
+        Connections::new(Arc::new(self.router), self.options)
     }
 }

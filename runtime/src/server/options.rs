@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Server, encoding::ResponseCompression};
+use super::{Server, encoding::ResponseCompression, lifetime};
 use crate::{
     Compression,
+    health::HealthReporter,
     interceptor::{Interceptor, Interceptors},
     limits::MAX_RECEIVE_MESSAGE_SIZE,
 };
 
 #[derive(Clone, Debug)]
 pub(super) struct Options {
+    pub(super) health: Option<HealthReporter>,
     pub(super) interceptors: Interceptors,
+    pub(super) lame_duck_time: Duration,
+    pub(super) lifetime: lifetime::Limits,
     pub(super) shutdown_timeout: Duration,
     pub(super) max_receive_message_size: usize,
     pub(super) max_concurrent_streams: u32,
@@ -23,7 +27,10 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            health: Some(HealthReporter::new()),
             interceptors: Interceptors::default(),
+            lame_duck_time: Duration::ZERO,
+            lifetime: lifetime::Limits::default(),
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_concurrent_streams: 1024,
@@ -43,10 +50,77 @@ impl Server {
         self
     }
 
+    /// Answers `grpc.health.v1` by what `reporter` says, to which the server's services are made known. Without it, they are
+    /// answered all the same, by a reporter of the server's own: see [`health_reporter`](Self::health_reporter).
+    ///
+    /// Several servers may share a reporter. The first that shuts down says so for all.
+    pub fn health(mut self, reporter: HealthReporter) -> Self {
+        self.options.health = Some(reporter);
+        self
+    }
+
+    /// Does not answer `grpc.health.v1`. A service of that name that is added comes before the server's own anyway.
+    pub fn without_health(mut self) -> Self {
+        self.options.health = None;
+        self
+    }
+
+    /// What says how this server's services are, unless it is [without health](Self::without_health).
+    pub fn health_reporter(&self) -> Option<HealthReporter> {
+        self.options.health.clone()
+    }
+
+    /// How long the server goes on accepting connections and calls once it has been told to shut down, while its health is
+    /// NOT_SERVING already. The default is zero.
+    ///
+    /// Where a load balancer or Kubernetes takes some time to stop sending new connections here, this should be as long.
+    /// [`shutdown_timeout`](Self::shutdown_timeout) begins after it.
+    pub fn lame_duck_time(mut self, time: Duration) -> Self {
+        self.options.lame_duck_time = time;
+        self
+    }
+
     /// How long calls may go on once the server shuts down, before they are cut off with UNAVAILABLE. The default is
     /// 30 seconds; zero cuts them off at once.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.options.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How old a connection gets before its peer is told to go away (gRFC A9), so that clients look again where to connect.
+    /// The age is a tenth less or more, at random for each. No limit by default, as [`Duration::MAX`] is.
+    ///
+    /// Calls go on for [`max_connection_age_grace`](Self::max_connection_age_grace).
+    pub fn max_connection_age(mut self, age: Duration) -> Self {
+        self.options.lifetime.max_age = age;
+        self
+    }
+
+    /// How long calls may go on once their connection is too old or was idle for too long, before they are cut off with
+    /// UNAVAILABLE (gRFC A9). No limit by default, as [`Duration::MAX`] is.
+    pub fn max_connection_age_grace(mut self, grace: Duration) -> Self {
+        self.options.lifetime.max_age_grace = grace;
+        self
+    }
+
+    /// How long a connection may be without a call, counted from the end of the last one, before its peer is told to go away
+    /// (gRFC A9). No limit by default, as [`Duration::MAX`] is.
+    pub fn max_connection_idle(mut self, time: Duration) -> Self {
+        self.options.lifetime.max_idle = time;
+        self
+    }
+
+    /// How long a peer may be silent before it is pinged (gRFC A9). The default is 2 hours; less than a second is a second, and
+    /// [`Duration::MAX`] is never.
+    pub fn keepalive(mut self, time: Duration) -> Self {
+        self.options.lifetime.keepalive_time = time;
+        self
+    }
+
+    /// How long a peer that was pinged may go on being silent before its connection is closed (gRFC A9). The default is 20
+    /// seconds.
+    pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
+        self.options.lifetime.keepalive_timeout = timeout;
         self
     }
 

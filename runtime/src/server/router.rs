@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{Call, Reply};
+use crate::health::{Health, HealthReporter};
 
 /// What generated code implements: a service that answers calls of its methods.
 pub trait Service: Send + Sync + 'static {
@@ -39,6 +40,17 @@ impl Router {
         self.services.insert(S::NAME, Arc::new(service));
     }
 
+    /// Answers for the health of all services by `reporter`, unless one of them does so already.
+    pub(super) fn tell_of_health(&mut self, reporter: &HealthReporter) {
+        for name in self.services.keys().filter(|name| !tells_of_server(name)) {
+            reporter.register(name);
+        }
+        let health = || Arc::new(Health::new(reporter.clone()));
+        self.services
+            .entry(Health::NAME)
+            .or_insert_with(|| health());
+    }
+
     /// Answers `call` by the service that its path names, unless it is refused.
     pub(super) async fn call(&self, mut call: Call) -> Reply {
         if let Some(refusal) = call.refusal.take() {
@@ -54,6 +66,14 @@ impl Router {
             None => call.unimplemented(),
         }
     }
+}
+
+/// Whether a service, or the path of a call, is of those that tell of a server itself: health and reflection.
+///
+/// They have no health of their own, and their streams, which last for as long as somebody watches, hold up no drain.
+pub(super) fn tells_of_server(name: &str) -> bool {
+    let name = name.trim_start_matches('/');
+    name.starts_with("grpc.health.") || name.starts_with("grpc.reflection.")
 }
 
 impl fmt::Debug for Router {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shutdown;
 
 /// How long cut-off calls' last frames may take to leave before their connections are closed.
-const FLUSH_TIME: Duration = Duration::from_millis(250);
+pub(super) const FLUSH_TIME: Duration = Duration::from_millis(250);
 
 /// Which phase of its shutdown a server has reached; each is a token that fires.
 #[derive(Debug, Default)]
@@ -39,17 +39,21 @@ impl Phases {
         self.closed.cancel();
     }
 
-    /// Goes through the phases until `drained`, which waits for all connections, is ready.
+    /// Goes through the phases until `drained`, which waits for all connections, is ready. Calls are cut off after
+    /// `timeout`, or once `cut_off` is ready.
     pub(super) async fn run(
         &self,
         timeout: Duration,
+        cut_off: impl Future<Output = ()>,
         drained: impl Future<Output = ()>,
         calls_left: impl Fn() -> usize,
     ) -> Shutdown {
         tokio::pin!(drained);
         self.draining.cancel();
-        if tokio::time::timeout(timeout, &mut drained).await.is_ok() {
-            return Shutdown { cut_off_calls: 0 };
+        tokio::select! {
+            () = &mut drained => return Shutdown { cut_off_calls: 0 },
+            () = tokio::time::sleep(timeout) => {}
+            () = cut_off => {}
         }
         let cut_off_calls = calls_left();
         self.cut_off.cancel();

@@ -40,10 +40,11 @@ pub(super) fn serve(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     peer: Peer,
+    cut_off: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (head, body) = request.into_parts();
     // On the heap: each future that a call is handed through has room for it.
-    serve_stream(shared, Box::new(head), body, respond, peer)
+    serve_stream(shared, Box::new(head), body, respond, peer, cut_off)
 }
 
 async fn serve_stream(
@@ -52,6 +53,7 @@ async fn serve_stream(
     body: RecvStream,
     mut respond: SendResponse<Bytes>,
     peer: Peer,
+    cut_off: CancellationToken,
 ) {
     if let Err(refusal) = check_is_grpc(&head) {
         let _ = respond.send_response(refusal, true);
@@ -61,7 +63,15 @@ async fn serve_stream(
     let method = head.uri.path().trim_start_matches('/');
     let span = ServerSpan::open(method, caller.as_ref());
     let status = {
-        let served = pin!(serve_call(&shared, head, body, &mut respond, peer, &span));
+        let served = pin!(serve_call(
+            &shared,
+            head,
+            body,
+            &mut respond,
+            peer,
+            cut_off,
+            &span
+        ));
         served.instrument(span.span().clone()).await
     };
     span.finish(status.code());
@@ -73,6 +83,7 @@ async fn serve_call(
     body: RecvStream,
     respond: &mut SendResponse<Bytes>,
     peer: Peer,
+    cut_off: CancellationToken,
     span: &ServerSpan,
 ) -> Status {
     let negotiated = shared.options.compression.negotiate(&head.headers);
@@ -88,7 +99,7 @@ async fn serve_call(
     }
     let cancellation = CancellationToken::new();
     let context = Context::of_call(deadline, span.trace().clone(), cancellation.clone());
-    let mut ending = Ending::new(deadline, shared.phases.cut_off());
+    let mut ending = Ending::new(deadline, cut_off);
     let max_receive_message_size = shared.options.max_receive_message_size;
     let watch = Watch::new(observers.clone());
     let call = Call {

@@ -24,7 +24,7 @@ static MANY: Method<String, String> = Method::server_streaming("/test.Test/Many"
 static UP: Method<String, String> = Method::client_streaming("/test.Test/Up");
 
 /// A service that is a function.
-struct Serve<F>(F);
+pub(super) struct Serve<F>(pub(super) F);
 
 impl<F, Answer> Service for Serve<F>
 where

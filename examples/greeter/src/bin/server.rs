@@ -4,7 +4,6 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::fmt::format::FmtSpan;
 use wireloom::Server;
 use wireloom::server::Listener;
@@ -33,16 +32,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = Listener::bind(address.as_deref().unwrap_or("127.0.0.1:50051")).await?;
     println!("serving on {}; Ctrl-C stops", listener.target());
 
-    let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = Server::builder()
         .shutdown_timeout(Duration::from_secs(10))
         .add_service(GreeterServer::new(HelloGreeter))
-        .serve_with_shutdown(listener, async move {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        })
+        .serve_until_signalled(listener)
         .await?;
     println!("shut down, {} calls cut off", shutdown.cut_off_calls);
     Ok(())

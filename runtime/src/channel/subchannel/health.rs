@@ -19,6 +19,7 @@ use crate::{
     compression::Compression,
     flow,
     frame::{self, FrameReader},
+    health::{HealthCheckRequest, HealthCheckResponse, ServingStatus},
     policy::Backoff,
     response_head, status,
 };
@@ -133,21 +134,6 @@ async fn watch(shared: Weak<Shared>, service: Arc<str>) {
     }
 }
 
-#[derive(prost::Message)]
-struct HealthCheckRequest {
-    #[prost(string, tag = "1")]
-    service: String,
-}
-
-#[derive(prost::Message)]
-struct HealthCheckResponse {
-    #[prost(int32, tag = "1")]
-    status: i32,
-}
-
-/// `HealthCheckResponse.ServingStatus.SERVING`.
-const SERVING: i32 = 1;
-
 async fn watch_once(shared: &Shared, service: &str) -> Result<Infallible, Status> {
     let connection = shared.open_for_channel().await;
     let request = HealthCheckRequest {
@@ -169,7 +155,7 @@ async fn watch_once(shared: &Shared, service: &str) -> Result<Infallible, Status
         while let Some(message) = frames.next()? {
             let answer: HealthCheckResponse = frame::decode(message)?;
             shared.set_health(match answer.status {
-                SERVING => Health::Serving,
+                status if status == ServingStatus::Serving as i32 => Health::Serving,
                 _ => Health::not_serving(service),
             });
         }
