@@ -14,6 +14,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod attempt_number;
+mod authentication;
+mod authorization;
 mod channel;
 mod client;
 #[doc(hidden)]
@@ -64,6 +66,8 @@ pub use tonic::{Code, IntoRequest, IntoStreamingRequest, Request, Response, Stat
 #[doc(hidden)]
 pub use tonic_prost;
 
+pub use self::authentication::{AuthenticationRequest, Authenticator, Caller};
+pub use self::authorization::{Authorization, Requirements};
 pub use self::channel::{Channel, ChannelBuilder, ConnectivityState, StateWatch, resolver};
 pub use self::client::{
     BidiStreamingCall, Call, CallOptions, ClientStreamingCall, ResponseBody, ServerStreamingCall,

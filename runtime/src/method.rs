@@ -2,7 +2,10 @@
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
-use crate::policy::{AttemptPolicy, HedgingPolicy, RetryPolicy, RetryThrottling};
+use crate::{
+    authorization::Authorization,
+    policy::{AttemptPolicy, HedgingPolicy, RetryPolicy, RetryThrottling},
+};
 
 /// Which sides of a method stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,7 @@ pub struct MethodDescriptor {
     max_request_message_size: Option<usize>,
     max_response_message_size: Option<usize>,
     retry_throttling: Option<RetryThrottling>,
+    authorization: Option<Authorization>,
 }
 
 impl MethodDescriptor {
@@ -93,6 +97,11 @@ impl MethodDescriptor {
     pub const fn retry_throttling(&self) -> Option<RetryThrottling> {
         self.retry_throttling
     }
+
+    /// Who may call the method; `None` where the proto does not say.
+    pub const fn authorization(&self) -> Option<Authorization> {
+        self.authorization
+    }
 }
 
 /// A [`MethodDescriptor`] with the types of the method's messages.
@@ -144,6 +153,7 @@ impl<Req, Res> Method<Req, Res> {
             max_request_message_size: None,
             max_response_message_size: None,
             retry_throttling: None,
+            authorization: None,
         };
         Self {
             descriptor,
@@ -219,6 +229,13 @@ impl<Req, Res> Method<Req, Res> {
     #[must_use]
     pub const fn with_retry_throttling(mut self, throttling: RetryThrottling) -> Self {
         self.descriptor.retry_throttling = Some(throttling);
+        self
+    }
+
+    /// Says who may call the method.
+    #[must_use]
+    pub const fn with_authorization(mut self, authorization: Authorization) -> Self {
+        self.descriptor.authorization = Some(authorization);
         self
     }
 

@@ -116,7 +116,8 @@ impl Channel {
     }
 
     /// A channel to a service in this process, over memory: for tests, and for services that live together. All that holds
-    /// of calls over a network holds here: deadlines, policies, interceptors, metadata, limits.
+    /// of calls over a network holds here: deadlines, policies, interceptors, metadata, limits. Who may call its methods is not
+    /// asked: the caller is the process itself.
     ///
     /// ```
     /// # async fn example(greeter: impl wireloom::server::Service) {
@@ -124,12 +125,13 @@ impl Channel {
     /// # }
     /// ```
     pub fn from_service(service: impl Service) -> Self {
-        let channel = Self::in_process(Server::builder().add_service(service)).lazy();
+        let server = Server::builder().add_service(service).unrestricted();
+        let channel = Self::in_process(server).lazy();
         channel.expect("nothing is set that may not be")
     }
 
     /// Starts a channel to a server in this process, with options of both. TLS of the server does not hold on the way: there
-    /// is nobody in between. The server ends when the channel has been dropped and its calls have ended.
+    /// is nobody in between. Authorization does; nobody has a client certificate. The server ends when the channel has been dropped and its calls have ended.
     ///
     /// ```
     /// # use std::time::Duration;

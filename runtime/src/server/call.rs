@@ -120,10 +120,11 @@ impl Call {
 
     /// Answers a method that the service does not have, with UNIMPLEMENTED.
     pub fn unimplemented(&self) -> Reply {
-        Reply::status(Status::unimplemented(format!(
-            "there is no method {}",
-            self.path()
-        )))
+        Reply::status(self.no_such_method())
+    }
+
+    pub(super) fn no_such_method(&self) -> Status {
+        Status::unimplemented(format!("there is no method {}", self.path()))
     }
 
     fn into_parts(self) -> (MetadataMap, Extensions, MessageReader) {

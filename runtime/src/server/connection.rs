@@ -18,6 +18,7 @@ use tonic::Status;
 use super::{
     Shutdown,
     first_poll::FirstPolls,
+    gate::Gate,
     lifetime::{Lifetime, Step},
     listener::{Accepted, Listener, PeerAddr},
     options::Options,
@@ -45,6 +46,8 @@ const IN_PROCESS_BUFFER: usize = 256 << 10;
 /// What all connections of a server share.
 pub(super) struct Shared {
     pub(super) router: Arc<Router>,
+    /// Where not everyone may call everything.
+    pub(super) gate: Option<Gate>,
     pub(super) options: Options,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::Acceptor>,
@@ -61,9 +64,10 @@ pub(super) struct Connections {
 impl Connections {
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had.
+    /// INVALID_ARGUMENT for TLS that cannot be had, and for authorization that nobody could meet.
     pub(super) fn new(router: Arc<Router>, options: Options) -> Result<Self, Status> {
         let shared = Shared {
+            gate: Gate::new(&router, &options)?,
             router,
             #[cfg(feature = "tls")]
             tls: options

@@ -88,6 +88,15 @@ pub(super) struct Refusal {
     pub(super) headers: HeaderMap,
 }
 
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
 impl From<Refusal> for Reply {
     fn from(Refusal { status, headers }: Refusal) -> Self {
         Self {

@@ -14,12 +14,15 @@ use crate::{
     interceptor::{InterceptedCall, Observers},
 };
 
-/// Answers `call` by its service; where interceptors observe it, through them.
+/// Answers `call` by its service, where it may be called; where interceptors observe it, through them.
 pub(super) async fn dispatch(
     shared: &Shared,
-    call: Call,
+    mut call: Call,
     observers: Option<&Arc<Observers>>,
 ) -> Reply {
+    if let Some(gate) = &shared.gate {
+        gate.admit(&mut call).await;
+    }
     match observers {
         None => pin!(shared.router.call(call)).await,
         // On the heap, so that calls without interceptors have no room for them.

@@ -1,5 +1,5 @@
-//! The server's stack, outermost first: accept -> TLS -> HTTP/2 -> call span -> deadline and cancellation -> dispatch ->
-//! handler.
+//! The server's stack, outermost first: accept -> TLS -> HTTP/2 -> call span -> deadline and cancellation ->
+//! authentication and authorization -> interceptors -> dispatch -> handler.
 
 mod body;
 mod call;
@@ -7,6 +7,7 @@ mod connection;
 mod encoding;
 mod ending;
 mod first_poll;
+mod gate;
 mod head;
 mod intercepted;
 mod lifetime;
@@ -100,7 +101,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had.
+    /// INVALID_ARGUMENT for TLS that cannot be had, and for authorization that nobody could meet.
     pub(crate) fn into_process(self) -> Result<InProcess, Status> {
         Ok(InProcess::new("in-process", Arc::new(self.connections()?)))
     }
@@ -109,8 +110,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had, before anything is served. What fails for one connection ends that
-    /// connection alone.
+    /// INVALID_ARGUMENT for TLS that cannot be had, and for [authorization](Self::authorization) that nobody could meet,
+    /// before anything is served. What fails for one connection ends that connection alone.
     pub async fn serve(self, listener: Listener) -> Result<Shutdown, Status> {
         self.serve_with_shutdown(listener, pending()).await
     }

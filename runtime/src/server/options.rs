@@ -1,10 +1,12 @@
 //! What a server is told, and the defaults.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Server, encoding::ResponseCompression, lifetime};
 use crate::{
     Compression,
+    authentication::{Authenticator, Authenticators},
+    authorization::Authorization,
     health::HealthReporter,
     interceptor::{Interceptor, Interceptors},
     limits::MAX_RECEIVE_MESSAGE_SIZE,
@@ -22,6 +24,10 @@ pub(super) struct Options {
     pub(super) compression: ResponseCompression,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::ServerTls>,
+    pub(super) authenticators: Authenticators,
+    /// By the name of a service or a method.
+    pub(super) authorizations: BTreeMap<String, Authorization>,
+    pub(super) is_unrestricted: bool,
 }
 
 impl Default for Options {
@@ -37,7 +43,24 @@ impl Default for Options {
             compression: ResponseCompression::default(),
             #[cfg(feature = "tls")]
             tls: None,
+            authenticators: Authenticators::default(),
+            authorizations: BTreeMap::new(),
+            is_unrestricted: false,
         }
+    }
+}
+
+impl Options {
+    /// Whether clients may prove themselves by certificates.
+    pub(super) fn take_client_certificates(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let takes = self
+            .tls
+            .as_ref()
+            .is_some_and(crate::tls::ServerTls::takes_client_certificates);
+        #[cfg(not(feature = "tls"))]
+        let takes = false;
+        takes
     }
 }
 
@@ -173,6 +196,38 @@ impl Server {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
         self.options.tls = Some(tls);
+        self
+    }
+
+    /// Finds out who calls by `authenticator`, after those that were added before it; see [`Authenticator`].
+    ///
+    /// Where no method of the server says who may call it, a server with an authenticator takes calls of
+    /// [authenticated](Authorization::Authenticated) callers alone, but for those of health checks and reflection.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.options.authenticators.add(authenticator);
+        self
+    }
+
+    /// Says who may call what is called `name`: a method (`helloworld.Greeter/SayHello`), or all methods of a service
+    /// (`helloworld.Greeter`). It wins over what protos say, and a method's over its service's.
+    ///
+    /// Once anything says so, here or in a proto, nobody may call what nothing is said of: PERMISSION_DENIED, and a `warn`
+    /// event lists such methods when the server starts. The services `grpc.health.v1.Health`,
+    /// `grpc.reflection.v1.ServerReflection` and `grpc.reflection.v1alpha.ServerReflection` are
+    /// [public](Authorization::Public) unless something else is said of them.
+    ///
+    /// A name that is not served, and what nobody could meet, such as scopes without an
+    /// [authenticator](Self::authenticator), fail `serve` with INVALID_ARGUMENT.
+    pub fn authorization(mut self, name: &str, authorization: Authorization) -> Self {
+        let name = name.trim_start_matches('/').to_owned();
+        self.options.authorizations.insert(name, authorization);
+        self
+    }
+
+    /// Lets everyone call everything, whatever is declared, and asks no authenticator: for a server behind something that
+    /// has checked its calls.
+    pub fn unrestricted(mut self) -> Self {
+        self.options.is_unrestricted = true;
         self
     }
 }

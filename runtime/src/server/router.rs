@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{Call, Reply};
-use crate::health::{Health, HealthReporter};
+use crate::{
+    health::{Health, HealthReporter},
+    method::MethodDescriptor,
+};
 
 /// What generated code implements: a service that answers calls of its methods.
 pub trait Service: Send + Sync + 'static {
@@ -14,16 +17,27 @@ pub trait Service: Send + Sync + 'static {
     /// reflection and validation. Empty where they are not embedded, which is the default.
     const FILE_DESCRIPTOR_SET: &'static [u8] = &[];
 
+    /// All methods, with what their proto says of them. Empty where the service does not say which it has: while
+    /// [authorization](crate::Server::authorization) is in force, it is then declared for the service by name, or nobody may
+    /// call it.
+    const METHODS: &'static [&'static MethodDescriptor] = &[];
+
     /// Answers one call.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
 }
 
 /// [`Service`] without its types.
 trait ErasedService: Send + Sync {
+    fn methods(&self) -> &'static [&'static MethodDescriptor];
+
     fn call<'a>(&'a self, call: Call) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 }
 
 impl<S: Service> ErasedService for S {
+    fn methods(&self) -> &'static [&'static MethodDescriptor] {
+        S::METHODS
+    }
+
     fn call<'a>(&'a self, call: Call) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(Service::call(self, call))
     }
@@ -51,17 +65,26 @@ impl Router {
             .or_insert_with(|| health());
     }
 
+    /// The services by their names, with the methods that they say they have.
+    pub(super) fn services(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static [&'static MethodDescriptor])> {
+        let services = self.services.iter();
+        services.map(|(name, service)| (*name, service.methods()))
+    }
+
+    /// The methods that the services say they have.
+    pub(super) fn methods(&self) -> impl Iterator<Item = &'static MethodDescriptor> {
+        self.services()
+            .flat_map(|(_, methods)| methods.iter().copied())
+    }
+
     /// Answers `call` by the service that its path names, unless it is refused.
     pub(super) async fn call(&self, mut call: Call) -> Reply {
         if let Some(refusal) = call.refusal.take() {
             return (*refusal).into();
         }
-        let service = call
-            .path()
-            .strip_prefix('/')
-            .and_then(|path| path.rsplit_once('/'))
-            .map(|(name, _)| name);
-        match service.and_then(|name| self.services.get(name)) {
+        match service_of(call.path()).and_then(|name| self.services.get(name)) {
             Some(service) => service.call(call).await,
             None => call.unimplemented(),
         }
@@ -74,6 +97,12 @@ impl Router {
 pub(super) fn tells_of_server(name: &str) -> bool {
     let name = name.trim_start_matches('/');
     name.starts_with("grpc.health.") || name.starts_with("grpc.reflection.")
+}
+
+/// The service that a path names (`helloworld.Greeter` of `/helloworld.Greeter/SayHello`).
+pub(super) fn service_of(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.rsplit_once('/')?;
+    Some(service)
 }
 
 impl fmt::Debug for Router {

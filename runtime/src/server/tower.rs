@@ -20,7 +20,7 @@ use super::{
     body::{Reply, ReplyBody},
     pieces::Piece,
 };
-use crate::{reserved, status};
+use crate::{method::MethodDescriptor, reserved, status};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,14 +56,15 @@ where
 /// What tonic's `GreeterServer::with_interceptor` makes.
 impl<S, I, B> Service for InterceptedService<S, I>
 where
-    S: NamedService + Send + Sync + 'static,
+    S: NamedService + Service,
     I: Send + Sync + 'static,
     Self: tower_service::Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
     <Self as tower_service::Service<Request<Body>>>::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    const NAME: &'static str = S::NAME;
+    const NAME: &'static str = <S as NamedService>::NAME;
+    const METHODS: &'static [&'static MethodDescriptor] = S::METHODS;
 
     async fn call(&self, call: Call) -> Reply {
         serve_tower(self, call).await

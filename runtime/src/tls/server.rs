@@ -93,6 +93,10 @@ impl ServerTls {
         self
     }
 
+    pub(crate) fn takes_client_certificates(&self) -> bool {
+        self.client_certificates.roots().is_some()
+    }
+
     /// # Errors
     ///
     /// INVALID_ARGUMENT for what cannot be read or used.

@@ -1,0 +1,317 @@
+//! Who may call what: the first thing that is asked of a call, before interceptors and its service see it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use http::request::Parts;
+use tonic::{Status, metadata::MetadataMap};
+
+use super::{
+    Call,
+    options::Options,
+    router::{self, Router},
+};
+use crate::{
+    authentication::{AuthenticationRequest, Authenticators},
+    authorization::{Authorization, Requirements},
+};
+
+/// What tools ask of any server. They are open to all unless they are declared otherwise.
+const EXEMPT: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// What holds for a method.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    /// What is declared for it.
+    Declared(Authorization),
+    /// Nothing is, though something is for others: nobody may call it.
+    Undeclared,
+    /// Its service says which methods it has, and this is none of them.
+    Unknown,
+}
+
+/// The rules of a server, made once.
+pub(super) struct Gate {
+    /// By the method's path (`/helloworld.Greeter/SayHello`).
+    methods: HashMap<String, Rule>,
+    /// By the service's name, for what is not among the methods.
+    services: HashMap<&'static str, Rule>,
+    authenticators: Authenticators,
+}
+
+impl Gate {
+    /// None where nothing is declared and nobody is to be known.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for a declaration that nobody could meet, or of what is not served.
+    pub(super) fn new(router: &Router, options: &Options) -> Result<Option<Self>, Status> {
+        if options.is_unrestricted {
+            return Ok(None);
+        }
+        let named = &options.authorizations;
+        let mut declared = router.methods().filter_map(|method| method.authorization());
+        let is_declared = declared.next().is_some() || !named.is_empty();
+        if !is_declared && options.authenticators.is_empty() {
+            return Ok(None);
+        }
+        refuse_unknown(router, named)?;
+        let fallback = match is_declared {
+            true => Rule::Undeclared,
+            false => Rule::Declared(Authorization::Authenticated),
+        };
+        let mut gate = Self {
+            methods: HashMap::new(),
+            services: HashMap::new(),
+            authenticators: options.authenticators.clone(),
+        };
+        for (service, methods) in router.services() {
+            let of_service = named.get(service).copied();
+            let exempt = EXEMPT.contains(&service).then_some(Authorization::Public);
+            for method in methods {
+                let rule = named.get(method.full_name()).copied();
+                let rule = rule.or(of_service).or(method.authorization()).or(exempt);
+                let rule = rule.map_or(fallback, Rule::Declared);
+                gate.methods.insert(method.path().to_owned(), rule);
+            }
+            let rest = match of_service.or(exempt) {
+                Some(authorization) => Rule::Declared(authorization),
+                None if methods.is_empty() => fallback,
+                None => Rule::Unknown,
+            };
+            gate.services.insert(service, rest);
+        }
+        // Of services that do not say which methods they have.
+        let of_methods = named.iter().filter(|(name, _)| name.contains('/'));
+        let of_methods = of_methods.map(|(name, rule)| (format!("/{name}"), Rule::Declared(*rule)));
+        gate.methods.extend(of_methods);
+        gate.check(options)?;
+        gate.tell_of_undeclared();
+        Ok(Some(gate))
+    }
+
+    /// Refuses what nobody could meet.
+    fn check(&self, options: &Options) -> Result<(), Status> {
+        let certificates = options.take_client_certificates();
+        let knows_callers = !self.authenticators.is_empty();
+        for (name, rule) in self.rules() {
+            let Rule::Declared(authorization) = rule else {
+                continue;
+            };
+            let refuse = |what: &str| Err(Status::invalid_argument(format!("{name} {what}")));
+            if let Err(invalid) = authorization.check() {
+                return refuse(&format!("has an authorization that cannot be: {invalid}"));
+            }
+            match authorization {
+                Authorization::Public => {}
+                Authorization::Authenticated if knows_callers || certificates => {}
+                Authorization::Authenticated => {
+                    return refuse(
+                        "is for callers who are known, and this server knows none: add an authenticator by \
+                         `Server::authenticator`, such as that of JWTs, or take client certificates by \
+                         `ServerTls::client_certificates`",
+                    );
+                }
+                Authorization::Required(requirements) => {
+                    if requirements.need_scopes() && !knows_callers {
+                        return refuse(
+                            "needs scopes, and nothing tells which a caller has: add an authenticator by \
+                             `Server::authenticator`, such as that of JWTs",
+                        );
+                    }
+                    if !requirements.identities.is_empty() && !certificates {
+                        return refuse(
+                            "is for certain client certificates, and this server takes none: give it TLS with \
+                             `ServerTls::client_certificates`",
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_of_undeclared(&self) {
+        let undeclared = self.rules().into_iter();
+        let undeclared = undeclared.filter(|(_, rule)| matches!(rule, Rule::Undeclared));
+        let undeclared: Vec<_> = undeclared.map(|(name, _)| name).collect();
+        if !undeclared.is_empty() {
+            tracing::warn!(
+                target: "wireloom",
+                methods = undeclared.join(", "),
+                "calls are refused, since others declare who may call them and these do not"
+            );
+        }
+    }
+
+    /// All rules by the names of what they are for, in the order of the names.
+    fn rules(&self) -> BTreeMap<&str, Rule> {
+        let methods = self.methods.iter();
+        let methods = methods.map(|(path, rule)| (path.trim_start_matches('/'), *rule));
+        let services = self.services.iter().map(|(name, rule)| (*name, *rule));
+        services.chain(methods).collect()
+    }
+
+    /// Lets `call` pass, or leaves it with the refusal that it is answered with: interceptors and observers see that.
+    pub(super) async fn admit(&self, call: &mut Call) {
+        if call.refusal.is_some() {
+            return;
+        }
+        let Some(rule) = self.rule(call.path()) else {
+            return;
+        };
+        let admitted = match rule {
+            Rule::Declared(Authorization::Public) => return,
+            Rule::Declared(authorization) => {
+                // On the heap, so that a server without rules has no room for it.
+                Box::pin(self.check_caller(authorization, &mut call.head)).await
+            }
+            Rule::Undeclared => Err(Status::permission_denied(
+                "who may call this method is not declared",
+            )),
+            Rule::Unknown => Err(call.no_such_method()),
+        };
+        if let Err(status) = admitted {
+            tracing::debug!(
+                target: "wireloom",
+                method = call.path().trim_start_matches('/'),
+                code = ?status.code(),
+                reason = status.message(),
+                "a call was refused"
+            );
+            call.refusal = Some(Box::new(status.into()));
+        }
+    }
+
+    /// What holds for a path; nothing for what is not served.
+    fn rule(&self, path: &str) -> Option<Rule> {
+        let of_service = || self.services.get(router::service_of(path)?);
+        self.methods.get(path).or_else(of_service).copied()
+    }
+
+    async fn check_caller(
+        &self,
+        authorization: Authorization,
+        head: &mut Parts,
+    ) -> Result<(), Status> {
+        let metadata = MetadataMap::from_headers(std::mem::take(&mut head.headers));
+        let request = AuthenticationRequest {
+            path: head.uri.path(),
+            metadata: &metadata,
+            extensions: &head.extensions,
+        };
+        let authenticated = self.authenticators.authenticate(&request).await;
+        head.headers = metadata.into_headers();
+        let caller = authenticated?;
+        let certificate = Certificate::of(head);
+        match authorization {
+            Authorization::Public => {}
+            Authorization::Authenticated if caller.is_some() || certificate.is_some() => {}
+            Authorization::Authenticated => return Err(no_credentials()),
+            Authorization::Required(requirements) => {
+                if requirements.need_scopes() {
+                    let caller = caller.as_ref().ok_or_else(no_credentials)?;
+                    if !requirements.are_met_by_scopes(|scope| caller.has_scope(scope)) {
+                        return Err(insufficient_scope(&requirements));
+                    }
+                }
+                certificate_is_allowed(certificate, requirements.identities)?;
+            }
+        }
+        if let Some(caller) = caller {
+            caller.extend(&mut head.extensions);
+        }
+        Ok(())
+    }
+}
+
+fn refuse_unknown(router: &Router, named: &BTreeMap<String, Authorization>) -> Result<(), Status> {
+    for name in named.keys() {
+        let service = name
+            .split_once('/')
+            .map_or(name.as_str(), |(service, _)| service);
+        let methods = router.services().find(|(known, _)| *known == service);
+        let is_served = methods.is_some_and(|(_, methods)| {
+            !name.contains('/')
+                || methods.is_empty()
+                || methods.iter().any(|method| method.full_name() == name)
+        });
+        if !is_served {
+            return Err(Status::invalid_argument(format!(
+                "there is no service or method {name}, for which an authorization is set: it must be one that is served, \
+                 such as helloworld.Greeter or helloworld.Greeter/SayHello"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The messages are those of [RFC 6750, section 3](https://www.rfc-editor.org/rfc/rfc6750#section-3).
+fn no_credentials() -> Status {
+    Status::unauthenticated("the method needs credentials, and the call has none")
+}
+
+fn insufficient_scope(requirements: &Requirements) -> Status {
+    Status::permission_denied(format!(
+        "insufficient_scope: the method needs {}",
+        requirements.scopes_in_words()
+    ))
+}
+
+fn certificate_is_allowed(
+    certificate: Option<Certificate<'_>>,
+    identities: &[&str],
+) -> Result<(), Status> {
+    if identities.is_empty() {
+        return Ok(());
+    }
+    let Some(certificate) = certificate else {
+        return Err(Status::unauthenticated(
+            "the method needs a client certificate, and the connection has none",
+        ));
+    };
+    match identities.iter().any(|pattern| certificate.is(pattern)) {
+        true => Ok(()),
+        false => Err(Status::permission_denied(
+            "the client certificate is none of those that the method is for",
+        )),
+    }
+}
+
+/// What a client proved itself by (mTLS).
+#[cfg(feature = "tls")]
+struct Certificate<'a>(&'a crate::tls::PeerIdentity);
+
+#[cfg(feature = "tls")]
+impl<'a> Certificate<'a> {
+    fn of(head: &'a Parts) -> Option<Self> {
+        head.extensions.get().map(Self)
+    }
+
+    fn is(&self, pattern: &str) -> bool {
+        use crate::authorization::identities;
+
+        let mut names = self.0.dns_names();
+        let mut uris = self.0.uris();
+        names.any(|name| identities::allows_dns_name(pattern, name))
+            || uris.any(|uri| identities::allows_uri(pattern, uri))
+    }
+}
+
+/// Without TLS there are none.
+#[cfg(not(feature = "tls"))]
+struct Certificate<'a>(std::convert::Infallible, std::marker::PhantomData<&'a ()>);
+
+#[cfg(not(feature = "tls"))]
+impl<'a> Certificate<'a> {
+    fn of(_: &'a Parts) -> Option<Self> {
+        None
+    }
+
+    fn is(&self, _: &str) -> bool {
+        match self.0 {}
+    }
+}
