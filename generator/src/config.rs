@@ -13,7 +13,7 @@ use crate::descriptors::Comments;
 use crate::error::Error;
 use crate::service_config::ServiceConfig;
 use crate::source::{Source, Spot};
-use crate::syntax::{HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
+use crate::syntax::{Authorization, HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
 use table::Table;
 
 /// Which stubs are rendered.
@@ -281,6 +281,7 @@ fn policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> Policy {
     let retry = table.table("retry_policy", errors);
     let hedging = table.table("hedging_policy", errors);
     let throttling = table.table("retry_throttling", errors);
+    let authorization = table.table("authorization", errors);
     let policy = Policy {
         timeout: table.string("timeout", errors),
         no_timeout: table.boolean("no_timeout", errors),
@@ -299,6 +300,10 @@ fn policy(mut table: Table<'_>, errors: &mut Vec<Error>) -> Policy {
         retry_throttling: throttling.map(|table| Written {
             spot: table.spot(),
             value: retry_throttling(table, errors),
+        }),
+        authorization: authorization.map(|table| Written {
+            spot: table.spot(),
+            value: self::authorization(table, errors),
         }),
     };
     table.finish(errors);
@@ -334,6 +339,18 @@ fn retry_throttling(mut table: Table<'_>, errors: &mut Vec<Error>) -> RetryThrot
     };
     table.finish(errors);
     throttling
+}
+
+fn authorization(mut table: Table<'_>, errors: &mut Vec<Error>) -> Authorization {
+    let authorization = Authorization {
+        public: table.boolean("public", errors),
+        authenticated: table.boolean("authenticated", errors),
+        scopes: table.list_of_strings("scopes", errors),
+        any_scopes: table.list_of_strings("any_scopes", errors),
+        identities: table.list_of_strings("identities", errors),
+    };
+    table.finish(errors);
+    authorization
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ struct Explained {
 /// If nothing is called that.
 pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
     let path = path.strip_prefix('/').unwrap_or(path);
+    let is_declared = is_authorization_declared(model);
     let mut methods = Vec::new();
     let mut known = Vec::new();
     for package in &model.packages {
@@ -50,8 +51,12 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
                     .into_iter()
                     .any(|name| name == path)
                 {
+                    let mut rows = rows::rows(&method.policy);
+                    if is_declared && method.policy.authorization.is_none() {
+                        rows.push(rows::undeclared());
+                    }
                     methods.push(Explained {
-                        rows: rows::rows(&method.policy),
+                        rows,
                         warnings: warnings::of_method(method),
                         notes: method.policy.notes.clone(),
                         name: name.clone(),
@@ -72,12 +77,19 @@ pub(crate) fn explain(model: &Model, path: &str) -> Result<Explanation, Error> {
     })
 }
 
+/// Whether anything says who may call a method: what nothing is said of, nobody may call then.
+fn is_authorization_declared(model: &Model) -> bool {
+    let services = model.packages.iter().flat_map(|package| &package.services);
+    let mut methods = services.flat_map(|service| &service.methods);
+    methods.any(|method| method.policy.authorization.is_some())
+}
+
 impl Explanation {
     /// Says what the policies are to tonic's stubs, which have no method descriptors that could carry them.
     pub(crate) fn for_tonic_stubs(mut self) -> Self {
-        let warning = "warning: tonic's stubs read no policy, so that none of this is in force: give the channel a service \
-                       config with `Channel::builder(..).service_config(..)`, or defaults of all its calls with \
-                       `.call_options(..)`";
+        let warning = "warning: tonic's stubs read no policy, so that none of this but authorization is in force: give the \
+                       channel a service config with `Channel::builder(..).service_config(..)`, or defaults of all its calls \
+                       with `.call_options(..)`";
         self.remarks.push(warning.to_owned());
         self
     }

@@ -179,6 +179,8 @@ pub struct MethodPolicy {
     pub max_response_message_bytes: Option<Sourced<Bytes>>,
     /// When calls to the method's server stop retrying and hedging; `None` is never.
     pub retry_throttling: Option<Sourced<RetryThrottling>>,
+    /// Who may call; `None` where nothing says so.
+    pub authorization: Option<Sourced<Authorization>>,
     /// What was made of what a service config leaves out; left out of the JSON where there is nothing to say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -302,6 +304,33 @@ pub struct RetryThrottling {
     /// Where each field was set; not in the JSON.
     #[serde(skip)]
     pub origins: Origins,
+}
+
+/// Who may call a method, validated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Authorization {
+    /// Anyone, anyone who is known, or those who meet what follows.
+    pub who: Who,
+    /// The scopes that a caller must have, all of them.
+    pub scopes: Vec<String>,
+    /// The scopes of which a caller must have one; empty where it needs none.
+    pub any_scopes: Vec<String>,
+    /// The names of client certificates that may call; empty where none is needed.
+    pub identities: Vec<String>,
+    /// A Rust expression (`::wireloom::Authorization::scopes(&["tasks.write"])`).
+    pub rust: String,
+}
+
+/// Whether a method asks anything of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// Nothing.
+    Public,
+    /// That it is known.
+    Authenticated,
+    /// That it has the scopes and is one of the identities.
+    Required,
 }
 
 /// A number of bytes, by both its spellings.

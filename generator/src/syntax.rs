@@ -30,6 +30,17 @@ pub(crate) struct Policy {
     pub(crate) max_request_message_bytes: Option<Written<i64>>,
     pub(crate) max_response_message_bytes: Option<Written<i64>>,
     pub(crate) retry_throttling: Option<Written<RetryThrottling>>,
+    pub(crate) authorization: Option<Written<Authorization>>,
+}
+
+/// `wireloom.Authorization`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Authorization {
+    pub(crate) public: Option<Written<bool>>,
+    pub(crate) authenticated: Option<Written<bool>>,
+    pub(crate) scopes: Option<Written<Vec<Written<String>>>>,
+    pub(crate) any_scopes: Option<Written<Vec<Written<String>>>>,
+    pub(crate) identities: Option<Written<Vec<Written<String>>>>,
 }
 
 /// `wireloom.RetryPolicy`.

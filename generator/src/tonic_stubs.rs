@@ -9,7 +9,7 @@ use tonic_build::CodeGenBuilder;
 
 use crate::builder::Sides;
 use crate::error::Error;
-use crate::model::{Docs, Method, Package, RustType, Service};
+use crate::model::{Docs, Method, MethodKind, Package, RustType, Service};
 use crate::render::GENERATION;
 
 /// What tonic's client has beside the methods of the proto.
@@ -66,7 +66,8 @@ fn with_items(module: TokenStream, [first, last]: &[&str; 2]) -> Result<Vec<Item
             && let Some((_, items)) = &mut module.content
         {
             items.insert(0, parse(first)?);
-            items.push(parse(last)?);
+            let last: syn::File = syn::parse_str(last).map_err(invalid)?;
+            items.extend(last.items);
         }
     }
     Ok(file.items)
@@ -108,17 +109,46 @@ fn serve(service: &TonicService) -> String {
         .descriptors
         .as_ref()
         .map(|path| format!("const FILE_DESCRIPTOR_SET: &'static [u8] = super::{path};"));
+    let methods = &service.service.methods;
+    let statics: Vec<_> = methods.iter().map(descriptor).collect();
+    let references = (0..methods.len()).map(|at| format!("METHODS[{at}].descriptor()"));
     format!(
-        "impl<T: {name}> ::wireloom::server::Service for {name}Server<T> {{
+        "/// The methods, with who may call them.
+        static METHODS: [::wireloom::Method<(), ()>; {count}] = [{statics}];
+
+        impl<T: {name}> ::wireloom::server::Service for {name}Server<T> {{
             const NAME: &'static str = SERVICE_NAME;
             {descriptors}
+            const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[{references}];
+
             async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {{
                 ::wireloom::server::serve_tower(self, call).await
             }}
         }}",
+        count = methods.len(),
+        statics = statics.join(", "),
+        references = references.collect::<Vec<_>>().join(", "),
         name = service.service.rust_name,
         descriptors = descriptors.unwrap_or_default(),
     )
+}
+
+/// What a server needs to know of a method; the rest of its policy is a client's.
+fn descriptor(method: &Method) -> String {
+    let kind = match method.kind {
+        MethodKind::Unary => "unary",
+        MethodKind::ServerStreaming => "server_streaming",
+        MethodKind::ClientStreaming => "client_streaming",
+        MethodKind::BidiStreaming => "bidi_streaming",
+    };
+    let authorization = method.policy.authorization.as_ref();
+    let authorization = authorization.map(|authorization| {
+        let rust = &authorization.value.rust;
+        format!(".with_authorization({rust})")
+    });
+    let path = &method.path;
+    let authorization = authorization.unwrap_or_default();
+    format!("::wireloom::Method::{kind}({path:?}){authorization}")
 }
 
 /// A service as tonic-build wants it.

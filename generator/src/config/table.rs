@@ -126,10 +126,18 @@ impl<'a> Table<'a> {
 
     /// Takes a list of strings; a key that is missing is an empty one.
     pub(super) fn strings(&mut self, key: &str, errors: &mut Vec<Error>) -> Vec<Written<String>> {
+        let list = self.list_of_strings(key, errors);
+        list.map(|list| list.value).unwrap_or_default()
+    }
+
+    /// Takes a list of strings.
+    pub(super) fn list_of_strings(
+        &mut self,
+        key: &str,
+        errors: &mut Vec<Error>,
+    ) -> Option<Written<Vec<Written<String>>>> {
         let read = |value: &DeValue<'a>| value.as_str().map(str::to_owned);
         self.list(key, "a string", read, errors)
-            .map(|list| list.value)
-            .unwrap_or_default()
     }
 
     /// Takes a list of status codes.

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::model::{
-    AttemptPolicy, MethodPolicy, Origin, Origins, RetryThrottling, Sourced, StatusCode,
+    AttemptPolicy, Authorization, MethodPolicy, Origin, Origins, RetryThrottling, Sourced,
+    StatusCode, Who,
 };
 
 /// A row of a method's table.
@@ -51,6 +52,7 @@ pub(super) fn rows(policy: &MethodPolicy) -> Vec<Row> {
         }
     }
     rows.extend(policy.retry_throttling.iter().flat_map(throttling));
+    rows.extend(policy.authorization.iter().flat_map(authorization));
     rows
 }
 
@@ -107,6 +109,32 @@ fn throttling(throttling: &Sourced<RetryThrottling>) -> Vec<Row> {
         ("token_ratio", tokens(value.token_ratio_thousandths)),
     ];
     of_fields("retry_throttling", fields, &value.origins, origin)
+}
+
+fn authorization(authorization: &Sourced<Authorization>) -> Vec<Row> {
+    let Sourced { value, origin } = authorization;
+    let row = |field: &str, in_force: &str| {
+        let name = format!("authorization{field}");
+        Row::new(name, in_force, Some(origin))
+    };
+    match value.who {
+        Who::Public => vec![row("", "public")],
+        Who::Authenticated => vec![row("", "authenticated")],
+        Who::Required => [
+            (".scopes", &value.scopes),
+            (".any_scopes", &value.any_scopes),
+            (".identities", &value.identities),
+        ]
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(field, values)| row(field, &values.join(", ")))
+        .collect(),
+    }
+}
+
+/// The row of a method that nothing says who may call, where that is said of others.
+pub(super) fn undeclared() -> Row {
+    Row::new("authorization", "nobody may call", None)
 }
 
 /// The rows of a policy's fields.

@@ -5,7 +5,9 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 use crate::error::Error;
 use crate::lower::places::Places;
 use crate::source::Spot;
-use crate::syntax::{Code, HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written};
+use crate::syntax::{
+    Authorization, Code, HedgingPolicy, Policy, RetryPolicy, RetryThrottling, Written,
+};
 use crate::text_format::Step;
 
 /// The option of methods.
@@ -84,9 +86,28 @@ impl Reader<'_> {
                 let inner = value.as_message().map(|message| reader.throttling(message));
                 policy.retry_throttling = reader.written(inner);
             }
+            "authorization" => {
+                let inner = value
+                    .as_message()
+                    .map(|message| reader.authorization(message));
+                policy.authorization = reader.written(inner);
+            }
             _ => reader.unknown(name),
         });
         policy
+    }
+
+    fn authorization(&mut self, message: &DynamicMessage) -> Authorization {
+        let mut authorization = Authorization::default();
+        self.each_field(message, |reader, name, value| match name {
+            "public" => authorization.public = reader.written(value.as_bool()),
+            "authenticated" => authorization.authenticated = reader.written(value.as_bool()),
+            "scopes" => authorization.scopes = reader.strings(name, value),
+            "any_scopes" => authorization.any_scopes = reader.strings(name, value),
+            "identities" => authorization.identities = reader.strings(name, value),
+            _ => reader.unknown(name),
+        });
+        authorization
     }
 
     fn retry(&mut self, message: &DynamicMessage) -> RetryPolicy {
@@ -128,20 +149,40 @@ impl Reader<'_> {
     }
 
     fn codes(&mut self, name: &str, value: &Value) -> Option<Written<Vec<Written<Code>>>> {
+        self.list(name, value, |code| {
+            Code::Number(code.as_enum_number().map_or(-1, i64::from))
+        })
+    }
+
+    fn strings(&mut self, name: &str, value: &Value) -> Option<Written<Vec<Written<String>>>> {
+        self.list(name, value, |text| {
+            text.as_str().unwrap_or_default().to_owned()
+        })
+    }
+
+    fn list<T>(
+        &mut self,
+        name: &str,
+        value: &Value,
+        read: impl Fn(&Value) -> T,
+    ) -> Option<Written<Vec<Written<T>>>> {
         let list = value.as_list()?;
         let spot = self.spot();
         self.steps.pop();
-        let mut codes = Vec::new();
-        for (index, code) in list.iter().enumerate() {
+        let mut values = Vec::new();
+        for (index, value) in list.iter().enumerate() {
             self.steps.push((name.to_owned(), index));
-            codes.push(Written {
-                value: Code::Number(code.as_enum_number().map_or(-1, i64::from)),
+            values.push(Written {
+                value: read(value),
                 spot: self.spot(),
             });
             self.steps.pop();
         }
         self.steps.push((name.to_owned(), 0));
-        Some(Written { value: codes, spot })
+        Some(Written {
+            value: values,
+            spot,
+        })
     }
 
     /// Calls with each field that is set, while this stands at the field.

@@ -3,6 +3,7 @@
 //! A policy is judged by gRFC A6's rules as soon as it is read, once, wherever it applies. What a later layer sets wins,
 //! value by value; an attempt policy is one value.
 
+mod authorization;
 mod codes;
 mod durations;
 mod judge;
@@ -10,8 +11,8 @@ mod throttling;
 
 use crate::error::Error;
 use crate::model::{
-    AttemptPolicy, Bytes, Idempotency, MethodKind, MethodPolicy, Origin, Origins, ProtoDuration,
-    RetryPolicy, RetryThrottling, Sourced,
+    AttemptPolicy, Authorization, Bytes, Idempotency, MethodKind, MethodPolicy, Origin, Origins,
+    ProtoDuration, RetryPolicy, RetryThrottling, Sourced,
 };
 use crate::source::Spot;
 use crate::syntax::{self, Written};
@@ -29,6 +30,7 @@ pub(super) struct Layer {
     max_request_message_bytes: Option<Sourced<Bytes>>,
     max_response_message_bytes: Option<Sourced<Bytes>>,
     retry_throttling: Option<Sourced<RetryThrottling>>,
+    authorization: Option<Sourced<Authorization>>,
 }
 
 /// What a layer says of a value.
@@ -109,6 +111,7 @@ impl Layer {
             &self.max_response_message_bytes,
         );
         set(&mut policy.retry_throttling, &self.retry_throttling);
+        set(&mut policy.authorization, &self.authorization);
     }
 }
 
@@ -178,6 +181,12 @@ pub(super) fn judge(
             origin: judge.origin("retry_throttling", &throttling.spot),
         })
     });
+    let authorization = policy.authorization.as_ref().and_then(|authorization| {
+        Some(Sourced {
+            value: judge.authorization(authorization)?,
+            origin: judge.origin("authorization", &authorization.spot),
+        })
+    });
     let mut bytes = |name: &str, field: &Option<Written<i64>>| {
         let field = field.as_ref()?;
         Some(Sourced {
@@ -198,6 +207,7 @@ pub(super) fn judge(
             &policy.max_response_message_bytes,
         ),
         retry_throttling,
+        authorization,
     }
 }
 
