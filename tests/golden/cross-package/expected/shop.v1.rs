@@ -98,6 +98,9 @@ impl<T: Shop> ShopServer<T> {
 impl<T: Shop> ::wireloom::server::Service for ShopServer<T> {
     const NAME: &'static str = "shop.v1.Shop";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[SHOP_GET_ITEM.descriptor(), SHOP_WATCH.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/shop.v1.Shop/GetItem" => {

@@ -146,6 +146,9 @@ impl<T: Mixed> MixedServer<T> {
 impl<T: Mixed> ::wireloom::server::Service for MixedServer<T> {
     const NAME: &'static str = "old.Mixed";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[MIXED_OLD.descriptor(), MIXED_CURRENT.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/old.Mixed/Old" => {
@@ -242,6 +245,9 @@ impl<T: Gone> GoneServer<T> {
 
 impl<T: Gone> ::wireloom::server::Service for GoneServer<T> {
     const NAME: &'static str = "old.Gone";
+
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[GONE_CALL.descriptor(), GONE_CHAT.descriptor()];
 
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {

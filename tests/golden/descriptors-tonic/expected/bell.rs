@@ -301,9 +301,16 @@ pub mod bell_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 
+    /// The methods, with who may call them.
+    static METHODS: [::wireloom::Method<(), ()>; 1] =
+        [::wireloom::Method::unary("/bell.Bell/Ring")];
+
     impl<T: Bell> ::wireloom::server::Service for BellServer<T> {
         const NAME: &'static str = SERVICE_NAME;
         const FILE_DESCRIPTOR_SET: &'static [u8] = super::super::FILE_DESCRIPTOR_SET;
+
+        const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+            &[METHODS[0].descriptor()];
 
         async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
             ::wireloom::server::serve_tower(self, call).await

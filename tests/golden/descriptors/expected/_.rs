@@ -190,6 +190,8 @@ impl<T: Alone> ::wireloom::server::Service for AloneServer<T> {
     const NAME: &'static str = "Alone";
     const FILE_DESCRIPTOR_SET: &'static [u8] = FILE_DESCRIPTOR_SET;
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[ALONE_BE.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/Alone/Be" => {

@@ -76,6 +76,9 @@ impl<T: Library> ::wireloom::server::Service for LibraryServer<T> {
     const NAME: &'static str = "library.v1.Library";
     const FILE_DESCRIPTOR_SET: &'static [u8] = super::super::FILE_DESCRIPTOR_SET;
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[LIBRARY_BORROW.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/library.v1.Library/Borrow" => {

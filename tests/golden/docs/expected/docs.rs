@@ -323,6 +323,15 @@ impl<T: Docs> DocsServer<T> {
 impl<T: Docs> ::wireloom::server::Service for DocsServer<T> {
     const NAME: &'static str = "docs.Docs";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        DOCS_LIST.descriptor(),
+        DOCS_BLOCK.descriptor(),
+        DOCS_JAVADOC.descriptor(),
+        DOCS_TIGHT.descriptor(),
+        DOCS_UNCLOSED.descriptor(),
+        DOCS_UNDOCUMENTED.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/docs.Docs/List" => {

@@ -39,6 +39,8 @@ impl<T: Empty> EmptyServer<T> {
 impl<T: Empty> ::wireloom::server::Service for EmptyServer<T> {
     const NAME: &'static str = "empty.Empty";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             _ => call.unimplemented(),

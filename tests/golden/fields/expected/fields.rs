@@ -165,6 +165,8 @@ impl<T: Fields> FieldsServer<T> {
 impl<T: Fields> ::wireloom::server::Service for FieldsServer<T> {
     const NAME: &'static str = "fields.Fields";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[FIELDS_ECHO.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/fields.Fields/Echo" => {

@@ -165,6 +165,13 @@ impl<T: Greeter> GreeterServer<T> {
 impl<T: Greeter> ::wireloom::server::Service for GreeterServer<T> {
     const NAME: &'static str = "helloworld.Greeter";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        GREETER_SAY_HELLO.descriptor(),
+        GREETER_SAY_HELLO_STREAM.descriptor(),
+        GREETER_RECORD_HELLOS.descriptor(),
+        GREETER_CHAT.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/helloworld.Greeter/SayHello" => {

@@ -244,6 +244,16 @@ impl<T: Trait> TraitServer<T> {
 impl<T: Trait> ::wireloom::server::Service for TraitServer<T> {
     const NAME: &'static str = "type.match.Trait";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        TRAIT_MATCH.descriptor(),
+        TRAIT_SELF.descriptor(),
+        TRAIT_SUPER.descriptor(),
+        TRAIT_CRATE.descriptor(),
+        TRAIT_ASYNC.descriptor(),
+        TRAIT_GEN.descriptor(),
+        TRAIT_UNION.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/type.match.Trait/Match" => {

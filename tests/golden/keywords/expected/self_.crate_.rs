@@ -66,6 +66,8 @@ impl<T: Super> SuperServer<T> {
 impl<T: Super> ::wireloom::server::Service for SuperServer<T> {
     const NAME: &'static str = "self.crate.Super";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[SUPER_EXTERN.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/self.crate.Super/Extern" => {

@@ -81,6 +81,8 @@ impl<T: Store> StoreServer<T> {
 impl<T: Store> ::wireloom::server::Service for StoreServer<T> {
     const NAME: &'static str = "x.Store";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[STORE_GET.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/x.Store/Get" => {

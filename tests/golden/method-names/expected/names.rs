@@ -466,6 +466,31 @@ impl<T: Names> NamesServer<T> {
 impl<T: Names> ::wireloom::server::Service for NamesServer<T> {
     const NAME: &'static str = "names.Names";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        NAMES_NEW.descriptor(),
+        NAMES_CONNECT.descriptor(),
+        NAMES_CLONE.descriptor(),
+        NAMES_CHANNEL.descriptor(),
+        NAMES_INTO.descriptor(),
+        NAMES_TRY_INTO.descriptor(),
+        NAMES_FROM.descriptor(),
+        NAMES_FROM_EMPTY.descriptor(),
+        NAMES_INTO_EMPTY.descriptor(),
+        NAMES_IS_EMPTY.descriptor(),
+        NAMES_TO_OWNED.descriptor(),
+        NAMES_BORROW.descriptor(),
+        NAMES_TYPE_ID.descriptor(),
+        NAMES_FMT.descriptor(),
+        NAMES_DROP.descriptor(),
+        NAMES_DEFAULT.descriptor(),
+        NAMES_CALL.descriptor(),
+        NAMES_UNARY.descriptor(),
+        NAMES_REQUEST.descriptor(),
+        NAMES_HANDLER.descriptor(),
+        NAMES_POLL_READY.descriptor(),
+        NAMES_INSTRUMENT.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/names.Names/New" => {

@@ -144,6 +144,13 @@ impl<T: Greeter> GreeterServer<T> {
 impl<T: Greeter> ::wireloom::server::Service for GreeterServer<T> {
     const NAME: &'static str = "helloworld.Greeter";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        GREETER_SAY_HELLO.descriptor(),
+        GREETER_SAY_HELLO_STREAM.descriptor(),
+        GREETER_RECORD_HELLOS.descriptor(),
+        GREETER_CHAT.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/helloworld.Greeter/SayHello" => {
@@ -508,6 +515,19 @@ impl<T: Names> NamesServer<T> {
 impl<T: Names> ::wireloom::server::Service for NamesServer<T> {
     const NAME: &'static str = "helloworld.Names";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        NAMES_CLIENT.descriptor(),
+        NAMES_SERVER.descriptor(),
+        NAMES_VERIFY.descriptor(),
+        NAMES_MOCK.descriptor(),
+        NAMES_NEW.descriptor(),
+        NAMES_CLONE.descriptor(),
+        NAMES_DEFAULT.descriptor(),
+        NAMES_MATCH.descriptor(),
+        NAMES_FMT.descriptor(),
+        NAMES_DROP.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/helloworld.Names/Client" => {
@@ -792,6 +812,8 @@ impl<T: Gone> GoneServer<T> {
 impl<T: Gone> ::wireloom::server::Service for GoneServer<T> {
     const NAME: &'static str = "helloworld.Gone";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[GONE_OLD.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/helloworld.Gone/Old" => {
@@ -896,6 +918,8 @@ impl<T: Nothing> NothingServer<T> {
 
 impl<T: Nothing> ::wireloom::server::Service for NothingServer<T> {
     const NAME: &'static str = "helloworld.Nothing";
+
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[];
 
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {

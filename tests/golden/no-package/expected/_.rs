@@ -296,6 +296,8 @@ impl<T: Plain> PlainServer<T> {
 impl<T: Plain> ::wireloom::server::Service for PlainServer<T> {
     const NAME: &'static str = "Plain";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[PLAIN_GET.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/Plain/Get" => {

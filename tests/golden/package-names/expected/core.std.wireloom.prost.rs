@@ -67,6 +67,8 @@ impl<T: Names> NamesServer<T> {
 impl<T: Names> ::wireloom::server::Service for NamesServer<T> {
     const NAME: &'static str = "core.std.wireloom.prost.Names";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[NAMES_GET.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/core.std.wireloom.prost.Names/Get" => {

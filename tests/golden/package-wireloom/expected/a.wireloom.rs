@@ -65,6 +65,8 @@ impl<T: Inner> InnerServer<T> {
 impl<T: Inner> ::wireloom::server::Service for InnerServer<T> {
     const NAME: &'static str = "a.wireloom.Inner";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[INNER_GET.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/a.wireloom.Inner/Get" => {

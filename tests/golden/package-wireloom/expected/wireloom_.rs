@@ -98,6 +98,9 @@ impl<T: Things> ThingsServer<T> {
 impl<T: Things> ::wireloom::server::Service for ThingsServer<T> {
     const NAME: &'static str = "wireloom.Things";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[THINGS_GET.descriptor(), THINGS_WATCH.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/wireloom.Things/Get" => {

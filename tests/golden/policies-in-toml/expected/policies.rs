@@ -88,6 +88,11 @@ impl<T: Policies> PoliciesServer<T> {
 impl<T: Policies> ::wireloom::server::Service for PoliciesServer<T> {
     const NAME: &'static str = "policies.Policies";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        POLICIES_OF_PACKAGE.descriptor(),
+        POLICIES_BY_METHOD.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/policies.Policies/OfPackage" => {
@@ -188,6 +193,9 @@ impl<T: Rest> RestServer<T> {
 
 impl<T: Rest> ::wireloom::server::Service for RestServer<T> {
     const NAME: &'static str = "policies.Others";
+
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[REST_OF_SERVICE.descriptor(), REST_HEDGED.descriptor()];
 
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {

@@ -229,6 +229,17 @@ impl<T: Policies> PoliciesServer<T> {
 impl<T: Policies> ::wireloom::server::Service for PoliciesServer<T> {
     const NAME: &'static str = "policies.Policies";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        POLICIES_OF_SERVICE.descriptor(),
+        POLICIES_RETRIED.descriptor(),
+        POLICIES_HEDGED.descriptor(),
+        POLICIES_ENDLESS.descriptor(),
+        POLICIES_READ_ONLY.descriptor(),
+        POLICIES_IDEMPOTENT.descriptor(),
+        POLICIES_NOT_RETRIED.descriptor(),
+        POLICIES_STREAMED.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/policies.Policies/OfService" => {
@@ -342,6 +353,9 @@ impl<T: Throttled> ThrottledServer<T> {
 
 impl<T: Throttled> ::wireloom::server::Service for ThrottledServer<T> {
     const NAME: &'static str = "policies.Throttled";
+
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[THROTTLED_WRITE.descriptor()];
 
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
@@ -478,6 +492,13 @@ impl<T: Defaults> DefaultsServer<T> {
 
 impl<T: Defaults> ::wireloom::server::Service for DefaultsServer<T> {
     const NAME: &'static str = "policies.Defaults";
+
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        DEFAULTS_UNARY.descriptor(),
+        DEFAULTS_SERVER_STREAMING.descriptor(),
+        DEFAULTS_CLIENT_STREAMING.descriptor(),
+        DEFAULTS_BIDI_STREAMING.descriptor(),
+    ];
 
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {

@@ -147,6 +147,8 @@ impl<T: Search> SearchServer<T> {
 impl<T: Search> ::wireloom::server::Service for SearchServer<T> {
     const NAME: &'static str = "legacy.Search";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[SEARCH_FIND.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/legacy.Search/Find" => {

@@ -92,6 +92,8 @@ impl<T: Trees> TreesServer<T> {
 impl<T: Trees> ::wireloom::server::Service for TreesServer<T> {
     const NAME: &'static str = "tree.Trees";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[TREES_PRUNE.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/tree.Trees/Prune" => {

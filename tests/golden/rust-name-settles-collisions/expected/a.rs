@@ -81,6 +81,11 @@ impl<T: Greeting> GreetingServer<T> {
 impl<T: Greeting> ::wireloom::server::Service for GreetingServer<T> {
     const NAME: &'static str = "a.Greeter";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        GREETING_GET_NAME.descriptor(),
+        GREETING_GET_OLD_NAME.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/a.Greeter/GetName" => {

@@ -144,6 +144,12 @@ impl<T: Bank> BankServer<T> {
 impl<T: Bank> ::wireloom::server::Service for BankServer<T> {
     const NAME: &'static str = "example.bank.v1.Bank";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        BANK_BALANCE.descriptor(),
+        BANK_PAY.descriptor(),
+        BANK_WATCH.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/example.bank.v1.Bank/Balance" => {
@@ -227,6 +233,9 @@ impl<T: Status> StatusServer<T> {
 
 impl<T: Status> ::wireloom::server::Service for StatusServer<T> {
     const NAME: &'static str = "example.bank.v1.Status";
+
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] =
+        &[STATUS_IS_OPEN.descriptor()];
 
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {

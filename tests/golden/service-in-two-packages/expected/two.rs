@@ -65,6 +65,8 @@ impl<T: Greeter> GreeterServer<T> {
 impl<T: Greeter> ::wireloom::server::Service for GreeterServer<T> {
     const NAME: &'static str = "two.Greeter";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[GREETER_GREET.descriptor()];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/two.Greeter/Greet" => {

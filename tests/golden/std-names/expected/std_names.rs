@@ -646,6 +646,26 @@ impl<T: Names> NamesServer<T> {
 impl<T: Names> ::wireloom::server::Service for NamesServer<T> {
     const NAME: &'static str = "std_names.Names";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        NAMES_TAKE_OPTION.descriptor(),
+        NAMES_TAKE_STRING.descriptor(),
+        NAMES_TAKE_VEC.descriptor(),
+        NAMES_TAKE_RESPONSE.descriptor(),
+        NAMES_TAKE_STREAMING.descriptor(),
+        NAMES_TAKE_SYNC.descriptor(),
+        NAMES_TAKE_SOME.descriptor(),
+        NAMES_TAKE_OK.descriptor(),
+        NAMES_TAKE_DEFAULT.descriptor(),
+        NAMES_TAKE_DEBUG.descriptor(),
+        NAMES_TAKE_PARTIAL_EQ.descriptor(),
+        NAMES_TAKE_MESSAGE.descriptor(),
+        NAMES_TAKE_CHANNEL.descriptor(),
+        NAMES_TAKE_SELF.descriptor(),
+        NAMES_TAKE_ITERATOR.descriptor(),
+        NAMES_TAKE_ARC.descriptor(),
+        NAMES_TAKE_POLL.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/std_names.Names/TakeOption" => {

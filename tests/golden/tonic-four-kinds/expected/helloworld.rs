@@ -513,8 +513,23 @@ pub mod greeter_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 
+    /// The methods, with who may call them.
+    static METHODS: [::wireloom::Method<(), ()>; 4] = [
+        ::wireloom::Method::unary("/helloworld.Greeter/SayHello"),
+        ::wireloom::Method::server_streaming("/helloworld.Greeter/SayHelloStream"),
+        ::wireloom::Method::client_streaming("/helloworld.Greeter/RecordHellos"),
+        ::wireloom::Method::bidi_streaming("/helloworld.Greeter/Chat"),
+    ];
+
     impl<T: Greeter> ::wireloom::server::Service for GreeterServer<T> {
         const NAME: &'static str = SERVICE_NAME;
+
+        const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+            METHODS[0].descriptor(),
+            METHODS[1].descriptor(),
+            METHODS[2].descriptor(),
+            METHODS[3].descriptor(),
+        ];
 
         async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
             ::wireloom::server::serve_tower(self, call).await

@@ -195,6 +195,15 @@ impl<T: Types> TypesServer<T> {
 impl<T: Types> ::wireloom::server::Service for TypesServer<T> {
     const NAME: &'static str = "types.Types";
 
+    const METHODS: &'static [&'static ::wireloom::MethodDescriptor] = &[
+        TYPES_NOTHING.descriptor(),
+        TYPES_TIME.descriptor(),
+        TYPES_DYNAMIC.descriptor(),
+        TYPES_TEXT.descriptor(),
+        TYPES_NUMBER.descriptor(),
+        TYPES_TRUTH.descriptor(),
+    ];
+
     async fn call(&self, call: ::wireloom::server::Call) -> ::wireloom::server::Reply {
         match call.path() {
             "/types.Types/Nothing" => {
