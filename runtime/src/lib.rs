@@ -34,6 +34,8 @@ mod headers;
 pub mod health;
 mod heard;
 mod interceptor;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod limits;
 mod memory;
 mod method;

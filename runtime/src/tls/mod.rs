@@ -35,6 +35,8 @@ pub use self::peer_identity::PeerIdentity;
 pub use self::roots::Roots;
 pub(crate) use self::server::Acceptor;
 pub use self::server::{ClientCertificates, ServerTls};
+#[cfg(feature = "jwt")]
+pub(crate) use self::{pem::Files, reload::Reloading};
 
 /// What both sides insist on in ALPN.
 const H2: &[u8] = b"h2";
@@ -62,7 +64,7 @@ impl TlsVersion {
 
 /// The application's cryptography, or `ring`: it builds in nine seconds where aws-lc-rs takes fifty, and whoever wants
 /// another (FIPS, post-quantum key exchange) installs that.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     match CryptoProvider::get_default() {
         Some(provider) => Arc::clone(provider),
         None => Arc::new(rustls::crypto::ring::default_provider()),

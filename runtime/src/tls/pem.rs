@@ -1,4 +1,4 @@
-//! PEM, from memory or from files.
+//! PEM, from memory or from files, and files as they are read.
 
 use std::{
     collections::BTreeMap,
@@ -57,10 +57,10 @@ impl fmt::Debug for Pem {
 }
 
 /// The contents of files at one moment.
-pub(super) struct Files(BTreeMap<PathBuf, io::Result<Vec<u8>>>);
+pub(crate) struct Files(BTreeMap<PathBuf, io::Result<Vec<u8>>>);
 
 impl Files {
-    pub(super) fn read(paths: &[PathBuf]) -> Self {
+    pub(crate) fn read(paths: &[PathBuf]) -> Self {
         let read = |path: &PathBuf| (path.clone(), std::fs::read(path));
         Self(paths.iter().map(read).collect())
     }
@@ -76,11 +76,14 @@ impl Files {
         hasher.finish()
     }
 
-    fn text(&self, path: &Path) -> Result<&[u8], Status> {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for a file that cannot be read.
+    pub(crate) fn text(&self, path: &Path) -> Result<&[u8], Status> {
         match self.0.get(path) {
             Some(Ok(text)) => Ok(text),
             Some(Err(error)) => Err(Status::invalid_argument(format!(
-                "cannot read {}: {error}; it must be a PEM file that this process may read",
+                "cannot read {}: {error}; it must be a file that this process may read",
                 path.display()
             ))),
             None => Err(Status::internal(format!(

@@ -19,7 +19,7 @@ type Make<T> = dyn Fn(&Files) -> Result<T, Status> + Send + Sync;
 /// The last good value that was made of files.
 ///
 /// Files are looked at when a value is asked for and the last look is an interval ago: what nobody uses costs nothing.
-pub(super) struct Reloading<T> {
+pub(crate) struct Reloading<T> {
     paths: Vec<PathBuf>,
     interval: Duration,
     make: Arc<Make<T>>,
@@ -39,7 +39,7 @@ impl<T: Send + Sync + 'static> Reloading<T> {
     /// # Errors
     ///
     /// That of `make`.
-    pub(super) fn new(
+    pub(crate) fn new(
         paths: impl IntoIterator<Item = PathBuf>,
         interval: Duration,
         make: impl Fn(&Files) -> Result<T, Status> + Send + Sync + 'static,
@@ -61,7 +61,7 @@ impl<T: Send + Sync + 'static> Reloading<T> {
     }
 
     /// The value of the files as they are, or as they last were good.
-    pub(super) async fn current(&self) -> Arc<T> {
+    pub(crate) async fn current(&self) -> Arc<T> {
         // Whoever comes while another looks takes what there is: a slow disk holds up one handshake, not all.
         if !self.paths.is_empty()
             && let Ok(mut look) = self.look.try_lock()
@@ -88,12 +88,12 @@ impl<T: Send + Sync + 'static> Reloading<T> {
         match made {
             Ok(made) => {
                 *self.locked() = Arc::new(made);
-                tracing::info!(target: "wireloom", files = ?self.paths, "TLS files were read again");
+                tracing::info!(target: "wireloom", files = ?self.paths, "files were read again");
             }
             Err(status) => tracing::warn!(
                 target: "wireloom",
                 error = status.message(),
-                "TLS files have changed and cannot be used; those before stay in use"
+                "files have changed and cannot be used; those before stay in use"
             ),
         }
     }

@@ -78,6 +78,32 @@ impl Roots {
     }
 }
 
+#[cfg(feature = "jwt")]
+impl Roots {
+    /// The certificates, as they are now.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what cannot be read, or holds no certificate.
+    pub(crate) fn certificates(
+        &self,
+    ) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>, Status> {
+        let files = Files::read(&self.paths().collect::<Vec<_>>());
+        let mut all = Vec::new();
+        for root in &self.0 {
+            match root {
+                Root::System => {
+                    // It says what to do where there are none.
+                    system()?;
+                    all.extend(rustls_native_certs::load_native_certs().certs);
+                }
+                Root::Pem(pem) => all.extend(certificates(pem, &files)?),
+            }
+        }
+        Ok(all)
+    }
+}
+
 /// The system's roots, which are some hundred and are parsed once.
 fn system() -> Result<Arc<RootCertStore>, Status> {
     static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();

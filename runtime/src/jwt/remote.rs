@@ -1,0 +1,181 @@
+//! Keys that are fetched when they are needed, once for all who need them, and kept.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+use tonic::Status;
+
+use super::{fetch::Fetch, key_set::KeySet};
+
+/// How long after a fetch a token with an unknown key, or a fetch that failed, may lead to the next.
+const REST: Duration = Duration::from_secs(10);
+
+pub(super) struct Remote {
+    fetch: Fetch,
+    interval: Duration,
+    state: watch::Sender<State>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Option<Kept>,
+    /// When the last fetch began.
+    begun_at: Option<Instant>,
+    is_fetching: bool,
+    /// Why the last fetch failed, where it did.
+    failure: Option<String>,
+}
+
+struct Kept {
+    keys: Arc<KeySet>,
+    /// What they were read of, so that the same keys stay the same.
+    text: Vec<u8>,
+    at: Instant,
+}
+
+impl State {
+    /// Whether the last fetch is long enough ago for another.
+    fn is_rested(&self, now: Instant) -> bool {
+        let rested = |begun: Instant| now.saturating_duration_since(begun) >= REST;
+        !self.is_fetching && self.begun_at.is_none_or(rested)
+    }
+
+    fn age(&self, now: Instant) -> Option<Duration> {
+        let kept = self.keys.as_ref()?;
+        Some(now.saturating_duration_since(kept.at))
+    }
+}
+
+impl Remote {
+    pub(super) fn new(fetch: Fetch, interval: Duration) -> Self {
+        Self {
+            fetch,
+            interval,
+            state: watch::Sender::new(State::default()),
+        }
+    }
+
+    /// The keys, at most twice as old as the interval unless the last fetch failed.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE where there have been none yet.
+    pub(super) async fn keys(self: &Arc<Self>) -> Result<Arc<KeySet>, Status> {
+        let now = Instant::now();
+        let (age, is_failing) = {
+            let state = self.state.borrow();
+            (state.age(now), state.failure.is_some())
+        };
+        match age {
+            Some(age) if age < self.interval => {}
+            // They are fetched beside the call. Where they are much older, nobody has called for long: what the issuer took
+            // away since is not to be taken.
+            Some(age) if is_failing || age < self.interval * 2 => self.begin(now),
+            _ => self.fetched(now).await,
+        }
+        let state = self.state.borrow();
+        match (&state.keys, &state.failure) {
+            (Some(kept), _) => Ok(Arc::clone(&kept.keys)),
+            // The reason is for the log: it may name what callers do not know.
+            (None, _) => Err(Status::unavailable(
+                "the keys that verify tokens cannot be had at the moment",
+            )),
+        }
+    }
+
+    /// Keys that are newer than those seen, where there are some or may be fetched.
+    pub(super) async fn newer_keys(self: &Arc<Self>, seen: &Arc<KeySet>) -> Option<Arc<KeySet>> {
+        let newer = |remote: &Self| {
+            let state = remote.state.borrow();
+            let kept = state.keys.as_ref()?;
+            (!Arc::ptr_eq(&kept.keys, seen)).then(|| Arc::clone(&kept.keys))
+        };
+        if let Some(newer) = newer(self) {
+            return Some(newer);
+        }
+        self.fetched(Instant::now()).await;
+        newer(self)
+    }
+
+    /// Waits for a fetch: the one that is under way, or one that begins now, if it may.
+    async fn fetched(self: &Arc<Self>, now: Instant) {
+        self.begin(now);
+        let mut state = self.state.subscribe();
+        let fetched = state.wait_for(|state| !state.is_fetching).await;
+        fetched.expect("this holds the sender");
+    }
+
+    fn begin(self: &Arc<Self>, now: Instant) {
+        let begins = self.state.send_if_modified(|state| {
+            let begins = state.is_rested(now);
+            if begins {
+                state.is_fetching = true;
+                state.begun_at = Some(now);
+            }
+            begins
+        });
+        if begins {
+            // On a task of its own: whoever came first may go away while others wait. Made here: a runtime that ends before
+            // the task's first turn drops it, too.
+            let outcome = Outcome {
+                of: Arc::clone(self),
+                result: Err("the fetch did not end".to_owned()),
+            };
+            tokio::spawn(async move {
+                let mut outcome = outcome;
+                outcome.result = outcome.of.fetch.run().await;
+            });
+        }
+    }
+
+    fn end(&self, result: Result<Vec<u8>, String>) {
+        let url = self.fetch.url();
+        let now = Instant::now();
+        self.state.send_modify(|state| {
+            state.is_fetching = false;
+            let same = |kept: &&mut Kept, text: &[u8]| kept.text == text;
+            let ended = result.and_then(|text| {
+                if let Some(kept) = state.keys.as_mut().filter(|kept| same(kept, &text)) {
+                    kept.at = now;
+                    return Ok(());
+                }
+                let keys = Arc::new(KeySet::of_jwks(&text)?);
+                let at = now;
+                state.keys = Some(Kept { keys, text, at });
+                tracing::debug!(target: "wireloom", url, "the keys of tokens are new");
+                Ok(())
+            });
+            let was_failing = state.failure.is_some();
+            state.failure = ended.err();
+            match (&state.failure, &state.keys) {
+                // Said once, until one goes well.
+                (Some(_), _) if was_failing => {}
+                (Some(error), Some(_)) => tracing::warn!(
+                    target: "wireloom", url, error,
+                    "the keys of tokens cannot be fetched; those before stay in use"
+                ),
+                (Some(error), None) => tracing::warn!(
+                    target: "wireloom", url, error,
+                    "the keys of tokens cannot be fetched; calls with tokens fail until they can"
+                ),
+                (None, _) if was_failing => {
+                    tracing::info!(target: "wireloom", url, "the keys of tokens are fetched again");
+                }
+                (None, _) => {}
+            }
+        });
+    }
+}
+
+/// What came of a fetch, told when dropped: so callers go on even where its runtime was shut down.
+struct Outcome {
+    of: Arc<Remote>,
+    result: Result<Vec<u8>, String>,
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        let result = std::mem::replace(&mut self.result, Err(String::new()));
+        self.of.end(result);
+    }
+}
