@@ -64,6 +64,7 @@ where
     B::Error: Into<BoxError>,
 {
     const NAME: &'static str = <S as NamedService>::NAME;
+    const FILE_DESCRIPTOR_SET: &'static [u8] = S::FILE_DESCRIPTOR_SET;
     const METHODS: &'static [&'static MethodDescriptor] = S::METHODS;
 
     async fn call(&self, call: Call) -> Reply {
