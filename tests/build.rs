@@ -21,7 +21,7 @@ const GREETER: &str = "../examples/greeter/proto/greeter.proto";
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     wireloom_build::builder()
-        .protos(["proto/probe.proto", GREETER])
+        .protos(["proto/probe.proto", "proto/guarded.proto", GREETER])
         .mocks(true)
         .generate()?;
     fs::write(out.join("goldens.rs"), goldens()?)?;

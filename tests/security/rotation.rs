@@ -1,18 +1,21 @@
 //! Certificates and roots that change while streams are open.
 
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt as _;
 use wireloom::tls::{ClientCertificates, ClientTls, Roots, ServerTls};
 use wireloom::tokio_stream::wrappers::ReceiverStream;
 use wireloom::{Channel, Streaming};
 use wireloom_peer::Authority;
 
 use crate::support::{Outcome, ProbeClient, Task, TestServer, task};
+use crate::warnings::Warnings;
 use crate::world::{NAME, World, client, identity_files, peer, refusal, serve};
 
 /// A stream that is open, and can be asked whether it still is.
@@ -144,7 +147,7 @@ async fn a_broken_file_is_told_of_once_and_the_last_good_one_stays() {
         let client = client(&server, world.client_tls()).await.unwrap();
         client.unary(task("a")).await.unwrap();
     }
-    let told = std::mem::take(&mut *warnings.0.lock().unwrap());
+    let told = warnings.take();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
         told[0].contains("server.pem") && told[0].contains("stay in use"),
@@ -154,8 +157,11 @@ async fn a_broken_file_is_told_of_once_and_the_last_good_one_stays() {
     let new = Authority::new("the new authority");
     new.issue(&[NAME]).write(world.path(), "server");
     client(&server, trusting(&new)).await.unwrap();
-    assert!(warnings.0.lock().unwrap().is_empty());
+    assert!(warnings.take().is_empty());
 }
+
+/// Callers of the same server at once; half of them with a new connection for each call.
+const CALLERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_while_certificates_change_under_load() {
@@ -164,6 +170,26 @@ async fn no_call_fails_while_certificates_change_under_load() {
     let tls = world.client_tls();
     let lasting = client(&server, tls.clone()).await.unwrap();
     let mut open = Open::on(&lasting).await;
+    let stop = CancellationToken::new();
+    let made = Arc::new(AtomicUsize::new(0));
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (stop, made, lasting) = (stop.clone(), Arc::clone(&made), lasting.clone());
+        let (target, tls) = (server.target.clone(), tls.clone());
+        callers.spawn(async move {
+            while !stop.is_cancelled() {
+                let client = match caller % 2 {
+                    0 => lasting.clone(),
+                    _ => {
+                        let channel = crate::world::channel(&target, tls.clone());
+                        ProbeClient::new(channel.connect().await.unwrap())
+                    }
+                };
+                client.unary(task("load")).await.unwrap();
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
     for round in 0..30 {
         // By a rename, as those do who replace files in use; between the two, chain and key do not fit together.
         let folder = tempfile::tempdir_in(world.path()).unwrap();
@@ -174,32 +200,18 @@ async fn no_call_fails_while_certificates_change_under_load() {
         fs::rename(new.chain, world.path().join("server.pem")).unwrap();
         client(&server, tls.clone()).await.unwrap();
         fs::rename(new.key, world.path().join("server.key")).unwrap();
-        let fresh = client(&server, tls.clone()).await.unwrap();
-        fresh.unary(task("fresh")).await.unwrap();
-        lasting.unary(task("lasting")).await.unwrap();
         open.echoes(&round.to_string()).await;
-    }
-}
-
-/// The warnings of a test.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl<S: tracing::Subscriber> Layer<S> for Warnings {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if *event.metadata().level() == tracing::Level::WARN {
-            let mut text = Text::default();
-            event.record(&mut text);
-            self.0.lock().unwrap().push(text.0);
+        // So that each pair is served for a while, with all callers at it.
+        let enough = made.load(Ordering::Relaxed) + 2 * CALLERS;
+        while made.load(Ordering::Relaxed) < enough {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if let Some(ended) = callers.try_join_next() {
+                ended.expect("a call failed");
+            }
         }
     }
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0 += &format!("{field}={value:?} ");
+    stop.cancel();
+    while let Some(ended) = callers.join_next().await {
+        ended.expect("a call failed");
     }
 }

@@ -1,0 +1,164 @@
+//! Keys of tokens that change: in a file, and at an issuer's HTTPS server.
+
+use std::fs;
+use std::time::Duration;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use wireloom::jwt::Keys;
+use wireloom::tls::Roots;
+use wireloom::{Authorization, Code, Server, Status};
+
+use crate::issuer::{Answers, Publisher, Signer, claims, jwks, tokens};
+use crate::vault::{VaultClient, serve, with};
+use crate::warnings::Warnings;
+
+async fn serve_with(keys: Keys) -> VaultClient {
+    let server = Server::builder()
+        .authenticator(tokens(keys).build().unwrap())
+        .authorization("guarded.Vault/Bill", Authorization::Public)
+        .authorization("guarded.Vault/Move", Authorization::Public);
+    serve(server).await
+}
+
+async fn enter(client: &VaultClient, signer: &Signer) -> Result<(), Status> {
+    let bearer = format!("Bearer {}", signer.token(&claims()));
+    client.enter(with(&bearer)).await.map(drop)
+}
+
+async fn assert_refused(client: &VaultClient, signer: &Signer) {
+    let status = enter(client, signer).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+}
+
+fn keys_of(publisher: &Publisher) -> Keys {
+    Keys::url(&publisher.url)
+        .roots(Roots::pem(publisher.authority.pem()))
+        .refresh_interval(Duration::from_secs(600))
+}
+
+/// Lets time pass for the keys, and for nothing else.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_at_the_issuer_is_fetched_when_a_token_names_it() {
+    let (old, new) = (Signer::ec("old"), Signer::ec("new"));
+    let publisher = Publisher::start(Answers::Document(jwks(&[&old]))).await;
+    let client = serve_with(keys_of(&publisher)).await;
+    assert_eq!(publisher.requests(), 0);
+    for _ in 0..3 {
+        enter(&client, &old).await.unwrap();
+    }
+    assert_eq!(publisher.requests(), 1);
+
+    publisher.publish(&[&new]);
+    for _ in 0..3 {
+        // Unknown keys do not make the server ask more often than once in ten seconds.
+        assert_refused(&client, &new).await;
+    }
+    assert_eq!(publisher.requests(), 1);
+    pass(10).await;
+    enter(&client, &new).await.unwrap();
+    // What was verified by a key that is gone is not remembered.
+    assert_refused(&client, &old).await;
+    assert_eq!(publisher.requests(), 2);
+}
+
+#[tokio::test]
+async fn keys_that_are_old_are_fetched_again_and_those_before_stay_where_that_fails() {
+    let warnings = Warnings::default();
+    let subscriber = tracing_subscriber::registry().with(warnings.clone());
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+
+    let signer = Signer::ec("a");
+    let publisher = Publisher::start(Answers::Document(jwks(&[&signer]))).await;
+    let client = serve_with(keys_of(&publisher)).await;
+    enter(&client, &signer).await.unwrap();
+    warnings.take();
+
+    let failures = [
+        Answers::Status(500),
+        Answers::Document("<html>".to_owned()),
+        Answers::Document("{\"keys\":[]}".to_owned()),
+    ];
+    for (at, failure) in failures.into_iter().enumerate() {
+        publisher.answer(failure);
+        // A fetch may still be under way, and then no other begins.
+        while publisher.requests() < at + 2 {
+            pass(1200).await;
+            enter(&client, &signer).await.unwrap();
+        }
+    }
+    let told = warnings.take();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("those before stay in use"), "{told:?}");
+
+    let new = Signer::ec("new");
+    publisher.publish(&[&new]);
+    let taken = async {
+        while enter(&client, &new).await.is_err() {
+            pass(10).await;
+        }
+    };
+    let taken = tokio::time::timeout(Duration::from_secs(3600), taken).await;
+    taken.expect("the new key is taken once it is fetched");
+}
+
+#[tokio::test]
+async fn without_keys_from_the_start_calls_with_tokens_are_unavailable_until_there_are_some() {
+    let signer = Signer::ec("a");
+    let publisher = Publisher::start(Answers::Status(503)).await;
+    let client = serve_with(keys_of(&publisher)).await;
+    for _ in 0..2 {
+        let status = enter(&client, &signer).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(!status.message().contains("127.0.0.1"), "{status}");
+    }
+    assert_eq!(publisher.requests(), 1);
+    // What needs no token is not kept from anyone.
+    client.hours(crate::vault::Nothing {}).await.unwrap();
+
+    publisher.publish(&[&signer]);
+    pass(10).await;
+    enter(&client, &signer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_waits_for_keys_no_longer_than_its_deadline() {
+    let signer = Signer::ec("a");
+    let publisher = Publisher::start(Answers::Nothing).await;
+    let client = serve_with(keys_of(&publisher)).await;
+    let bearer = format!("Bearer {}", signer.token(&claims()));
+    let call = client.enter(with(&bearer));
+    let status = call.timeout(Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_its_certificate_does_not_prove_gives_no_keys() {
+    let signer = Signer::ec("a");
+    let publisher = Publisher::start(Answers::Document(jwks(&[&signer]))).await;
+    let other = wireloom_peer::Authority::new("another");
+    let client = serve_with(keys_of(&publisher).roots(Roots::pem(other.pem()))).await;
+    let status = enter(&client, &signer).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(publisher.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_read_again() {
+    let (old, new) = (Signer::ec("old"), Signer::ec("new"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    fs::write(&path, jwks(&[&old])).unwrap();
+    let client = serve_with(Keys::file(&path).refresh_interval(Duration::ZERO)).await;
+    enter(&client, &old).await.unwrap();
+    fs::write(&path, "broken").unwrap();
+    enter(&client, &old).await.unwrap();
+    fs::write(&path, jwks(&[&new])).unwrap();
+    enter(&client, &new).await.unwrap();
+    assert_refused(&client, &old).await;
+}
