@@ -14,6 +14,8 @@ pub enum Library {
     Tonic,
     Connect,
     Volo,
+    /// The callback API of C++ gRPC, as a server alone: a program of its own (`cpp/server.cc`).
+    Cpp,
     /// Straight on the `h2` crate, with nothing around it: the load generator of servers, and a floor.
     H2,
 }
@@ -34,11 +36,12 @@ pub struct Contender {
 }
 
 impl Library {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Wireloom,
         Self::Tonic,
         Self::Connect,
         Self::Volo,
+        Self::Cpp,
         Self::H2,
     ];
     /// Those that somebody would write a service with.
@@ -50,6 +53,7 @@ impl Library {
             Self::Tonic => "tonic",
             Self::Connect => "connect-rust",
             Self::Volo => "volo-grpc",
+            Self::Cpp => "c++",
             Self::H2 => "h2",
         }
     }

@@ -1,4 +1,4 @@
-//! Measures Wireloom's client and server against those of tonic, connect-rust and volo-grpc.
+//! Measures Wireloom's client and server against those of tonic, connect-rust and volo-grpc, and the server of C++ gRPC.
 //!
 //! `tests/bench/speed/run`, or `tests/bench/speed/run clients servers --rounds 9`
 //!

@@ -10,7 +10,7 @@ use crate::{
     load::{Call, Load},
     measure::{Comparison, Effort},
     message::Message,
-    process::Placement,
+    process::{Placement, cpp_server},
     table::{Limit, Metric, Table, Target},
 };
 
@@ -33,6 +33,9 @@ pub enum Part {
 
 /// What clients are measured against, and servers with: it does the least.
 const REFERENCE: Contender = Library::H2.on(Flavor::CurrentThread);
+
+/// It has threads of its own, and no kinds of runtime.
+const CPP: Contender = Library::Cpp.on(Flavor::MultiThread);
 
 const IN_FLIGHT: usize = 64;
 /// The connections that servers are loaded over.
@@ -72,7 +75,8 @@ fn as_clients(contenders: &[Contender]) -> Rows {
 }
 
 fn as_servers(contenders: &[Contender]) -> Rows {
-    let servers = contenders.iter().copied().chain([REFERENCE]);
+    let cpp = cpp_server().map(|_| CPP);
+    let servers = contenders.iter().copied().chain(cpp).chain([REFERENCE]);
     servers.map(|it| (it.to_string(), REFERENCE, it)).collect()
 }
 
@@ -215,10 +219,10 @@ fn to_tonic(metric: Metric, limits: [Limit; 2]) -> Vec<Target> {
 fn ahead_of_others(metric: Metric) -> Vec<Target> {
     let others = [Library::Connect, Library::Volo];
     let targets = others.into_iter().flat_map(|library| {
-        Flavor::ALL.map(|flavor| {
-            let (ours, theirs) = (Library::Wireloom.on(flavor), library.on(flavor));
-            Target::new(ours, theirs, metric, Limit::AtMost(1.0))
-        })
+        Flavor::ALL.map(|flavor| (Library::Wireloom.on(flavor), library.on(flavor)))
     });
-    targets.collect()
+    targets
+        .chain([(Library::Wireloom.on(Flavor::MultiThread), CPP)])
+        .map(|(ours, theirs)| Target::new(ours, theirs, metric, Limit::AtMost(1.0)))
+        .collect()
 }

@@ -4,6 +4,7 @@ use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
-    contender::Contender,
+    contender::{Contender, Library},
     load::{Load, Round},
     usage::Usage,
     worker::{ClientAnswer, ClientCommand},
@@ -36,10 +37,13 @@ struct Process {
 
 impl Process {
     fn start(core: usize, arguments: &[String]) -> Result<Self, Error> {
-        let mut child = Command::new(env::current_exe()?)
-            .arg("--core")
-            .arg(core.to_string())
-            .args(arguments)
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("--core").arg(core.to_string()).args(arguments);
+        Self::spawn(command, arguments.join(" "))
+    }
+
+    fn spawn(mut command: Command, what: String) -> Result<Self, Error> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -47,7 +51,7 @@ impl Process {
             input: child.stdin.take().ok_or("no input")?,
             output: BufReader::new(child.stdout.take().ok_or("no output")?),
             child,
-            what: arguments.join(" "),
+            what,
         })
     }
 
@@ -74,6 +78,14 @@ impl Drop for Process {
     }
 }
 
+/// The program of `cpp/server.cc`, where `run` could build it.
+pub fn cpp_server() -> Option<PathBuf> {
+    let program = env::current_exe()
+        .ok()?
+        .with_file_name("wireloom-speed-cpp");
+    program.exists().then_some(program)
+}
+
 /// A client and a server of its own.
 pub struct Pair {
     client: Process,
@@ -91,7 +103,14 @@ pub struct Cost {
 
 impl Pair {
     pub fn start(client: Contender, server: Contender, placed: Placement) -> Result<Self, Error> {
-        let mut server = Process::start(0, &["serve".into(), server.to_string()])?;
+        let mut server = match server.library {
+            Library::Cpp => {
+                let mut command = Command::new(cpp_server().ok_or("no server of C++ was built")?);
+                command.arg("0");
+                Process::spawn(command, server.to_string())?
+            }
+            _ => Process::start(0, &["serve".into(), server.to_string()])?,
+        };
         let address: SocketAddr = server.answer()?;
         let core = match placed {
             Placement::Apart => 1,

@@ -33,5 +33,6 @@ pub async fn serve(contender: Contender, listener: TcpListener) -> Result<(), Er
         Library::Connect => connect::serve(listener).await,
         Library::Volo => volo::serve(listener).await,
         Library::H2 => h2::serve(listener).await,
+        Library::Cpp => Err("C++ has a program of its own".into()),
     }
 }

@@ -68,6 +68,7 @@ pub fn run_client(contender: Contender, address: SocketAddr) -> Result<(), Error
         Library::Connect => run::<client::connect::Connect>(contender, address),
         Library::Volo => run::<client::volo::Volo>(contender, address),
         Library::H2 => run::<client::h2::H2>(contender, address),
+        Library::Cpp => Err("C++ is measured as a server alone".into()),
     }
 }
 
