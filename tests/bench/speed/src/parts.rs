@@ -1,5 +1,6 @@
 //! The parts of the comparison: who, under which loads, and what is to be reached.
 
+mod h2load;
 mod memory;
 
 use clap::ValueEnum;
@@ -21,6 +22,8 @@ pub enum Part {
     Clients,
     /// Servers under one client, many calls in flight.
     Servers,
+    /// Servers under h2load, which knows nothing of gRPC; where it is installed.
+    H2load,
     /// One call in flight: clients against one server, and pairs of client and server on one core.
     Latency,
     /// Calls per second of one process over 1, 2 and 4 connections.
@@ -53,6 +56,7 @@ impl Part {
         let comparisons = match self {
             Self::Clients => vec![clients(&contenders)],
             Self::Servers => vec![servers(&contenders)],
+            Self::H2load => return h2load::run(effort, &with_cpp(&contenders)),
             Self::Latency => latency(&contenders),
             Self::Connections => vec![connections(&contenders)],
             Self::Streams => streams(&contenders),
@@ -75,9 +79,13 @@ fn as_clients(contenders: &[Contender]) -> Rows {
 }
 
 fn as_servers(contenders: &[Contender]) -> Rows {
-    let cpp = cpp_server().map(|_| CPP);
-    let servers = contenders.iter().copied().chain(cpp).chain([REFERENCE]);
+    let servers = with_cpp(contenders).into_iter().chain([REFERENCE]);
     servers.map(|it| (it.to_string(), REFERENCE, it)).collect()
+}
+
+fn with_cpp(contenders: &[Contender]) -> Vec<Contender> {
+    let cpp = cpp_server().map(|_| CPP);
+    contenders.iter().copied().chain(cpp).collect()
 }
 
 fn as_pairs(contenders: &[Contender]) -> Rows {
@@ -106,9 +114,13 @@ fn clients(contenders: &[Contender]) -> Comparison {
     }
 }
 
-fn servers(contenders: &[Contender]) -> Comparison {
+fn server_targets() -> Vec<Target> {
     let mut targets = to_tonic(Metric::ServerCpu, [Limit::AtMost(0.4), Limit::AtMost(0.75)]);
     targets.extend(ahead_of_others(Metric::ServerCpu));
+    targets
+}
+
+fn servers(contenders: &[Contender]) -> Comparison {
     Comparison {
         title: "servers",
         rows: as_servers(contenders),
@@ -117,7 +129,7 @@ fn servers(contenders: &[Contender]) -> Comparison {
             .map(|it| unary(it, IN_FLIGHT, SERVER_CONNECTIONS))
             .to_vec(),
         metrics: &[Metric::ServerCpu],
-        targets,
+        targets: server_targets(),
     }
 }
 

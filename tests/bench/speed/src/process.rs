@@ -78,6 +78,31 @@ impl Drop for Process {
     }
 }
 
+/// A server on core 0, without a client.
+pub struct Server {
+    process: Process,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    pub fn start(server: Contender) -> Result<Self, Error> {
+        let mut process = match server.library {
+            Library::Cpp => {
+                let mut command = Command::new(cpp_server().ok_or("no server of C++ was built")?);
+                command.arg("0");
+                Process::spawn(command, server.to_string())?
+            }
+            _ => Process::start(0, &["serve".into(), server.to_string()])?,
+        };
+        let address = process.answer()?;
+        Ok(Self { process, address })
+    }
+
+    pub fn usage(&mut self) -> Result<Usage, Error> {
+        self.process.ask(&())
+    }
+}
+
 /// The program of `cpp/server.cc`, where `run` could build it.
 pub fn cpp_server() -> Option<PathBuf> {
     let program = env::current_exe()
@@ -103,15 +128,7 @@ pub struct Cost {
 
 impl Pair {
     pub fn start(client: Contender, server: Contender, placed: Placement) -> Result<Self, Error> {
-        let mut server = match server.library {
-            Library::Cpp => {
-                let mut command = Command::new(cpp_server().ok_or("no server of C++ was built")?);
-                command.arg("0");
-                Process::spawn(command, server.to_string())?
-            }
-            _ => Process::start(0, &["serve".into(), server.to_string()])?,
-        };
-        let address: SocketAddr = server.answer()?;
+        let Server { process, address } = Server::start(server)?;
         let core = match placed {
             Placement::Apart => 1,
             Placement::Together => 0,
@@ -119,7 +136,7 @@ impl Pair {
         let client = ["call".into(), client.to_string(), address.to_string()];
         Ok(Self {
             client: Process::start(core, &client)?,
-            server,
+            server: process,
         })
     }
 
