@@ -11,13 +11,17 @@ mod guide;
 mod health;
 mod in_process;
 mod interceptors;
+mod layers;
+mod listeners;
 mod life;
 mod mocks;
+mod mounted;
 mod retries;
+mod runtimes;
 mod shutdown;
 mod signals;
 mod support;
-
+mod systemd;
 mod tonic_stubs;
 mod traces;
 

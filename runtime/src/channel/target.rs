@@ -30,8 +30,8 @@ pub(super) enum Servers {
 }
 
 impl Target {
-    /// Reads `http://host:port`, `https://host[:port]`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path` or
-    /// `unix:///absolute/path`.
+    /// Reads `http://host:port`, `https://host[:port]`, `host:port`, `dns:///host:port`, `static:host:port,host:port`, `unix:path`,
+    /// `unix:///absolute/path` or `unix-abstract:name`.
     ///
     /// # Errors
     ///
@@ -40,6 +40,10 @@ impl Target {
         if let Some(path) = target.strip_prefix("unix:") {
             let path = unix(target, path)?;
             return Ok(Self::fixed(path.display(), Transport::Unix(path.clone())));
+        }
+        if let Some(name) = target.strip_prefix("unix-abstract:") {
+            let path = unix_abstract(target, name)?;
+            return Ok(Self::fixed(target, Transport::Unix(path)));
         }
         if let Some(hosts) = target.strip_prefix("static:") {
             let hosts = hosts.strip_prefix("///").unwrap_or(hosts);
@@ -178,6 +182,18 @@ pub(crate) fn unix(target: &str, path: &str) -> Result<PathBuf, Status> {
         return Err(invalid(target, "the path of the socket is missing"));
     }
     Ok(PathBuf::from(path))
+}
+
+/// The abstract socket that `target` names, which is `unix-abstract:` and `name`: Linux has it as a path that begins with a
+/// zero byte.
+pub(crate) fn unix_abstract(target: &str, name: &str) -> Result<PathBuf, Status> {
+    if !cfg!(target_os = "linux") {
+        return Err(invalid(target, "only Linux has abstract sockets"));
+    }
+    if name.is_empty() {
+        return Err(invalid(target, "the name of the socket is missing"));
+    }
+    Ok(PathBuf::from(format!("\0{name}")))
 }
 
 fn invalid(target: &str, reason: &str) -> Status {

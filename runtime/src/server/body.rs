@@ -9,9 +9,9 @@ use std::{
 use bytes::Bytes;
 use h2::RecvStream;
 use http::HeaderMap;
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use tokio_stream::Stream;
-use tonic::Status;
+use tonic::{Status, body::Body};
 
 use crate::{
     flow,
@@ -24,17 +24,74 @@ use crate::{
 ///
 /// As an [`http_body::Body`] it ends with RESOURCE_EXHAUSTED at a message over the server's limit.
 pub struct RequestBody {
-    stream: RecvStream,
+    source: Source,
     watch: Watch,
     scanner: FrameScanner,
     max_message_size: usize,
     is_refused: bool,
 }
 
+/// Where a request's body comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A stream of a connection of this server.
+    Http2(RecvStream),
+    /// An HTTP layer, or whatever this server is mounted in.
+    Http(Body),
+}
+
+impl Source {
+    fn poll_data(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        match self {
+            Self::Http2(stream) => {
+                let data = ready!(flow::poll_data(stream, cx));
+                Poll::Ready(data.map(|data| data.map_err(status::from_h2)))
+            }
+            Self::Http(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        // Trailers of a request say nothing.
+                        if let Ok(data) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(data)));
+                        }
+                    }
+                    Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                    None => return Poll::Ready(None),
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http2(stream) => stream.is_end_stream(),
+            Self::Http(body) => body.is_end_stream(),
+        }
+    }
+}
+
+// For HTTP layers, which see it as it came.
+impl http_body::Body for Source {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let data = ready!(self.get_mut().poll_data(cx));
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        Self::is_end_stream(self)
+    }
+}
+
 impl RequestBody {
-    pub(super) fn new(stream: RecvStream, watch: Watch, max_message_size: usize) -> Self {
+    pub(super) fn new(source: Source, watch: Watch, max_message_size: usize) -> Self {
         Self {
-            stream,
+            source,
             watch,
             scanner: FrameScanner::default(),
             max_message_size,
@@ -46,11 +103,11 @@ impl RequestBody {
         &mut self,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Bytes, Status>>> {
-        let data = ready!(flow::poll_data(&mut self.stream, cx));
+        let data = ready!(self.source.poll_data(cx));
         if let Some(Ok(data)) = &data {
             self.watch.data_received(data);
         }
-        Poll::Ready(data.map(|data| data.map_err(status::from_h2)))
+        Poll::Ready(data)
     }
 
     /// Holds the messages in `data` to the limit.
@@ -92,7 +149,7 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.source.is_end_stream()
     }
 }
 
@@ -115,7 +172,7 @@ pub(super) enum ReplyBody {
     Messages(Frames),
     /// A body as tonic makes it, trailers included.
     #[cfg(feature = "tonic")]
-    Http(tonic::body::Body),
+    Http(Body),
 }
 
 /// What a handler answered, ready to be sent. Made by the methods of [`Call`](super::Call).

@@ -7,7 +7,7 @@ use tonic::{Code, metadata::MetadataMap};
 use super::{
     Call,
     body::{Reply, ReplyBody},
-    connection::Shared,
+    connections::Shared,
 };
 use crate::{
     deadline::Deadline,

@@ -67,6 +67,13 @@ pub(super) enum Step {
     Close,
 }
 
+/// When the calls of a connection are to end, in the extensions of a request.
+#[derive(Clone)]
+pub(super) struct Ends {
+    pub(super) draining: CancellationToken,
+    pub(super) cut_off: CancellationToken,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
@@ -119,6 +126,14 @@ impl Lifetime {
     /// Fires when calls that have not ended by then are to end.
     pub(super) fn cut_off(&self) -> &CancellationToken {
         &self.cut_off
+    }
+
+    /// Both, for calls that pass HTTP layers first.
+    pub(super) fn ends(&self) -> Ends {
+        Ends {
+            draining: self.draining.clone(),
+            cut_off: self.cut_off.clone(),
+        }
     }
 
     /// The connection is there now; `heard` notes what comes in on it.

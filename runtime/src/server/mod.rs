@@ -4,6 +4,7 @@
 mod body;
 mod call;
 mod connection;
+mod connections;
 mod encoding;
 mod ending;
 mod first_poll;
@@ -15,7 +16,9 @@ mod listener;
 mod options;
 mod peer;
 mod pieces;
+mod respond;
 mod router;
+mod runtimes;
 mod shutdown;
 mod signals;
 mod stream;
@@ -23,6 +26,7 @@ mod stream;
 mod tests;
 #[cfg(feature = "tonic")]
 mod tower;
+mod web;
 
 use std::{
     future::{Future, pending},
@@ -35,12 +39,22 @@ use tonic::{Code, Status};
 
 pub use self::body::{Reply, RequestBody};
 pub use self::call::{Call, MessageStream};
-pub use self::listener::{Listener, PeerAddr, Target};
+pub use self::listener::{Listener, Listeners, PeerAddr, Target, UnixPeer, systemd};
 pub use self::router::Service;
+pub use self::runtimes::Runtimes;
 #[cfg(feature = "tonic")]
 pub use self::tower::serve_tower;
-use self::{connection::Connections, options::Options, router::Router, signals::Signals};
+pub use self::web::{HttpFuture, HttpService};
+use self::{
+    connections::{Connections, InProcessConnections, Shared},
+    listener::systemd::Systemd,
+    options::Options,
+    router::Router,
+    signals::Signals,
+};
 use crate::{memory::InProcess, status};
+/// The body of requests and responses that [`Server::layer`] sees.
+pub use tonic::body::Body;
 
 /// Serves gRPC over HTTP/2.
 ///
@@ -97,23 +111,25 @@ impl Server {
         self
     }
 
-    /// Serves channels of this process, until they are gone.
+    /// Serves channels of this process, until they are gone: on the runtime of the channel, and without TLS.
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had, and for authorization that nobody could meet.
+    /// INVALID_ARGUMENT for authorization that nobody could meet.
     pub(crate) fn into_process(self) -> Result<InProcess, Status> {
-        Ok(InProcess::new("in-process", Arc::new(self.connections()?)))
+        let connections = InProcessConnections::new(self.shared()?);
+        Ok(InProcess::new("in-process", Arc::new(connections)))
     }
 
-    /// Serves until the process ends.
+    /// Serves until the process ends: connections of one [`Listener`], or of several (`[public, private]`).
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had, and for [authorization](Self::authorization) that nobody could meet,
-    /// before anything is served. What fails for one connection ends that connection alone.
-    pub async fn serve(self, listener: Listener) -> Result<Shutdown, Status> {
-        self.serve_with_shutdown(listener, pending()).await
+    /// INVALID_ARGUMENT for TLS that cannot be had, and for [authorization](Self::authorization) that nobody could meet;
+    /// UNAVAILABLE where the system refuses the [`Runtimes`] that are asked for. All before anything is served; what fails for
+    /// one connection ends that connection alone.
+    pub async fn serve(self, listeners: impl Into<Listeners>) -> Result<Shutdown, Status> {
+        self.serve_with_shutdown(listeners, pending()).await
     }
 
     /// Serves until the process gets SIGTERM or SIGINT (Ctrl-C), then shuts down as
@@ -122,7 +138,10 @@ impl Server {
     /// # Errors
     ///
     /// As [`serve`](Self::serve); UNAVAILABLE where the system does not let signals be listened to.
-    pub async fn serve_until_signalled(self, listener: Listener) -> Result<Shutdown, Status> {
+    pub async fn serve_until_signalled(
+        self,
+        listeners: impl Into<Listeners>,
+    ) -> Result<Shutdown, Status> {
         let mut signals = Signals::listen().map_err(|error| {
             let message = format!("cannot listen to signals: {error}");
             status::with_source(Code::Unavailable, message, error)
@@ -131,7 +150,7 @@ impl Server {
             signals.next().await;
             CutOff(async move { signals.next().await })
         };
-        self.run(listener, signalled).await
+        self.run(listeners.into(), signalled).await
     }
 
     /// Serves until `signal` is ready, then shuts down: says that its health is NOT_SERVING, goes on for the
@@ -143,19 +162,19 @@ impl Server {
     /// As [`serve`](Self::serve).
     pub async fn serve_with_shutdown(
         self,
-        listener: Listener,
+        listeners: impl Into<Listeners>,
         signal: impl Future<Output = ()>,
     ) -> Result<Shutdown, Status> {
         let signalled = async {
             signal.await;
             CutOff(pending())
         };
-        self.run(listener, signalled).await
+        self.run(listeners.into(), signalled).await
     }
 
     async fn run(
         self,
-        listener: Listener,
+        listeners: Listeners,
         signal: impl Future<Output = CutOff<impl Future<Output = ()>>>,
     ) -> Result<Shutdown, Status> {
         let Options {
@@ -164,29 +183,33 @@ impl Server {
             ..
         } = self.options;
         let health = self.options.health.clone();
-        let connections = self.connections()?;
+        let systemd = Systemd::new(self.options.notifies_systemd);
+        let connections = Connections::new(self.shared()?, &listeners)?;
+        let siblings = connections.listen_beside(&listeners);
+        systemd.is_ready();
         let CutOff(cut_off) = tokio::select! {
-            never = connections.accept_from(&listener) => match never {},
+            never = connections.accept_from(&listeners) => match never {},
             cut_off = signal => cut_off,
         };
         let mut cut_off = pin!(cut_off);
         tracing::info!(target: "wireloom", "shutting down");
+        systemd.is_stopping();
         if let Some(health) = health {
             health.shut_down();
         }
         let shutdown_timeout = tokio::select! {
-            never = connections.accept_from(&listener) => match never {},
+            never = connections.accept_from(&listeners) => match never {},
             () = tokio::time::sleep(lame_duck_time) => shutdown_timeout,
             () = &mut cut_off => Duration::ZERO,
         };
-        drop(listener);
+        drop((listeners, siblings));
         Ok(connections.shut_down(shutdown_timeout, cut_off).await)
     }
 
-    fn connections(mut self) -> Result<Connections, Status> {
+    fn shared(mut self) -> Result<Arc<Shared>, Status> {
         if let Some(health) = &self.options.health {
             self.router.tell_of_health(health);
         }
-        Connections::new(Arc::new(self.router), self.options)
+        Shared::new(Arc::new(self.router), self.options).map(Arc::new)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Server, encoding::ResponseCompression, lifetime};
+use super::{Runtimes, Server, encoding::ResponseCompression, lifetime, web::Layers};
 use crate::{
     Compression,
     authentication::{Authenticator, Authenticators},
@@ -14,6 +14,9 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub(super) struct Options {
+    pub(super) web: Layers,
+    pub(super) runtimes: Runtimes,
+    pub(super) notifies_systemd: bool,
     pub(super) health: Option<HealthReporter>,
     pub(super) interceptors: Interceptors,
     pub(super) lame_duck_time: Duration,
@@ -33,6 +36,9 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            web: Layers::default(),
+            runtimes: Runtimes::default(),
+            notifies_systemd: false,
             health: Some(HealthReporter::new()),
             interceptors: Interceptors::default(),
             lame_duck_time: Duration::ZERO,
@@ -65,6 +71,30 @@ impl Options {
 }
 
 impl Server {
+    /// Serves on runtimes of the server's own, one per core and of one thread each, instead of the one that it is started on: no
+    /// call moves between threads then, and each costs less. The short form of [`runtimes`](Self::runtimes).
+    ///
+    /// Connections go to the runtime that has the fewest. A handler may spawn tasks, which stay on its runtime and end with it,
+    /// when the server has shut down; blocking work goes to `tokio::task::spawn_blocking`. One that blocks its thread holds up
+    /// all connections of the runtime, and `tokio::task::block_in_place`, which needs a runtime of several threads, panics:
+    /// its call ends with INTERNAL.
+    pub fn runtime_per_core(self) -> Self {
+        self.runtimes(Runtimes::PerCore)
+    }
+
+    /// Which runtimes serve connections. The default is the one that the server is started on.
+    pub fn runtimes(mut self, runtimes: Runtimes) -> Self {
+        self.options.runtimes = runtimes;
+        self
+    }
+
+    /// Tells systemd when the server serves (`READY=1`) and when it begins to shut down (`STOPPING=1`), for units with
+    /// `Type=notify`. It says nothing where `NOTIFY_SOCKET` is not set. The default is not to.
+    pub fn notify_systemd(mut self) -> Self {
+        self.options.notifies_systemd = true;
+        self
+    }
+
     /// Runs `interceptor` around every handler. The one that is added first is the outermost; see [`Interceptor`].
     ///
     /// [`Interceptor`]: crate::Interceptor

@@ -5,7 +5,7 @@ use super::listener::PeerAddr;
 use crate::tls::PeerIdentity;
 
 /// What is known of the peer of a connection, and of each of its calls.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Peer {
     addr: PeerAddr,
     #[cfg(feature = "tls")]
@@ -27,11 +27,11 @@ impl Peer {
     }
 
     /// Puts it where handlers and interceptors find it.
-    pub(super) fn extend(self, extensions: &mut Extensions) {
+    pub(super) fn extend(&self, extensions: &mut Extensions) {
         extensions.insert(self.addr);
         #[cfg(feature = "tls")]
-        if let Some(identity) = self.identity {
-            extensions.insert(identity);
+        if let Some(identity) = &self.identity {
+            extensions.insert(identity.clone());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Shutdown;
+use super::{Shutdown, lifetime::Ends};
 
 /// How long cut-off calls' last frames may take to leave before their connections are closed.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(250);
@@ -31,6 +31,14 @@ impl Phases {
     /// Connections end, whatever they still have to say.
     pub(super) fn closed(&self) -> CancellationToken {
         self.closed.clone()
+    }
+
+    /// When calls end that are of no connection of this server.
+    pub(super) fn ends(&self) -> Ends {
+        Ends {
+            draining: self.draining.clone(),
+            cut_off: self.cut_off.clone(),
+        }
     }
 
     /// Ends all calls and connections now.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use h2::Reason;
 use http::{HeaderMap, Request, Response, header, request::Parts};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -17,17 +17,17 @@ use tracing::Instrument as _;
 
 use super::{
     Call,
-    body::{Reply, ReplyBody, RequestBody},
-    connection::Shared,
+    body::{Reply, ReplyBody, RequestBody, Source},
+    connections::Shared,
     ending::{End, Ending, ending_code},
     head::{Terms, check_is_grpc},
     intercepted::dispatch,
-    peer::Peer,
     pieces::{BATCH_SIZE, Piece, Pieces},
+    respond::{Answer, Respond},
 };
 use crate::{
     context::Context,
-    flow::{self, Gone},
+    flow::Gone,
     interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
@@ -37,22 +37,20 @@ use crate::{
 
 pub(super) fn serve(
     shared: Arc<Shared>,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-    peer: Peer,
+    request: Request<Source>,
+    respond: Respond,
     cut_off: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (head, body) = request.into_parts();
     // On the heap: each future that a call is handed through has room for it.
-    serve_stream(shared, Box::new(head), body, respond, peer, cut_off)
+    serve_stream(shared, Box::new(head), body, respond, cut_off)
 }
 
 async fn serve_stream(
     shared: Arc<Shared>,
     head: Box<Parts>,
-    body: RecvStream,
-    mut respond: SendResponse<Bytes>,
-    peer: Peer,
+    body: Source,
+    mut respond: Respond,
     cut_off: CancellationToken,
 ) {
     if let Err(refusal) = check_is_grpc(&head) {
@@ -68,7 +66,6 @@ async fn serve_stream(
             head,
             body,
             &mut respond,
-            peer,
             cut_off,
             &span
         ));
@@ -80,9 +77,8 @@ async fn serve_stream(
 async fn serve_call(
     shared: &Shared,
     mut head: Box<Parts>,
-    body: RecvStream,
-    respond: &mut SendResponse<Bytes>,
-    peer: Peer,
+    body: Source,
+    respond: &mut Respond,
     cut_off: CancellationToken,
     span: &ServerSpan,
 ) -> Status {
@@ -93,7 +89,6 @@ async fn serve_call(
         refusal,
     } = Terms::take(&mut head.headers);
     let observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
-    peer.extend(&mut head.extensions);
     if let Some(deadline) = deadline {
         head.extensions.insert(deadline);
     }
@@ -145,7 +140,7 @@ enum Ended {
 async fn answer(
     shared: &Shared,
     call: Call,
-    respond: &mut SendResponse<Bytes>,
+    respond: &mut Respond,
     ending: &mut Ending,
     observers: Option<&Arc<Observers>>,
 ) -> Ended {
@@ -212,7 +207,7 @@ fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, End>> {
 }
 
 async fn send_pieces(
-    stream: &mut SendStream<Bytes>,
+    stream: &mut Answer,
     first: Option<Bytes>,
     mut pieces: Pieces,
     ending: &mut Ending,
@@ -257,9 +252,8 @@ async fn send_pieces(
 ///
 /// Its trailers come after the DATA that waits for the peer's room. A deadline bounds that wait too: past it, the stream is
 /// reset. What a server that shuts down has to say may wait, since its connections end soon.
-fn end_early(stream: &mut SendStream<Bytes>, status: Status) -> Status {
-    stream.reserve_capacity(1);
-    if status.code() == Code::DeadlineExceeded && stream.capacity() == 0 {
+fn end_early(stream: &mut Answer, status: Status) -> Status {
+    if status.code() == Code::DeadlineExceeded && !stream.has_room() {
         stream.send_reset(Reason::CANCEL);
         return status;
     }
@@ -267,13 +261,9 @@ fn end_early(stream: &mut SendStream<Bytes>, status: Status) -> Status {
 }
 
 /// Sends `data`, unless the call ends while it waits for room.
-async fn send_data(
-    stream: &mut SendStream<Bytes>,
-    data: Bytes,
-    ending: &mut Ending,
-) -> Result<(), End> {
+async fn send_data(stream: &mut Answer, data: Bytes, ending: &mut Ending) -> Result<(), End> {
     let deadline = ending.deadline();
-    let mut sending = pin!(flow::send(stream, data));
+    let mut sending = pin!(stream.send(data));
     poll_fn(|cx| match sending.as_mut().poll(cx) {
         Poll::Ready(sent) => Poll::Ready(sent.map_err(|Gone| End::Reset(ending_code(deadline)))),
         Poll::Pending => ending.poll_end(cx, |_| Poll::Pending).map(Err),
@@ -290,34 +280,26 @@ fn response(mut headers: HeaderMap) -> Response<()> {
 
 // An error of h2 below means that the stream is gone already: there is nobody to tell.
 
-fn answer_status(
-    respond: &mut SendResponse<Bytes>,
-    mut headers: HeaderMap,
-    status: Status,
-) -> Status {
+fn answer_status(respond: &mut Respond, mut headers: HeaderMap, status: Status) -> Status {
     status::write(&status, &mut headers);
     let _ = respond.send_response(response(headers), true);
     status
 }
 
-fn answer_message(respond: &mut SendResponse<Bytes>, headers: HeaderMap, frame: Bytes) -> Status {
+fn answer_message(respond: &mut Respond, headers: HeaderMap, frame: Bytes) -> Status {
     let status = Status::ok("");
     match respond.send_response(response(headers), false) {
         Ok(mut stream) => {
-            let _ = stream.send_data(frame, false);
+            stream.send_data(frame);
             send_trailers(&mut stream, HeaderMap::new(), status)
         }
         Err(_) => status,
     }
 }
 
-fn send_trailers(
-    stream: &mut SendStream<Bytes>,
-    mut trailers: HeaderMap,
-    status: Status,
-) -> Status {
+fn send_trailers(stream: &mut Answer, mut trailers: HeaderMap, status: Status) -> Status {
     status::write(&status, &mut trailers);
-    let _ = stream.send_trailers(trailers);
+    stream.send_trailers(trailers);
     status
 }
 

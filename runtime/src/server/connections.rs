@@ -1,0 +1,300 @@
+//! The connections of a server: taken from listeners, given to runtimes, ended together.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::io::DuplexStream;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tonic::Status;
+
+#[cfg(feature = "tls")]
+use super::listener::Security;
+use super::{
+    Shutdown,
+    connection::{serve, serve_http2},
+    gate::Gate,
+    listener::{Accepted, Listener, Listeners, PeerAddr},
+    options::Options,
+    peer::Peer,
+    router::Router,
+    runtimes::{Held, Workers},
+    shutdown::Phases,
+    web::HttpService,
+};
+use crate::memory::Accept;
+
+/// How long accepting rests after the system refused it, such as for want of file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What each side of a connection in this process may have written before the other has read it.
+const IN_PROCESS_BUFFER: usize = 256 << 10;
+
+/// What all connections of a server share.
+pub(super) struct Shared {
+    pub(super) router: Arc<Router>,
+    /// Where not everyone may call everything.
+    pub(super) gate: Option<Gate>,
+    pub(super) options: Options,
+    pub(super) phases: Phases,
+    pub(super) calls: TaskTracker,
+}
+
+impl Shared {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for authorization that nobody could meet.
+    pub(super) fn new(router: Arc<Router>, options: Options) -> Result<Self, Status> {
+        Ok(Self {
+            gate: Gate::new(&router, &options)?,
+            router,
+            options,
+            phases: Phases::default(),
+            calls: TaskTracker::new(),
+        })
+    }
+}
+
+/// How the connections of a listener are served.
+pub(super) struct Entrance {
+    pub(super) shared: Arc<Shared>,
+    /// Where requests pass HTTP layers, or are not all gRPC.
+    pub(super) web: Option<HttpService>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::tls::Acceptor>,
+}
+
+/// The connections of a server.
+pub(super) struct Connections {
+    shared: Arc<Shared>,
+    /// One for each listener.
+    entrances: Vec<Arc<Entrance>>,
+    tasks: TaskTracker,
+    /// Unless the runtime that there is serves.
+    workers: Option<Workers>,
+}
+
+impl Connections {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for TLS that cannot be had, UNAVAILABLE where there is no room for the runtimes that are asked for.
+    pub(super) fn new(shared: Arc<Shared>, listeners: &Listeners) -> Result<Self, Status> {
+        Ok(Self {
+            entrances: Entrance::of(&shared, listeners)?,
+            tasks: TaskTracker::new(),
+            workers: Workers::start(shared.options.runtimes)?,
+            shared,
+        })
+    }
+
+    /// Takes connections from `listeners`, for ever.
+    pub(super) async fn accept_from(&self, listeners: &Listeners) -> Infallible {
+        let accepting = listeners.iter().zip(&self.entrances);
+        let mut accepting: Vec<_> = accepting
+            .map(|(listener, entrance)| {
+                Box::pin(accept(listener, |accepted, peer| {
+                    self.start(accepted, peer, Arc::clone(entrance));
+                }))
+            })
+            .collect();
+        poll_fn(|cx| {
+            for accepting in &mut accepting {
+                let _ = accepting.as_mut().poll(cx);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Listens once more on each runtime of the server's own, until what comes back is dropped: where addresses may be shared.
+    pub(super) fn listen_beside(&self, listeners: &Listeners) -> DropGuard {
+        let until = CancellationToken::new();
+        if let Some(workers) = &self.workers {
+            for (listener, entrance) in listeners.iter().zip(&self.entrances) {
+                let siblings = (0..workers.len()).map_while(|_| listener.sibling());
+                let siblings = siblings.filter_map(|made| made.inspect_err(cannot_share).ok());
+                workers.tell_each(siblings.map(|sibling| {
+                    let tasks = self.tasks.clone();
+                    let accepting = accept_beside(sibling, Arc::clone(entrance), tasks);
+                    let accepting = until.clone().run_until_cancelled_owned(accepting);
+                    move || drop(tokio::spawn(accepting))
+                }));
+            }
+        }
+        until.drop_guard()
+    }
+
+    fn start(&self, accepted: Accepted, peer: PeerAddr, entrance: Arc<Entrance>) {
+        let Some(workers) = &self.workers else {
+            return spawn(&self.tasks, accepted, peer, entrance, None);
+        };
+        let tasks = self.tasks.clone();
+        match accepted.detach() {
+            Ok(detached) => workers.hand_out(move |held| match detached.attach() {
+                Ok(accepted) => spawn(&tasks, accepted, peer, entrance, Some(held)),
+                Err(error) => cannot_hand_out(&error),
+            }),
+            Err(error) => cannot_hand_out(&error),
+        }
+    }
+
+    /// Lets calls end within `timeout`, unless `cut_off` is ready before, and cuts off the rest.
+    pub(super) async fn shut_down(
+        mut self,
+        timeout: Duration,
+        cut_off: impl Future<Output = ()>,
+    ) -> Shutdown {
+        self.tasks.close();
+        let calls = &self.shared.calls;
+        let phases = &self.shared.phases;
+        let drained = self.tasks.wait();
+        let shutdown = phases.run(timeout, cut_off, drained, || calls.len()).await;
+        if let Some(workers) = self.workers.take() {
+            workers.end().await;
+        }
+        shutdown
+    }
+}
+
+/// The connections of a server to channels of this process.
+pub(super) struct InProcessConnections {
+    entrance: Entrance,
+}
+
+impl InProcessConnections {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            entrance: Entrance::in_plaintext(&shared),
+        }
+    }
+}
+
+impl Accept for InProcessConnections {
+    fn connect(self: Arc<Self>) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(IN_PROCESS_BUFFER);
+        tokio::spawn(async move {
+            let served = serve_http2(ours, Peer::new(PeerAddr::InProcess), &self.entrance);
+            if let Err(error) = served.await {
+                tracing::debug!(target: "wireloom", peer = "in-process", %error, "connection ended");
+            }
+        });
+        Ok(theirs)
+    }
+}
+
+impl Drop for InProcessConnections {
+    fn drop(&mut self) {
+        self.entrance.shared.phases.end();
+    }
+}
+
+/// A server that is dropped rather than shut down leaves nobody served.
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.shared.phases.end();
+    }
+}
+
+impl Entrance {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for TLS that cannot be had.
+    fn of(shared: &Arc<Shared>, listeners: &Listeners) -> Result<Vec<Arc<Self>>, Status> {
+        #[cfg(feature = "tls")]
+        let server_tls = acceptor(shared.options.tls.as_ref())?;
+        let entrances = listeners.iter().map(|_listener| {
+            Ok(Arc::new(Self {
+                #[cfg(feature = "tls")]
+                tls: match _listener.security() {
+                    Security::Server => server_tls.clone(),
+                    Security::Plaintext => None,
+                    Security::Tls(tls) => acceptor(Some(tls))?,
+                },
+                ..Self::in_plaintext(shared)
+            }))
+        });
+        entrances.collect()
+    }
+
+    fn in_plaintext(shared: &Arc<Shared>) -> Self {
+        Self {
+            web: shared.options.web.around(shared),
+            #[cfg(feature = "tls")]
+            tls: None,
+            shared: Arc::clone(shared),
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn acceptor(tls: Option<&crate::tls::ServerTls>) -> Result<Option<crate::tls::Acceptor>, Status> {
+    tls.map(|tls| tls.clone().acceptor()).transpose()
+}
+
+/// Takes connections on the runtime that this is called on, and serves them there.
+async fn accept_beside(
+    sibling: std::net::TcpListener,
+    entrance: Arc<Entrance>,
+    tasks: TaskTracker,
+) {
+    match Listener::of_sibling(sibling) {
+        Ok(listener) => {
+            let start = |accepted, peer| spawn(&tasks, accepted, peer, Arc::clone(&entrance), None);
+            accept(&listener, start).await;
+        }
+        Err(error) => cannot_share(&error),
+    }
+}
+
+/// Hands connections of `listener` to `start`, for ever.
+async fn accept(listener: &Listener, start: impl Fn(Accepted, PeerAddr)) -> Infallible {
+    loop {
+        match listener.accept().await {
+            Ok((accepted, peer)) => start(accepted, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(target: "wireloom", %error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection on the runtime that this is called on, which has it for as long as it is there.
+fn spawn(
+    tasks: &TaskTracker,
+    accepted: Accepted,
+    peer: PeerAddr,
+    entrance: Arc<Entrance>,
+    held: Option<Held>,
+) {
+    match accepted {
+        Accepted::Tcp(io) => drop(tasks.spawn(serve(io, peer, entrance, held))),
+        Accepted::Unix(io) => drop(tasks.spawn(serve(io, peer, entrance, held))),
+    }
+}
+
+fn cannot_hand_out(error: &io::Error) {
+    tracing::warn!(target: "wireloom", %error, "a connection was lost on its way to its runtime");
+}
+
+fn cannot_share(error: &io::Error) {
+    tracing::warn!(target: "wireloom", %error, "cannot listen on a shared address once more");
+}
+
+/// Whether the peer went away before its connection was taken.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | InvalidInput | NotConnected
+    )
+}

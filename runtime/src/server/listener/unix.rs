@@ -1,0 +1,122 @@
+//! Unix sockets: files, and names without a file.
+
+use std::{
+    fmt, io,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use tokio::net::{UnixListener, UnixStream};
+use tonic::{Code, Status};
+
+use super::UnixPeer;
+use crate::{channel::target, status};
+
+/// The path that `address` names, if it is that of a Unix socket. That of an abstract one begins with a zero byte, as it
+/// does for the system.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT for an address without a path.
+pub(super) fn path_of(address: &str) -> Result<Option<PathBuf>, Status> {
+    if let Some(name) = address.strip_prefix("unix-abstract:") {
+        return target::unix_abstract(address, name).map(Some);
+    }
+    let path = address.strip_prefix("unix:");
+    path.map(|path| target::unix(address, path)).transpose()
+}
+
+/// A Unix socket, whose file is removed when it is closed.
+#[derive(Debug)]
+pub(super) struct UnixSocket {
+    listener: UnixListener,
+    /// Unless the file is the caller's, or there is none.
+    file: Option<PathBuf>,
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+impl UnixSocket {
+    pub(super) async fn bind(path: PathBuf) -> io::Result<Self> {
+        if path.as_os_str().as_bytes().starts_with(b"\0") {
+            return UnixListener::bind(path).map(Self::of_caller);
+        }
+        let bound = match UnixListener::bind(&path) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && is_stale_socket(&path).await =>
+            {
+                std::fs::remove_file(&path)?;
+                UnixListener::bind(&path)
+            }
+            bound => bound,
+        };
+        bound.map(|listener| Self {
+            listener,
+            file: Some(path),
+        })
+    }
+
+    pub(super) fn of_caller(listener: UnixListener) -> Self {
+        Self {
+            listener,
+            file: None,
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, UnixPeer)> {
+        let (stream, _) = self.listener.accept().await?;
+        let peer = UnixPeer::of(&stream);
+        Ok((stream, peer))
+    }
+
+    pub(super) fn set_mode(&self, mode: u32) -> Result<(), Status> {
+        let address = self.listener.local_addr();
+        let Some(path) = address.as_ref().ok().and_then(|at| at.as_pathname()) else {
+            return Err(Status::invalid_argument(
+                "an abstract socket has no file whose permissions could be set",
+            ));
+        };
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, permissions).map_err(|error| {
+            let message = format!(
+                "cannot set the permissions of {} to {mode:o}: {error}",
+                path.display()
+            );
+            status::with_source(Code::Unavailable, message, error)
+        })
+    }
+
+    pub(super) fn fmt_target(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.listener.local_addr() {
+            Ok(address) => match (address.as_pathname(), abstract_name(&address)) {
+                (Some(path), _) => write!(f, "unix:{}", path.display()),
+                (None, Some(name)) => write!(f, "unix-abstract:{name}"),
+                (None, None) => f.write_str("unix:"),
+            },
+            Err(error) => write!(f, "unknown address ({error})"),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &tokio::net::unix::SocketAddr) -> Option<String> {
+    let name = address.as_abstract_name()?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &tokio::net::unix::SocketAddr) -> Option<String> {
+    None
+}
+
+/// Whether `path` is a socket that a process left behind.
+async fn is_stale_socket(path: &Path) -> bool {
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    UnixStream::connect(path).await.as_ref().is_err_and(refused)
+}

@@ -1,0 +1,220 @@
+//! Where the answer to a call goes: to a stream of a connection, or to an HTTP layer.
+
+use std::{
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream, server::SendResponse};
+use http::{HeaderMap, Response};
+use http_body::Frame;
+use tokio::sync::{mpsc, oneshot};
+use tonic::{Status, body::Body};
+
+use crate::flow::{self, Gone};
+
+/// Takes the head of a response.
+pub(super) enum Respond {
+    Http2(SendResponse<Bytes>),
+    /// Whoever drops the other side wants no answer any more.
+    Http(Option<oneshot::Sender<Response<Body>>>),
+}
+
+impl Respond {
+    /// An answer that is taken as a whole response.
+    pub(super) fn http() -> (Self, oneshot::Receiver<Response<Body>>) {
+        let (sender, response) = oneshot::channel();
+        (Self::Http(Some(sender)), response)
+    }
+
+    pub(super) fn send_response(
+        &mut self,
+        head: Response<()>,
+        end_of_stream: bool,
+    ) -> Result<Answer, Gone> {
+        match self {
+            Self::Http2(respond) => {
+                let sent = respond.send_response(head, end_of_stream);
+                sent.map(Answer::Http2).map_err(|_| Gone)
+            }
+            Self::Http(sender) => {
+                let (answer, body) = match end_of_stream {
+                    true => (HttpAnswer::default(), Body::empty()),
+                    false => HttpAnswer::new(),
+                };
+                let sender = sender.take().ok_or(Gone)?;
+                sender.send(head.map(|()| body)).map_err(|_| Gone)?;
+                Ok(Answer::Http(answer))
+            }
+        }
+    }
+
+    /// Ready once the caller does not want the answer any more.
+    pub(super) fn poll_reset(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Reason, h2::Error>> {
+        match self {
+            Self::Http2(respond) => respond.poll_reset(cx),
+            Self::Http(sender) => poll_closed(sender, cx),
+        }
+    }
+}
+
+/// Takes what follows the head of a response.
+pub(super) enum Answer {
+    Http2(SendStream<Bytes>),
+    Http(HttpAnswer),
+}
+
+impl Answer {
+    /// Sends `data` now, whatever room there is.
+    pub(super) fn send_data(&mut self, data: Bytes) {
+        match self {
+            // An error means that the stream is gone: there is nobody to tell.
+            Self::Http2(stream) => drop(stream.send_data(data, false)),
+            Self::Http(answer) => answer.send_first(data),
+        }
+    }
+
+    /// Sends `data` once there is room for it.
+    pub(super) async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
+        match self {
+            Self::Http2(stream) => flow::send(stream, data).await,
+            Self::Http(answer) => answer.send(data).await,
+        }
+    }
+
+    /// Whether what is sent now would leave now.
+    pub(super) fn has_room(&mut self) -> bool {
+        match self {
+            Self::Http2(stream) => {
+                stream.reserve_capacity(1);
+                stream.capacity() > 0
+            }
+            Self::Http(answer) => answer.has_room(),
+        }
+    }
+
+    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) {
+        match self {
+            Self::Http2(stream) => drop(stream.send_trailers(trailers)),
+            Self::Http(answer) => answer.end(trailers),
+        }
+    }
+
+    pub(super) fn send_reset(&mut self, reason: Reason) {
+        match self {
+            Self::Http2(stream) => stream.send_reset(reason),
+            // Its body ends with an error, which resets the stream that it is sent on.
+            Self::Http(answer) => *answer = HttpAnswer::default(),
+        }
+    }
+
+    /// Ready once the caller does not want the rest any more.
+    pub(super) fn poll_reset(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Reason, h2::Error>> {
+        match self {
+            Self::Http2(stream) => stream.poll_reset(cx),
+            Self::Http(answer) => poll_closed(&mut answer.trailers, cx),
+        }
+    }
+}
+
+fn poll_closed<T>(
+    sender: &mut Option<oneshot::Sender<T>>,
+    cx: &mut TaskContext<'_>,
+) -> Poll<Result<Reason, h2::Error>> {
+    match sender {
+        Some(sender) => sender.poll_closed(cx).map(|()| Ok(Reason::CANCEL)),
+        None => Poll::Pending,
+    }
+}
+
+/// Feeds an [`AnswerBody`]; the default feeds none.
+#[derive(Default)]
+pub(super) struct HttpAnswer {
+    data: Option<mpsc::Sender<Bytes>>,
+    trailers: Option<oneshot::Sender<HeaderMap>>,
+}
+
+impl HttpAnswer {
+    fn new() -> (Self, Body) {
+        // One piece waits at most, as in a connection.
+        let (data, pieces) = mpsc::channel(1);
+        let (trailers, end) = oneshot::channel();
+        let answer = Self {
+            data: Some(data),
+            trailers: Some(trailers),
+        };
+        let body = AnswerBody {
+            pieces,
+            end: Some(end),
+        };
+        (answer, Body::new(body))
+    }
+
+    fn send_first(&mut self, data: Bytes) {
+        if let Some(sender) = &self.data {
+            let sent = sender.try_send(data);
+            debug_assert!(
+                !matches!(sent, Err(mpsc::error::TrySendError::Full(_))),
+                "the first piece has room"
+            );
+        }
+    }
+
+    async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
+        let sender = self.data.as_ref().ok_or(Gone)?;
+        sender.send(data).await.map_err(|_| Gone)
+    }
+
+    fn has_room(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.capacity() > 0)
+    }
+
+    fn end(&mut self, trailers: HeaderMap) {
+        self.data = None;
+        if let Some(sender) = self.trailers.take() {
+            // Nobody to tell, if it fails.
+            let _ = sender.send(trailers);
+        }
+    }
+}
+
+/// What follows the head of a response that an HTTP layer gets. Dropping it cancels the call.
+struct AnswerBody {
+    pieces: mpsc::Receiver<Bytes>,
+    /// The trailers, until they have been taken.
+    end: Option<oneshot::Receiver<HeaderMap>>,
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(data) = ready!(self.pieces.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let Some(end) = &mut self.end else {
+            return Poll::Ready(None);
+        };
+        let trailers = ready!(Pin::new(end).poll(cx));
+        self.end = None;
+        Poll::Ready(Some(match trailers {
+            Ok(trailers) => Ok(Frame::trailers(trailers)),
+            Err(_) => Err(Status::cancelled("the call was reset")),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.end.is_none()
+    }
+}

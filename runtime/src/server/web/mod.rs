@@ -1,0 +1,167 @@
+//! What of a server is HTTP rather than gRPC: layers around calls, a fallback beside them, and the server as a service of
+//! HTTP requests, to be mounted in another.
+
+mod exchange;
+mod layers;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use tonic::{Code, Status, body::Body};
+use tower_service::Service;
+use tracing::Instrument as _;
+
+pub(super) use self::{exchange::serve, layers::Layers};
+use super::{
+    body::Source, connections::Shared, lifetime::Ends, respond::Respond, router::tells_of_server,
+    stream,
+};
+use crate::{
+    limits::{self, CONTENT_TYPE},
+    status,
+};
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A server as a [`tower_service::Service`] of HTTP requests: what [`Server::into_service`] makes, and what a layer of
+/// [`Server::layer`] has inside.
+///
+/// It answers requests whatever their body is, and never fails. Clones are the same server.
+///
+/// [`Server::into_service`]: super::Server::into_service
+/// [`Server::layer`]: super::Server::layer
+#[derive(Clone)]
+pub struct HttpService(Arc<dyn Answer>);
+
+/// A service that is always ready, without its types.
+trait Answer: Send + Sync {
+    fn answer(&self, request: Request<Body>) -> HttpFuture;
+}
+
+/// The response of an [`HttpService`], being made. Dropping it cancels the call.
+pub type HttpFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<B> Service<Request<B>> for HttpService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = HttpFuture;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> HttpFuture {
+        self.0.answer(request.map(Body::new))
+    }
+}
+
+impl fmt::Debug for HttpService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpService").finish_non_exhaustive()
+    }
+}
+
+/// Any service: one clone of it answers one request.
+struct Cloned<S>(S);
+
+impl<S, B> Answer for Cloned<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn answer(&self, request: Request<Body>) -> HttpFuture {
+        let mut service = self.0.clone();
+        let is_grpc = limits::is_grpc(request.headers());
+        Box::pin(async move {
+            let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+            if let Err(error) = ready.map_err(Into::into) {
+                return Ok(failed(error, is_grpc));
+            }
+            Ok(match service.call(request).await {
+                Ok(response) => response.map(Body::new),
+                Err(error) => failed(error.into(), is_grpc),
+            })
+        })
+    }
+}
+
+/// The answer of a service that fails: the status that it fails with, if it is one.
+fn failed(error: BoxError, is_grpc: bool) -> Response<Body> {
+    tracing::debug!(target: "wireloom", error = %error, "an HTTP service failed");
+    if !is_grpc {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    grpc(&match error.downcast::<Status>() {
+        Ok(status) => *status,
+        Err(error) => Status::new(Code::Internal, format!("an HTTP layer failed: {error}")),
+    })
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn grpc(status: &Status) -> Response<Body> {
+    let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, CONTENT_TYPE)]);
+    status::write(status, &mut headers);
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The innermost service: calls of gRPC, and whatever answers the rest.
+struct Innermost {
+    shared: Arc<Shared>,
+    fallback: Option<HttpService>,
+}
+
+impl Answer for Innermost {
+    fn answer(&self, mut request: Request<Body>) -> HttpFuture {
+        if let Some(fallback) = &self.fallback
+            && !limits::is_grpc(request.headers())
+        {
+            return fallback.0.answer(request);
+        }
+        if request.version() < Version::HTTP_2 {
+            // As grpc-go's handler has it: HTTP/1.1 has no reliable trailers.
+            return Box::pin(async { Ok(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED)) });
+        }
+        let Ends { draining, cut_off } = match request.extensions_mut().remove() {
+            Some(of_connection) => of_connection,
+            None => self.shared.phases.ends(),
+        };
+        // Who watches the server itself is no reason to go on.
+        let is_watcher = tells_of_server(request.uri().path());
+        let cut_off = if is_watcher { draining } else { cut_off };
+        let (shared, request) = (Arc::clone(&self.shared), request.map(Source::Http));
+        let calls = self.shared.calls.clone();
+        let (respond, response) = Respond::http();
+        let call = stream::serve(shared, request, respond, cut_off).in_current_span();
+        Box::pin(async move {
+            // A task of its own, so that it ends as any call does: by its deadline, its caller, the shutdown.
+            match is_watcher {
+                true => drop(tokio::spawn(Box::pin(call))),
+                false => drop(calls.spawn(Box::pin(call))),
+            }
+            let lost = |_| grpc(&Status::internal("the call was lost"));
+            Ok(response.await.unwrap_or_else(lost))
+        })
+    }
+}

@@ -1,0 +1,289 @@
+//! HTTP layers around a server's calls, and requests that are not gRPC.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+use wireloom::server::{Body, Listener, PeerAddr};
+use wireloom::{Code, InterceptedCall, Interceptor, Next, Server, Status, tokio_stream};
+
+use crate::support::{Event, PANIC, ProbeClient, Setup, Task, TestServer, service, task};
+
+type Notes = Arc<Mutex<Vec<String>>>;
+
+/// Notes requests and responses, with a name.
+#[derive(Clone)]
+struct Note {
+    name: &'static str,
+    notes: Notes,
+}
+
+#[derive(Clone)]
+struct Noting<S> {
+    inner: S,
+    note: Note,
+}
+
+impl<S> Layer<S> for Note {
+    type Service = Noting<S>;
+
+    fn layer(&self, inner: S) -> Noting<S> {
+        let note = self.clone();
+        Noting { inner, note }
+    }
+}
+
+impl<S> Service<Request<Body>> for Noting<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Note { name, notes } = self.note.clone();
+        let known = request.extensions().get::<PeerAddr>().is_some();
+        let line = format!("{name} {} peer={known}", request.uri().path());
+        notes.lock().unwrap().push(line);
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = response.await?;
+            response
+                .headers_mut()
+                .insert("seen-by", "layer".parse().unwrap());
+            let line = format!("{name} {}", response.status().as_u16());
+            notes.lock().unwrap().push(line);
+            Ok(response)
+        })
+    }
+}
+
+impl Interceptor for Note {
+    async fn intercept(
+        &self,
+        call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<wireloom::Response<()>, Status> {
+        self.notes.lock().unwrap().push(self.name.to_owned());
+        next.run(call).await
+    }
+}
+
+async fn serve(server: Server) -> (TestServer, ProbeClient) {
+    let server = TestServer::start(Setup {
+        server,
+        ..Setup::default()
+    })
+    .await;
+    let client = server.client().await;
+    (server, client)
+}
+
+#[tokio::test]
+async fn the_first_layer_is_the_outermost_and_interceptors_are_inside_of_layers() {
+    let notes = Notes::default();
+    let note = |name| Note {
+        name,
+        notes: Arc::clone(&notes),
+    };
+    let server = Server::builder()
+        .interceptor(note("interceptor"))
+        .layer(note("outer"))
+        .layer(note("inner"));
+    let (_server, client) = serve(server).await;
+    let response = client.unary(task("a")).await.unwrap();
+    assert_eq!(response.metadata().get("seen-by").unwrap(), "layer");
+    let path = "/probe.Probe/Unary peer=true";
+    assert_eq!(
+        *notes.lock().unwrap(),
+        [
+            &format!("outer {path}"),
+            &format!("inner {path}"),
+            "interceptor",
+            "inner 200",
+            "outer 200",
+        ]
+    );
+}
+
+fn noted() -> Server {
+    Server::builder().layer(Note {
+        name: "layer",
+        notes: Notes::default(),
+    })
+}
+
+#[tokio::test]
+async fn streams_pass_layers_both_ways() {
+    let (_server, client) = serve(noted()).await;
+    let tasks = tokio_stream::iter((0..100).map(|count| Task {
+        count,
+        ..task("each")
+    }));
+    let mut outcomes = client.bidi(tasks).await.unwrap().into_inner();
+    for index in 0..100 {
+        assert_eq!(outcomes.message().await.unwrap().unwrap().index, index);
+    }
+    assert_eq!(outcomes.message().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_status_and_a_panic_inside_of_layers_reach_the_caller() {
+    let (_server, client) = serve(noted()).await;
+    let failing = Task {
+        code: Code::NotFound as i32,
+        ..task("failing")
+    };
+    let status = client.unary(failing.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    let mut outcomes = client
+        .server_stream(Task {
+            count: 2,
+            ..failing
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    outcomes.message().await.unwrap().unwrap();
+    outcomes.message().await.unwrap().unwrap();
+    assert_eq!(outcomes.message().await.unwrap_err().code(), Code::NotFound);
+    let status = client.unary(task(PANIC)).no_retry().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    client.unary(task("after it")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_cancels_the_call_inside_of_layers() {
+    let (mut server, client) = serve(noted()).await;
+    let hanging = Task {
+        hang: true,
+        ..task("a")
+    };
+    let call = tokio::spawn(async move { client.unary(hanging).await });
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    call.abort();
+    let mut after = [server.event().await, server.event().await];
+    after.sort_by_key(|event| matches!(event, Event::TokenFired(_)));
+    assert_eq!(
+        after,
+        [Event::Dropped("a".into()), Event::TokenFired("a".into())]
+    );
+}
+
+#[tokio::test]
+async fn calls_inside_of_layers_are_cut_off_at_the_shutdown() {
+    let setup = Setup {
+        server: noted(),
+        shutdown_timeout: Duration::ZERO,
+        ..Setup::default()
+    };
+    let mut server = TestServer::start(setup).await;
+    let client = server.client().await;
+    let hanging = Task {
+        hang: true,
+        ..task("a")
+    };
+    let call = tokio::spawn(async move { client.unary(hanging).no_retry().await });
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    let _ = server.stopped().await;
+    assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+/// Answers all requests with a failure.
+#[derive(Clone)]
+struct Fail;
+
+impl<S> Layer<S> for Fail {
+    type Service = Self;
+
+    fn layer(&self, _: S) -> Self {
+        Self
+    }
+}
+
+impl Service<Request<Body>> for Fail {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = std::future::Ready<Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        std::future::ready(Err(Status::resource_exhausted("too much")))
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_fails_with_a_status_ends_the_call_with_it() {
+    let (_server, client) = serve(Server::builder().layer(Fail)).await;
+    let status = client.unary(task("a")).no_retry().await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::ResourceExhausted, "too much")
+    );
+}
+
+/// A server with axum's routes beside its calls.
+async fn serve_with_routes() -> (String, Vec<tokio_util::task::AbortOnDropHandle<()>>) {
+    let routes = axum::Router::new()
+        .route("/hello", axum::routing::get(|| async { "hello" }))
+        .route("/echo", axum::routing::post(|body: Bytes| async { body }));
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let (service, _events) = service();
+    let server = Server::builder().add_service(service).fallback(routes);
+    let served = tokio::spawn(async move { drop(server.serve(listener).await) });
+    (
+        target,
+        vec![tokio_util::task::AbortOnDropHandle::new(served)],
+    )
+}
+
+/// What `target` answers over HTTP/2: the status and the body.
+async fn request_http2(target: &str, request: Request<()>, sent: &str) -> (StatusCode, Vec<u8>) {
+    let address = target.strip_prefix("http://").unwrap();
+    let io = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = h2::client::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let (response, mut body) = sender.send_request(request, false).unwrap();
+    body.send_data(Bytes::copy_from_slice(sent.as_bytes()), true)
+        .unwrap();
+    let (head, mut body) = response.await.unwrap().into_parts();
+    let mut received = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        received.extend(data);
+    }
+    (head.status, received)
+}
+
+#[tokio::test]
+async fn axum_s_routes_answer_beside_calls_on_one_port() {
+    let (target, _served) = serve_with_routes().await;
+    let client = ProbeClient::connect(&target).await.unwrap();
+    client.unary(task("a")).await.unwrap();
+    let get = Request::get(format!("{target}/hello")).body(()).unwrap();
+    let answered = request_http2(&target, get, "").await;
+    assert_eq!(answered, (StatusCode::OK, b"hello".to_vec()));
+    let post = Request::post(format!("{target}/echo")).body(()).unwrap();
+    let long = "x".repeat(100_000);
+    let answered = request_http2(&target, post, &long).await;
+    assert_eq!(answered, (StatusCode::OK, long.into_bytes()));
+    let get = Request::get(format!("{target}/nowhere")).body(()).unwrap();
+    assert_eq!(
+        request_http2(&target, get, "").await.0,
+        StatusCode::NOT_FOUND
+    );
+}
