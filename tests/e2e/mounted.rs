@@ -166,7 +166,10 @@ async fn a_panic_and_a_status_of_a_mounted_handler_reach_the_caller() {
 async fn a_body_that_is_dropped_cancels_its_call() {
     use tower_service::Service as _;
     let (service, mut events) = service();
-    let mut grpc = Server::builder().add_service(service).into_service().unwrap();
+    let mut grpc = Server::builder()
+        .add_service(service)
+        .into_service()
+        .unwrap();
     let body = http_body_util::Full::new(frame(&Task {
         count: 1,
         hang: true,

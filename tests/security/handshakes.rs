@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use wireloom::server::Listener;
-use wireloom::tls::{ClientTls, Identity, ServerTls, TlsVersion};
+use wireloom::tls::{ClientTls, Identity, Roots, ServerTls, TlsVersion};
 use wireloom::{Channel, Code, Server};
 use wireloom_peer::Authority;
 
-use crate::support::{ProbeClient, Setup, Task, TestServer, serve as serve_plaintext, task};
+use crate::support::{
+    ProbeClient, Setup, Task, TestServer, serve as serve_plaintext, service, task,
+};
 use crate::world::{
     NAME, World, client, https, peer, refusal, refused, serve, serve_at, server_tls,
 };
@@ -42,6 +44,33 @@ async fn tls_goes_over_unix_sockets_too() {
     let server = TestServer::start(setup).await;
     let client = client(&server, world.client_tls()).await.unwrap();
     client.unary(task("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn listeners_of_one_server_have_tls_of_their_own_or_none() {
+    let world = World::new();
+    let bind = async || Listener::bind("127.0.0.1:0").await.unwrap();
+    let other = Authority::new("another authority");
+    let listeners = [
+        bind().await,
+        bind().await.plaintext(),
+        bind().await.tls(server_tls(&other.issue(&[NAME]))),
+    ];
+    let [secured, plain, of_other] = listeners.each_ref().map(|at| at.target().to_string());
+    let (service, _events) = service();
+    let server = Server::builder().tls(world.server_tls());
+    tokio::spawn(server.add_service(service).serve(listeners));
+
+    ProbeClient::connect(&plain).await.unwrap();
+    let connect = async |target: &str, authority: &Authority| {
+        let roots = Roots::pem(authority.pem());
+        let tls = ClientTls::new().roots(roots).server_name(NAME);
+        Channel::builder(&https(target)).tls(tls).connect().await
+    };
+    connect(&secured, &world.authority).await.unwrap();
+    connect(&of_other, &other).await.unwrap();
+    connect(&of_other, &world.authority).await.unwrap_err();
+    assert!(Channel::connect(&secured).await.is_err(), "in plaintext");
 }
 
 #[tokio::test]
