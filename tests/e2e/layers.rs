@@ -1,17 +1,16 @@
-//! HTTP layers around a server's calls, and requests that are not gRPC.
+//! HTTP layers around a server's calls.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
-use wireloom::server::{Body, Listener, PeerAddr};
+use wireloom::server::{Body, PeerAddr};
 use wireloom::{Code, InterceptedCall, Interceptor, Next, Server, Status, tokio_stream};
 
-use crate::support::{Event, PANIC, ProbeClient, Setup, Task, TestServer, service, task};
+use crate::support::{Event, PANIC, ProbeClient, Setup, Task, TestServer, task};
 
 type Notes = Arc<Mutex<Vec<String>>>;
 
@@ -231,59 +230,5 @@ async fn a_layer_that_fails_with_a_status_ends_the_call_with_it() {
     assert_eq!(
         (status.code(), status.message()),
         (Code::ResourceExhausted, "too much")
-    );
-}
-
-/// A server with axum's routes beside its calls.
-async fn serve_with_routes() -> (String, Vec<tokio_util::task::AbortOnDropHandle<()>>) {
-    let routes = axum::Router::new()
-        .route("/hello", axum::routing::get(|| async { "hello" }))
-        .route("/echo", axum::routing::post(|body: Bytes| async { body }));
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let target = listener.target().to_string();
-    let (service, _events) = service();
-    let server = Server::builder().add_service(service).fallback(routes);
-    let served = tokio::spawn(async move { drop(server.serve(listener).await) });
-    (
-        target,
-        vec![tokio_util::task::AbortOnDropHandle::new(served)],
-    )
-}
-
-/// What `target` answers over HTTP/2: the status and the body.
-async fn request_http2(target: &str, request: Request<()>, sent: &str) -> (StatusCode, Vec<u8>) {
-    let address = target.strip_prefix("http://").unwrap();
-    let io = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = h2::client::handshake(io).await.unwrap();
-    tokio::spawn(connection);
-    let (response, mut body) = sender.send_request(request, false).unwrap();
-    body.send_data(Bytes::copy_from_slice(sent.as_bytes()), true)
-        .unwrap();
-    let (head, mut body) = response.await.unwrap().into_parts();
-    let mut received = Vec::new();
-    while let Some(data) = body.data().await {
-        let data = data.unwrap();
-        body.flow_control().release_capacity(data.len()).unwrap();
-        received.extend(data);
-    }
-    (head.status, received)
-}
-
-#[tokio::test]
-async fn axum_s_routes_answer_beside_calls_on_one_port() {
-    let (target, _served) = serve_with_routes().await;
-    let client = ProbeClient::connect(&target).await.unwrap();
-    client.unary(task("a")).await.unwrap();
-    let get = Request::get(format!("{target}/hello")).body(()).unwrap();
-    let answered = request_http2(&target, get, "").await;
-    assert_eq!(answered, (StatusCode::OK, b"hello".to_vec()));
-    let post = Request::post(format!("{target}/echo")).body(()).unwrap();
-    let long = "x".repeat(100_000);
-    let answered = request_http2(&target, post, &long).await;
-    assert_eq!(answered, (StatusCode::OK, long.into_bytes()));
-    let get = Request::get(format!("{target}/nowhere")).body(()).unwrap();
-    assert_eq!(
-        request_http2(&target, get, "").await.0,
-        StatusCode::NOT_FOUND
     );
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use wireloom::server::Listener;
 use wireloom::tls::{ClientTls, Identity, Roots, ServerTls, TlsVersion};
@@ -71,6 +72,64 @@ async fn listeners_of_one_server_have_tls_of_their_own_or_none() {
     connect(&of_other, &other).await.unwrap();
     connect(&of_other, &world.authority).await.unwrap_err();
     assert!(Channel::connect(&secured).await.is_err(), "in plaintext");
+}
+
+#[tokio::test]
+async fn browsers_reach_a_server_by_https_and_clients_of_grpc_do_so_too() {
+    let world = World::new();
+    let routes = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+    let setup = Setup {
+        server: Server::builder()
+            .tls(world.server_tls())
+            .fallback(routes)
+            .accept_http1(),
+        ..Setup::default()
+    };
+    let mut server = TestServer::start(setup).await;
+    let address = server.target.strip_prefix("http://").unwrap().to_owned();
+    server.target = https(&server.target);
+    for offered in [&["http/1.1"][..], &[]] {
+        let io = secured(&address, &world.authority, offered).await;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get("/").header("host", NAME);
+        let request = request.body(String::new()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 200, "{offered:?}");
+    }
+    let client = client(&server, world.client_tls()).await.unwrap();
+    client.unary(task("a")).await.unwrap();
+}
+
+/// A connection by TLS as a client makes it that offers these protocols.
+async fn secured(
+    address: &str,
+    authority: &Authority,
+    offered: &[&str],
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let mut roots = rustls::RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap();
+    roots.add(root).unwrap();
+    let mut config = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    config.alpn_protocols = offered
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let io = TcpStream::connect(address).await.unwrap();
+    connector
+        .connect(NAME.try_into().unwrap(), io)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

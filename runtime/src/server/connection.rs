@@ -11,6 +11,8 @@ use std::{
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "http1")]
+use super::web::http1::{self, Spoken};
 use super::{
     body::Source,
     connections::Entrance,
@@ -58,8 +60,7 @@ async fn serve_secured<T: AsyncRead + AsyncWrite + Unpin>(
         // On the heap, so that a connection in plaintext has no room for what TLS needs.
         return Box::pin(serve_tls(tls, io, addr, entrance)).await;
     }
-    let served = serve_http2(io, Peer::new(addr), entrance).await;
-    served.map_err(|error| error.to_string())
+    serve_http(io, Peer::new(addr), entrance).await
 }
 
 #[cfg(feature = "tls")]
@@ -76,8 +77,51 @@ async fn serve_tls<T: AsyncRead + AsyncWrite + Unpin>(
         () = draining.cancelled() => return Ok(()),
     };
     let peer = Peer::with_identity(addr, identity);
+    serve_http(io, peer, entrance).await
+}
+
+async fn serve_http<T: AsyncRead + AsyncWrite + Unpin>(
+    io: T,
+    peer: Peer,
+    entrance: &Entrance,
+) -> Result<(), String> {
+    #[cfg(feature = "http1")]
+    if let Some(service) = &entrance.http1 {
+        return Box::pin(serve_either(io, peer, entrance, service.clone())).await;
+    }
     let served = serve_http2(io, peer, entrance).await;
     served.map_err(|error| error.to_string())
+}
+
+/// Serves a connection over HTTP/1.1 or HTTP/2, as its peer speaks.
+#[cfg(feature = "http1")]
+async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
+    io: T,
+    peer: Peer,
+    entrance: &Entrance,
+    service: web::HttpService,
+) -> Result<(), String> {
+    let phases = &entrance.shared.phases;
+    let draining = phases.draining();
+    let heard = tokio::time::timeout(HANDSHAKE_TIMEOUT, http1::listen(io));
+    let (spoken, io) = tokio::select! {
+        heard = heard => match heard {
+            Ok(heard) => heard.map_err(|error| error.to_string())?,
+            Err(_) => return Ok(()),
+        },
+        // A peer that has not said a word yet has no call to lose.
+        () = draining.cancelled() => return Ok(()),
+    };
+    match spoken {
+        Spoken::Http2 => {
+            let served = serve_http2(io, peer, entrance).await;
+            served.map_err(|error| error.to_string())
+        }
+        Spoken::Http1 => {
+            let served = http1::serve(io, service, peer, phases).await;
+            served.map_err(|error| error.to_string())
+        }
+    }
 }
 
 pub(super) async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(

@@ -68,6 +68,9 @@ pub(super) struct Entrance {
     pub(super) shared: Arc<Shared>,
     /// Where requests pass HTTP layers, or are not all gRPC.
     pub(super) web: Option<HttpService>,
+    /// Where HTTP/1.1 is spoken as well.
+    #[cfg(feature = "http1")]
+    pub(super) http1: Option<HttpService>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::Acceptor>,
 }
@@ -209,6 +212,8 @@ impl Entrance {
     /// INVALID_ARGUMENT for TLS that cannot be had.
     fn of(shared: &Arc<Shared>, listeners: &Listeners) -> Result<Vec<Arc<Self>>, Status> {
         #[cfg(feature = "tls")]
+        let acceptor = |tls| acceptor(tls, &shared.options);
+        #[cfg(feature = "tls")]
         let server_tls = acceptor(shared.options.tls.as_ref())?;
         let entrances = listeners.iter().map(|_listener| {
             Ok(Arc::new(Self {
@@ -227,6 +232,8 @@ impl Entrance {
     fn in_plaintext(shared: &Arc<Shared>) -> Self {
         Self {
             web: shared.options.web.around(shared),
+            #[cfg(feature = "http1")]
+            http1: shared.options.web.over_http1(shared),
             #[cfg(feature = "tls")]
             tls: None,
             shared: Arc::clone(shared),
@@ -235,8 +242,12 @@ impl Entrance {
 }
 
 #[cfg(feature = "tls")]
-fn acceptor(tls: Option<&crate::tls::ServerTls>) -> Result<Option<crate::tls::Acceptor>, Status> {
-    tls.map(|tls| tls.clone().acceptor()).transpose()
+fn acceptor(
+    tls: Option<&crate::tls::ServerTls>,
+    options: &Options,
+) -> Result<Option<crate::tls::Acceptor>, Status> {
+    let alpn = options.web.alpn();
+    tls.map(|tls| tls.clone().acceptor(alpn)).transpose()
 }
 
 /// Takes connections on the runtime that this is called on, and serves them there.

@@ -33,7 +33,7 @@ pub(crate) use self::failure::{is_alert, refused};
 pub use self::identity::Identity;
 pub use self::peer_identity::PeerIdentity;
 pub use self::roots::Roots;
-pub(crate) use self::server::Acceptor;
+pub(crate) use self::server::{Acceptor, Alpn};
 pub use self::server::{ClientCertificates, ServerTls};
 #[cfg(feature = "jwt")]
 pub(crate) use self::{pem::Files, reload::Reloading};

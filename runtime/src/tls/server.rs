@@ -100,19 +100,20 @@ impl ServerTls {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for what cannot be read or used.
-    pub(crate) fn acceptor(self) -> Result<Acceptor, Status> {
+    pub(crate) fn acceptor(self, alpn: Alpn) -> Result<Acceptor, Status> {
         let roots = self.client_certificates.roots();
         let roots = roots.into_iter().flat_map(Roots::paths);
         let paths: Vec<_> = self.identity.paths().chain(roots).collect();
         let (interval, handshake_timeout) = (self.reload_interval, self.handshake_timeout);
-        let config = Reloading::new(paths, interval, move |files| self.config(files))?;
+        let config = Reloading::new(paths, interval, move |files| self.config(files, alpn))?;
         Ok(Acceptor {
             config: Arc::new(config),
             handshake_timeout,
+            alpn,
         })
     }
 
-    fn config(&self, files: &Files) -> Result<ServerConfig, Status> {
+    fn config(&self, files: &Files, alpn: Alpn) -> Result<ServerConfig, Status> {
         let provider = provider();
         let key = self.identity.certified_key(files, &provider)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -136,7 +137,7 @@ impl ServerTls {
         };
         let mut config =
             builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::new(key))));
-        config.alpn_protocols = vec![H2.to_vec()];
+        config.alpn_protocols = alpn.protocols();
         Ok(config)
     }
 }
@@ -146,6 +147,34 @@ impl ServerTls {
 pub(crate) struct Acceptor {
     config: Arc<Reloading<ServerConfig>>,
     handshake_timeout: Duration,
+    alpn: Alpn,
+}
+
+/// What is spoken once a connection is secure (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    Http2,
+    /// A client that offers nothing speaks HTTP/1.1.
+    #[cfg(feature = "http1")]
+    Http2OrHttp1,
+}
+
+impl Alpn {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http2 => vec![H2.to_vec()],
+            #[cfg(feature = "http1")]
+            Self::Http2OrHttp1 => vec![H2.to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+
+    fn allows(self, negotiated: Option<&[u8]>) -> bool {
+        match self {
+            Self::Http2 => negotiated == Some(H2),
+            #[cfg(feature = "http1")]
+            Self::Http2OrHttp1 => true,
+        }
+    }
 }
 
 /// How long, and for how much, an ended connection is read, so that its peer gets to read why.
@@ -178,7 +207,7 @@ impl Acceptor {
             Err(_) => return Err(format!("no handshake within {:?}", self.handshake_timeout)),
         };
         let connection = stream.get_ref().1;
-        if connection.alpn_protocol() != Some(H2) {
+        if !self.alpn.allows(connection.alpn_protocol()) {
             linger(stream).await;
             return Err("the client does not offer HTTP/2 by ALPN (\"h2\")".to_owned());
         }

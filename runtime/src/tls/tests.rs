@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 use wireloom_peer::{Authority, CertifiedFiles};
 
 use super::{
-    Acceptor, ClientCertificates, ClientTls, Connector, Identity, PeerIdentity, Roots, ServerTls,
-    TlsVersion,
+    Acceptor, Alpn, ClientCertificates, ClientTls, Connector, Identity, PeerIdentity, Roots,
+    ServerTls, TlsVersion,
 };
 
 const NAME: &str = "greeter.test";
@@ -62,7 +62,7 @@ async fn shake(client: &Connector, server: &Acceptor) -> Both {
 }
 
 fn refusal(tls: ServerTls) -> String {
-    let status = tls.acceptor().unwrap_err();
+    let status = tls.acceptor(Alpn::Http2).unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     status.message().to_owned()
 }
@@ -171,7 +171,7 @@ async fn tls_1_2_is_let_in(world: &World, server: ServerTls) -> bool {
         .with_no_client_auth();
     config.alpn_protocols = vec![super::H2.to_vec()];
     let client = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-    let server = server.acceptor().unwrap();
+    let server = server.acceptor(Alpn::Http2).unwrap();
     let (near, far) = tokio::io::duplex(64 << 10);
     let connected = client.connect(NAME.try_into().unwrap(), near);
     tokio::join!(connected, server.accept(far)).0.is_ok()
@@ -196,7 +196,7 @@ async fn a_client_is_known_by_what_its_certificate_says() {
     let roots = Roots::pem(world.authority.pem());
     let server = world.server();
     let server = server.client_certificates(ClientCertificates::Required(roots));
-    let (_client, served) = shake(&client, &server.acceptor().unwrap()).await;
+    let (_client, served) = shake(&client, &server.acceptor(Alpn::Http2).unwrap()).await;
     let peer = served.unwrap().1.unwrap();
     assert_eq!(peer.dns_names().collect::<Vec<_>>(), ["client.test"]);
     assert_eq!(peer.uris().collect::<Vec<_>>(), ["spiffe://test/client"]);
@@ -208,7 +208,7 @@ async fn a_slow_handshake_is_ended() {
     let server = World::new()
         .server()
         .handshake_timeout(Duration::from_secs(3));
-    let server = server.acceptor().unwrap();
+    let server = server.acceptor(Alpn::Http2).unwrap();
     let (_silent, far) = tokio::io::duplex(1024);
     let begun = tokio::time::Instant::now();
     let ended = server.accept(far).await.unwrap_err();
@@ -227,7 +227,7 @@ async fn trusts(authority: &Authority, server: &Acceptor) -> bool {
 async fn files_that_changed_are_used_from_the_next_look_on() {
     let world = World::new();
     let server = of(&world.server_files()).reload_interval(Duration::from_secs(60));
-    let server = server.acceptor().unwrap();
+    let server = server.acceptor(Alpn::Http2).unwrap();
     let new = Authority::new("the new authority");
     new.issue(&[NAME]).write(world.folder.path(), "server");
 
@@ -243,7 +243,10 @@ async fn a_file_that_broke_leaves_the_last_good_one_until_it_is_mended() {
     let world = World::new();
     let files = world.server_files();
     let interval = Duration::from_secs(60);
-    let server = of(&files).reload_interval(interval).acceptor().unwrap();
+    let server = of(&files)
+        .reload_interval(interval)
+        .acceptor(Alpn::Http2)
+        .unwrap();
     let new = Authority::new("the new authority");
     let certified = new.issue(&[NAME]);
     let broken = || fs::write(&files.chain, "broken").unwrap();
@@ -267,7 +270,7 @@ async fn a_client_s_roots_are_read_again_too() {
     let interval = Duration::from_secs(60);
     let client = ClientTls::new().roots(Roots::file(&roots));
     let client = client.reload_interval(interval).connector(NAME).unwrap();
-    let server = world.server().acceptor().unwrap();
+    let server = world.server().acceptor(Alpn::Http2).unwrap();
     let status = shake(&client, &server).await.0.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("leads to no root"), "{status}");

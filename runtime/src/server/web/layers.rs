@@ -10,6 +10,8 @@ use tower_service::Service;
 
 use super::{BoxError, Cloned, HttpService, Innermost};
 use crate::server::{Server, connections::Shared};
+#[cfg(feature = "tls")]
+use crate::tls::Alpn;
 
 /// The layers around a server's calls, and what answers the rest.
 #[derive(Clone, Default)]
@@ -17,6 +19,8 @@ pub(in crate::server) struct Layers {
     /// The first is the outermost.
     layers: Vec<Arc<dyn Fn(HttpService) -> HttpService + Send + Sync>>,
     fallback: Option<HttpService>,
+    #[cfg(feature = "http1")]
+    accepts_http1: bool,
 }
 
 impl Layers {
@@ -24,6 +28,23 @@ impl Layers {
     pub(in crate::server) fn around(&self, shared: &Arc<Shared>) -> Option<HttpService> {
         let is_needed = !self.layers.is_empty() || self.fallback.is_some();
         is_needed.then(|| self.service(Arc::clone(shared)))
+    }
+
+    /// What may be spoken by TLS.
+    #[cfg(feature = "tls")]
+    pub(in crate::server) fn alpn(&self) -> Alpn {
+        #[cfg(feature = "http1")]
+        if self.accepts_http1 {
+            return Alpn::Http2OrHttp1;
+        }
+        Alpn::Http2
+    }
+
+    /// The service of requests over HTTP/1.1, where they are accepted.
+    #[cfg(feature = "http1")]
+    pub(in crate::server) fn over_http1(&self, shared: &Arc<Shared>) -> Option<HttpService> {
+        let shared = || Arc::clone(shared);
+        self.accepts_http1.then(|| self.service(shared()))
     }
 
     fn service(&self, shared: Arc<Shared>) -> HttpService {
@@ -78,6 +99,15 @@ impl Server {
         B::Error: Into<BoxError>,
     {
         self.options.web.fallback = Some(HttpService(Arc::new(Cloned(service))));
+        self
+    }
+
+    /// Speaks HTTP/1.1 too, on the same port: plain, and by TLS with clients that do not offer HTTP/2 by ALPN. For browsers and
+    /// such tools as curl, which ask for what [`fallback`](Self::fallback) answers; a call gets HTTP status 505. The default
+    /// is HTTP/2 alone. With the feature `http1`.
+    #[cfg(feature = "http1")]
+    pub fn accept_http1(mut self) -> Self {
+        self.options.web.accepts_http1 = true;
         self
     }
 

@@ -2,6 +2,8 @@
 //! HTTP requests, to be mounted in another.
 
 mod exchange;
+#[cfg(feature = "http1")]
+pub(super) mod http1;
 mod layers;
 
 use std::{

@@ -1,0 +1,155 @@
+//! Requests that are not gRPC, on the port of calls: axum answers them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, Version};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use wireloom::{Code, Server};
+
+use crate::support::{Event, ProbeClient, Setup, Task, TestServer, task};
+
+fn routes() -> axum::Router {
+    axum::Router::new()
+        .route("/hello", axum::routing::get(|| async { "hello" }))
+        .route("/echo", axum::routing::post(|body: Bytes| async { body }))
+        .route(
+            "/panic",
+            axum::routing::get(|| async { panic!("as asked") as &str }),
+        )
+}
+
+async fn serve(server: Server) -> TestServer {
+    TestServer::start(Setup {
+        server: server.fallback(routes()),
+        ..Setup::default()
+    })
+    .await
+}
+
+/// What `target` answers over HTTP/2: the status and the body.
+async fn request_http2(target: &str, request: Request<()>, sent: &str) -> (StatusCode, Vec<u8>) {
+    let address = target.strip_prefix("http://").unwrap();
+    let io = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = h2::client::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let (response, mut body) = sender.send_request(request, false).unwrap();
+    body.send_data(Bytes::copy_from_slice(sent.as_bytes()), true)
+        .unwrap();
+    let (head, mut body) = response.await.unwrap().into_parts();
+    let mut received = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        received.extend(data);
+    }
+    (head.status, received)
+}
+
+#[tokio::test]
+async fn axum_s_routes_answer_beside_calls_on_one_port() {
+    let server = serve(Server::builder()).await;
+    let target = &server.target;
+    server.client().await.unary(task("a")).await.unwrap();
+    let get = Request::get(format!("{target}/hello")).body(()).unwrap();
+    let answered = request_http2(target, get, "").await;
+    assert_eq!(answered, (StatusCode::OK, b"hello".to_vec()));
+    let post = Request::post(format!("{target}/echo")).body(()).unwrap();
+    let long = "x".repeat(100_000);
+    let answered = request_http2(target, post, &long).await;
+    assert_eq!(answered, (StatusCode::OK, long.into_bytes()));
+    let get = Request::get(format!("{target}/nowhere")).body(()).unwrap();
+    let (status, _) = request_http2(target, get, "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+/// A connection of HTTP/1.1, as curl makes it.
+async fn connect_http1(target: &str) -> SendRequest<String> {
+    let address = target.strip_prefix("http://").unwrap();
+    let io = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn request_http1(
+    sender: &mut SendRequest<String>,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    sent: &str,
+) -> (StatusCode, String) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "probe.test")
+        .header("content-type", content_type)
+        .body(sent.to_owned());
+    let response = sender.send_request(request.unwrap()).await.unwrap();
+    assert_eq!(response.version(), Version::HTTP_11);
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn http1_and_calls_share_a_port() {
+    let server = serve(Server::builder().accept_http1()).await;
+    let client = server.client().await;
+    client.unary(task("a")).await.unwrap();
+    let mut http1 = connect_http1(&server.target).await;
+    let answered = request_http1(&mut http1, "GET", "/hello", "text/plain", "").await;
+    assert_eq!(answered, (StatusCode::OK, "hello".to_owned()));
+    let long = "x".repeat(100_000);
+    let answered = request_http1(&mut http1, "POST", "/echo", "text/plain", &long).await;
+    assert_eq!(answered, (StatusCode::OK, long));
+    let grpc = "application/grpc";
+    let (status, _) = request_http1(&mut http1, "POST", "/probe.Probe/Unary", grpc, "").await;
+    assert_eq!(status, StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+    client.unary(task("b")).await.unwrap();
+}
+
+#[tokio::test]
+async fn http1_is_not_spoken_unless_it_is_accepted() {
+    let server = serve(Server::builder()).await;
+    let mut http1 = connect_http1(&server.target).await;
+    let request = Request::get("/hello").header("host", "probe.test");
+    let request = request.body(String::new()).unwrap();
+    http1.send_request(request).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_connection_of_http1_that_is_kept_open_holds_up_no_shutdown() {
+    let server = serve(Server::builder().accept_http1()).await;
+    let mut http1 = connect_http1(&server.target).await;
+    request_http1(&mut http1, "GET", "/hello", "text/plain", "").await;
+    let silent = TcpStream::connect(server.target.strip_prefix("http://").unwrap()).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(5), server.stopped()).await;
+    assert_eq!(stopped.expect("it stops").cut_off_calls, 0);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_panic_of_a_route_ends_no_call() {
+    let mut server = serve(Server::builder().accept_http1()).await;
+    let client = server.client().await;
+    let slow = Task {
+        hang: true,
+        ..task("a")
+    };
+    let call = client.unary(slow).timeout(Duration::from_millis(500));
+    let call = tokio::spawn(async move { call.await });
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    let mut http1 = connect_http1(&server.target).await;
+    let request = Request::get("/panic").header("host", "probe.test");
+    let request = request.body(String::new()).unwrap();
+    http1.send_request(request).await.unwrap_err();
+    let status = call.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    ProbeClient::connect(&server.target).await.unwrap();
+}
