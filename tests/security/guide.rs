@@ -1,12 +1,15 @@
 //! What `docs/security.md` shows, run.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use wireloom::jwt::{Claims, JwtAuthenticator, Keys};
 use wireloom::server::Server;
 use wireloom::tls::{ClientCertificates, ClientTls, Identity, PeerIdentity, Roots, ServerTls};
 use wireloom::{
-    BearerCredentials, BearerToken, CallCredentials, Channel, CredentialsRequest, InterceptedCall,
-    Interceptor, Next, Response, Status, metadata::MetadataMap,
+    AuthenticationRequest, Authenticator, Authorization, BearerCredentials, BearerToken,
+    CallCredentials, Caller, Channel, Code, CredentialsRequest, InterceptedCall, Interceptor, Next,
+    Request, Response, Status, metadata::MetadataMap,
 };
 use wireloom_peer::Authority;
 
@@ -98,4 +101,77 @@ async fn both_sides_prove_themselves() {
     let key = "key".to_owned();
     let signed = client.unary(task("b")).credentials(Signed { key });
     signed.await.unwrap();
+}
+
+/// Knows callers by keys that they were given.
+struct ApiKeys {
+    names_by_key: HashMap<Vec<u8>, String>,
+}
+
+impl Authenticator for ApiKeys {
+    async fn authenticate(
+        &self,
+        request: &AuthenticationRequest<'_>,
+    ) -> Result<Option<Caller>, Status> {
+        let Some(key) = request.metadata().get("x-api-key") else {
+            return Ok(None);
+        };
+        match self.names_by_key.get(key.as_bytes()) {
+            Some(name) => Ok(Some(Caller::new(name).with_scopes(["tasks.read"]))),
+            None => Err(Status::unauthenticated("the key is not known")),
+        }
+    }
+}
+
+/// Whose tasks a call is about.
+fn tenant<T>(request: &Request<T>) -> Result<&str, Status> {
+    let claims = request.extensions().get::<Claims>();
+    let tenant = claims.and_then(|claims| claims.get("tenant")?.as_str());
+    tenant.ok_or_else(|| Status::permission_denied("the token is of no tenant"))
+}
+
+/// The token that a call came with, for calls in the name of its caller.
+fn token_of<T>(request: &Request<T>) -> Option<BearerCredentials> {
+    let value = request.metadata().get("authorization")?.to_str().ok()?;
+    let (_, token) = value.split_once(' ')?;
+    Some(BearerCredentials::fixed(token))
+}
+
+#[tokio::test]
+async fn callers_are_known_by_tokens_and_keys() {
+    let keys = Keys::url("https://issuer.example.com/.well-known/jwks.json");
+    let tokens = JwtAuthenticator::builder(keys)
+        .issuer("https://issuer.example.com/")
+        .audience("tasks")
+        .build()
+        .unwrap();
+    let names = [(b"0123456789".to_vec(), "the batch job".to_owned())];
+    let api_keys = ApiKeys {
+        names_by_key: HashMap::from(names),
+    };
+    let server = Server::builder()
+        .authenticator(tokens)
+        .authenticator(api_keys)
+        .authorization("probe.Probe", Authorization::Authenticated)
+        .authorization("probe.Probe/Unary", Authorization::scopes(&["tasks.read"]));
+    let server = TestServer::start(Setup {
+        server,
+        ..Setup::default()
+    })
+    .await;
+    let client = server.client().await;
+    let call = client.unary(task("a")).metadata("x-api-key", "0123456789");
+    call.await.unwrap();
+    let call = client.unary(task("a")).metadata("x-api-key", "012345678");
+    assert_eq!(call.await.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[test]
+fn a_handler_reads_claims_and_hands_on_a_token() {
+    let mut request = Request::new(());
+    assert!(tenant(&request).is_err());
+    assert!(token_of(&request).is_none());
+    let value = "Bearer abc".parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    assert!(token_of(&request).is_some());
 }
