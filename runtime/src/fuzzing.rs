@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
+#[cfg(feature = "jwt")]
+pub use crate::jwt::fuzzing::{read_bearer, read_jwks, verify_by_secret};
 use crate::{
     client::Pushback,
     deadline::{decode_timeout, encode_timeout},

@@ -27,6 +27,8 @@ mod builder;
 mod cache;
 mod claims;
 mod fetch;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod key_set;
 mod keys;
 mod remote;
