@@ -3,6 +3,7 @@
 Over TLS where a file of roots follows; with a client certificate where its chain and key follow that.
 """
 
+import os
 import sys
 
 import grpc
@@ -144,6 +145,22 @@ def bearer_token(stub):
     token = grpc.access_token_call_credentials("secret")
     _, call = stub.Unary.with_call(Task(name="a"), credentials=token)
     assert dict(call.initial_metadata())["token"] == "Bearer secret", call.initial_metadata()
+
+
+def authorization(stub):
+    """Unary is for those with a scope, Retried for those with another, ServerStream for all."""
+    token = grpc.access_token_call_credentials(os.environ["TOKEN"])
+    assert stub.Unary(Task(name="a"), credentials=token).name == "a"
+    assert len(list(stub.ServerStream(Task(name="a", count=3)))) == 3
+    error = failure(lambda: stub.Retried(Task(name="a"), credentials=token))
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
+    assert error.details().startswith("insufficient_scope"), error
+    error = failure(lambda: stub.Unary(Task(name="a")))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED, error
+    forged = grpc.access_token_call_credentials(os.environ["TOKEN"][:-8] + "AAAAAAAA")
+    error = failure(lambda: stub.Unary(Task(name="a"), credentials=forged))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED, error
+    assert error.details().startswith("invalid_token"), error
 
 
 def refused(stub):

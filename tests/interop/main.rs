@@ -8,6 +8,9 @@
 
 mod compression;
 mod grpcio_client;
+#[path = "../security/issuer.rs"]
+#[allow(dead_code)]
+mod issuer;
 mod keepalive;
 mod peers;
 mod python;

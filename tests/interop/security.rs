@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use wireloom::jwt::Keys;
 use wireloom::tls::ClientCertificates;
-use wireloom::{BearerCredentials, Channel, Code};
+use wireloom::{Authorization, BearerCredentials, Channel, Code};
 use wireloom_peer::Authority;
 
+use crate::issuer::{self, Signer};
 use crate::peers::{Peer, Served, with_each_peer};
 use crate::python::Python;
-use crate::support::{ProbeClient, Task, TestServer, task};
+use crate::support::{ProbeClient, Setup, Task, TestServer, task};
 use crate::world::{self, NAME, World, channel, identity, refused, serve};
 
 const CLIENT: &str = "client.test";
@@ -39,10 +41,16 @@ impl Files {
 
 /// Runs a check of `client.py` against a server of ours.
 async fn run(check: &str, server: &TestServer, files: &[&PathBuf]) -> Output {
+    run_with("", check, server, files).await
+}
+
+/// The same with a bearer token.
+async fn run_with(token: &str, check: &str, server: &TestServer, files: &[&PathBuf]) -> Output {
     let python = Python::new().await;
     let target = server.target.strip_prefix("https://").unwrap();
     let mut program = python.program("client.py");
     let program = program.args([target, check]).args(files);
+    program.env("TOKEN", token);
     program.stderr(Stdio::piped()).output().await.unwrap()
 }
 
@@ -83,6 +91,28 @@ async fn grpcio_calls_our_server_over_mtls() {
     let output = run("peer", &server, &[&files.roots, chain, key]).await;
     assert_eq!(printed(&output), CLIENT);
     printed(&run("refused", &server, &[&files.roots]).await);
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn grpcio_calls_our_server_with_a_jwt() {
+    let world = World::new();
+    let files = Files::of(&world);
+    let signer = Signer::rsa("r");
+    let tokens = issuer::tokens(Keys::jwks(issuer::jwks(&[&signer])));
+    let setup = Setup {
+        server: wireloom::Server::builder()
+            .tls(world.server_tls())
+            .authenticator(tokens.build().unwrap())
+            .authorization("probe.Probe", Authorization::Public)
+            .authorization("probe.Probe/Unary", Authorization::scopes(&["vault.read"]))
+            .authorization("probe.Probe/Retried", Authorization::scopes(&["other"])),
+        ..Setup::default()
+    };
+    let mut server = TestServer::start(setup).await;
+    server.target = world::https(&server.target);
+    let token = signer.token(&issuer::claims());
+    printed(&run_with(&token, "authorization", &server, &[&files.roots]).await);
 }
 
 #[tokio::test]

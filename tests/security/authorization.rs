@@ -433,3 +433,49 @@ async fn a_refused_call_is_not_retried_into_a_handler() {
     assert_eq!(code(client.retried(task("a")).await), Code::Unauthenticated);
     assert!(events.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn tonic_s_stubs_are_held_to_what_is_declared_with_an_interceptor_or_without() {
+    use tonic::{Request, Response, Streaming, async_trait};
+    use wireloom_tests::golden::authorization_tonic::tasks;
+
+    struct Tasks;
+
+    #[async_trait]
+    impl tasks::tasks_server::Tasks for Tasks {
+        async fn get(&self, request: Request<tasks::Id>) -> Result<Response<tasks::Id>, Status> {
+            Ok(Response::new(request.into_inner()))
+        }
+
+        async fn put(
+            &self,
+            request: Request<Streaming<tasks::Id>>,
+        ) -> Result<Response<tasks::Id>, Status> {
+            let caller = request.extensions().get::<Caller>().unwrap();
+            let name = caller.subject().to_owned();
+            Ok(Response::new(tasks::Id { name }))
+        }
+    }
+
+    async fn check(server: Server) {
+        let server = server.authenticator(Trusting);
+        let channel = Channel::in_process(server).lazy().unwrap();
+        let mut client = tasks::tasks_client::TasksClient::new(channel);
+        let id = || tasks::Id::default();
+        let put = |scopes: &'static str| {
+            let mut request = Request::new(wireloom::tokio_stream::iter([id()]));
+            let value = scopes.parse().unwrap();
+            request.metadata_mut().insert("authorization", value);
+            request
+        };
+        let answer = client.put(put("tasks.write")).await.unwrap();
+        assert_eq!(answer.into_inner().name, "tasks.Tasks/Put");
+        assert_eq!(code(client.put(put("x")).await), Code::PermissionDenied);
+        assert_eq!(code(client.get(id()).await), Code::PermissionDenied);
+    }
+
+    let service = tasks::tasks_server::TasksServer::new(Tasks);
+    check(Server::builder().add_service(service)).await;
+    let service = tasks::tasks_server::TasksServer::with_interceptor(Tasks, Ok);
+    check(Server::builder().add_service(service)).await;
+}

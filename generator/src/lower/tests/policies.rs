@@ -309,3 +309,36 @@ fn a_path_that_is_not_there_has_a_suggestion() {
     );
     assert_eq!(error.help(), Some("did you mean `a.S/Get`?"));
 }
+
+#[test]
+fn who_may_call_is_explained_and_so_is_that_nobody_may_where_it_is_said_of_others() {
+    let proto = "syntax = \"proto3\";
+package a;
+import \"wireloom/options.proto\";
+service S {
+  rpc A(M) returns (M) {
+    option (wireloom.method) = { authorization: { scopes: ['x', 'y'] identities: '*.test' } };
+  }
+  rpc B(M) returns (M);
+}
+message M {}";
+    let protos = Protos::new(&[("a.proto", proto)]);
+    let rows = |toml: &str, path: &str| {
+        let explanation = explain(&protos.lower(toml).unwrap(), path).unwrap();
+        let lines = protos.relative(&explanation.to_string());
+        let lines = lines.lines().filter(|line| line.contains("authorization"));
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.map(words).collect::<Vec<_>>()
+    };
+    let option = "option (wireloom.method), a.proto:6";
+    let of_option = [
+        format!("authorization.scopes x, y {option}"),
+        format!("authorization.identities *.test {option}"),
+    ];
+    assert_eq!(rows("", "a.S/A"), of_option);
+    assert_eq!(rows("", "a.S/B"), ["authorization nobody may call default"]);
+    let toml = "[packages.a]\nauthorization = { public = true }";
+    let of_toml = ["authorization public [packages.\"a\"], wireloom.toml:2"];
+    assert_eq!(rows(toml, "a.S/A"), of_toml);
+    assert_eq!(rows(toml, "a.S/B"), of_toml);
+}
