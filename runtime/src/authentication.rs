@@ -3,13 +3,13 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use http::Extensions;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::{Code, Status, metadata::MetadataMap};
 
 /// Finds out who calls, by what a request brings: a bearer token, an API key, a cookie.
 ///
 /// A server asks its authenticators, in the order they were [added](crate::Server::authenticator), for each call of a
-/// method that is not [`Public`](crate::Authorization::Public), within the call's deadline and before interceptors. The
-/// first that knows the caller decides.
+/// method that is not [`Public`](crate::Authorization::Public), within the call's deadline and before interceptors, until one
+/// knows the caller.
 ///
 /// ```
 /// use wireloom::{AuthenticationRequest, Authenticator, Caller, Status};
@@ -38,8 +38,9 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// UNAUTHENTICATED for credentials that are not valid, UNAVAILABLE where that cannot be told now: the call ends with it.
-    /// The caller reads the message: it must not say more than who has no right to know may know.
+    /// UNAUTHENTICATED for credentials that are not valid here: where no authenticator after this one knows the caller, the
+    /// call ends with it. With any other status, such as UNAVAILABLE where that cannot be told now, it ends at once. The
+    /// caller reads the message: it must not say more than who has no right to know may know.
     fn authenticate(
         &self,
         request: &AuthenticationRequest<'_>,
@@ -168,17 +169,24 @@ impl Authenticators {
         self.0.is_empty()
     }
 
-    /// What the first says that knows the caller.
+    /// What the first says that knows the caller; where none does, why the first did not that knew its credentials.
     pub(crate) async fn authenticate(
         &self,
         request: &AuthenticationRequest<'_>,
     ) -> Result<Option<Caller>, Status> {
+        let mut refusal = None;
         for authenticator in &self.0 {
-            if let Some(caller) = authenticator.authenticate(request).await? {
-                return Ok(Some(caller));
+            match authenticator.authenticate(request).await {
+                Ok(None) => {}
+                Ok(caller) => return Ok(caller),
+                // Credentials of one issuer may be another's.
+                Err(status) if status.code() == Code::Unauthenticated => {
+                    refusal.get_or_insert(status);
+                }
+                Err(status) => return Err(status),
             }
         }
-        Ok(None)
+        refusal.map_or(Ok(None), Err)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use wireloom::jwt::{Claims, JwtBuilder, Keys};
+use wireloom::jwt::{Claims, JwtAuthenticator, JwtBuilder, Keys};
 use wireloom::{Authorization, Code, InterceptedCall, Interceptor, Next, Response, Server, Status};
 
 use crate::issuer::{self, RSA_PUBLIC_KEY, Signer, claims, jwks, now, tokens};
@@ -303,6 +303,35 @@ async fn authorization_that_is_malformed_is_refused() {
     }
     let status = client.enter(Nothing {}).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn several_issuers_have_keys_of_their_own() {
+    let (first, second) = (Signer::ec("a"), Signer::ec("a"));
+    let of_second = JwtAuthenticator::builder(Keys::jwks(jwks(&[&second])))
+        .issuer("https://second.test")
+        .audience(issuer::AUDIENCE);
+    let server = server(tokens(Keys::jwks(jwks(&[&first]))));
+    let client = serve(server.authenticator(of_second.build().unwrap())).await;
+    let second_s = claims_but("iss", json!("https://second.test"));
+    for (signer, claims) in [(&first, claims()), (&second, second_s.clone())] {
+        let bearer = format!("Bearer {}", signer.token(&claims));
+        assert_eq!(enter(&client, &bearer).await.unwrap(), "alice");
+    }
+    let other = claims_but("iss", json!("https://third.test"));
+    for (name, signer, claims, why) in [
+        ("the first's key", &first, second_s, "another issuer"),
+        (
+            "the second's key",
+            &second,
+            claims(),
+            "its key or signature",
+        ),
+        ("of a third", &first, other, "another issuer"),
+    ] {
+        let bearer = format!("Bearer {}", signer.token(&claims));
+        assert_refused(&client, name, &bearer, why).await;
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! A handler finds the [`Claims`] in its request's extensions, and the [`Caller`](crate::Caller) with the subject and the
+//! A handler finds the [`Claims`] in its request's extensions, and the [`Caller`] with the subject and the
 //! scopes.
 //!
 //! Tokens are read and verified by the crate `jsonwebtoken`; where the application installed no provider of cryptography for
@@ -73,6 +73,8 @@ impl JwtAuthenticator {
         if let Some(caller) = self.cache.get(token, &keys) {
             return Ok(caller);
         }
+        // Whose keys are not these would have them fetched again for nothing.
+        self.verifier.check_issuer(token)?;
         let verified = match self.verifier.verify(token, &keys) {
             Err(Failure::UnknownKey) => {
                 // The issuer may have begun to sign by another key.

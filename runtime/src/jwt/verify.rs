@@ -51,7 +51,7 @@ pub(super) enum Failure {
 impl Failure {
     /// What the caller is told: the error codes are those of [RFC 6750, section
     /// 3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1). Of what is wrong, who shows a token that an issuer signed
-    /// learns more than who does not.
+    /// learns more than who does not; that it is of another issuer, everyone.
     pub(super) fn status(&self) -> Status {
         let what = match self {
             Self::NoKeys(status) => return status.clone(),
@@ -82,6 +82,22 @@ impl fmt::Display for Failure {
 }
 
 impl Verifier {
+    /// Refuses a token that says itself to be of another issuer, before it is verified.
+    pub(super) fn check_issuer(&self, token: &str) -> Result<(), Failure> {
+        let Some(ours) = &self.validation.iss else {
+            return Ok(());
+        };
+        let claims = jsonwebtoken::dangerous::insecure_decode_claims::<Map<String, Value>>(token);
+        let claims = claims.unwrap_or_default();
+        match claims.get("iss").and_then(Value::as_str) {
+            Some(issuer) if !ours.contains(issuer) => {
+                Err(Failure::Claims(ErrorKind::InvalidIssuer))
+            }
+            // What else it is, verification sees.
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn verify(&self, token: &str, keys: &KeySet) -> Result<Verified, Failure> {
         let header = jsonwebtoken::decode_header(token)
             .map_err(|error| Failure::Malformed(format!("its header cannot be read: {error}")))?;

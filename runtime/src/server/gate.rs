@@ -7,6 +7,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use super::{
     Call,
+    certificate::Certificate,
     options::Options,
     router::{self, Router},
 };
@@ -278,40 +279,5 @@ fn certificate_is_allowed(
         false => Err(Status::permission_denied(
             "the client certificate is none of those that the method is for",
         )),
-    }
-}
-
-/// What a client proved itself by (mTLS).
-#[cfg(feature = "tls")]
-struct Certificate<'a>(&'a crate::tls::PeerIdentity);
-
-#[cfg(feature = "tls")]
-impl<'a> Certificate<'a> {
-    fn of(head: &'a Parts) -> Option<Self> {
-        head.extensions.get().map(Self)
-    }
-
-    fn is(&self, pattern: &str) -> bool {
-        use crate::authorization::identities;
-
-        let mut names = self.0.dns_names();
-        let mut uris = self.0.uris();
-        names.any(|name| identities::allows_dns_name(pattern, name))
-            || uris.any(|uri| identities::allows_uri(pattern, uri))
-    }
-}
-
-/// Without TLS there are none.
-#[cfg(not(feature = "tls"))]
-struct Certificate<'a>(std::convert::Infallible, std::marker::PhantomData<&'a ()>);
-
-#[cfg(not(feature = "tls"))]
-impl<'a> Certificate<'a> {
-    fn of(_: &'a Parts) -> Option<Self> {
-        None
-    }
-
-    fn is(&self, _: &str) -> bool {
-        match self.0 {}
     }
 }

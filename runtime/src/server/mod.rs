@@ -3,6 +3,7 @@
 
 mod body;
 mod call;
+mod certificate;
 mod connection;
 mod connections;
 mod encoding;
