@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tracing_subscriber::layer::SubscriberExt as _;
 use wireloom::server::{Call, Reply, Service};
 use wireloom::tls::{ClientCertificates, ServerTls};
 use wireloom::{
@@ -11,6 +12,7 @@ use wireloom::{
 
 use crate::support::{self, ProbeClient, task};
 use crate::vault::{self, Handler, Nothing, VaultClient, VaultServer, serve, with};
+use crate::warnings::Warnings;
 use crate::world::{World, channel, https, identity};
 
 /// Knows callers by what they say, which is their scopes.
@@ -318,6 +320,21 @@ async fn what_nothing_is_said_of_is_denied_once_anything_is_said() {
         Unimplemented,
     ];
     assert_eq!(codes(known).await, expected);
+}
+
+#[tokio::test]
+async fn what_nothing_is_said_of_is_listed_at_the_start() {
+    let warnings = Warnings::default();
+    let subscriber = tracing_subscriber::registry().with(warnings.clone());
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let world = World::new();
+    let server = server(&world).add_service(ByHand).add_service(Health);
+    let server = server.add_service(VaultServer::new(Handler));
+    let _channel = Channel::in_process(server).lazy().unwrap();
+    let told = warnings.take();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let listed = "\"guarded.Vault/Forgotten, hand.Made\"";
+    assert!(told[0].contains(listed), "{told:?}");
 }
 
 #[tokio::test]
