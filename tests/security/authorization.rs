@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use tracing_subscriber::layer::SubscriberExt as _;
 use wireloom::server::{Call, Reply, Service};
 use wireloom::tls::{ClientCertificates, ServerTls};
 use wireloom::{
@@ -324,9 +323,7 @@ async fn what_nothing_is_said_of_is_denied_once_anything_is_said() {
 
 #[tokio::test]
 async fn what_nothing_is_said_of_is_listed_at_the_start() {
-    let warnings = Warnings::default();
-    let subscriber = tracing_subscriber::registry().with(warnings.clone());
-    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let (warnings, _listening) = Warnings::listen();
     let world = World::new();
     let server = server(&world).add_service(ByHand).add_service(Health);
     let server = server.add_service(VaultServer::new(Handler));

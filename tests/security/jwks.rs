@@ -3,7 +3,6 @@
 use std::fs;
 use std::time::Duration;
 
-use tracing_subscriber::layer::SubscriberExt as _;
 use wireloom::jwt::Keys;
 use wireloom::tls::Roots;
 use wireloom::{Authorization, Code, Server, Status};
@@ -69,9 +68,7 @@ async fn a_key_that_is_new_at_the_issuer_is_fetched_when_a_token_names_it() {
 
 #[tokio::test]
 async fn keys_that_are_old_are_fetched_again_and_those_before_stay_where_that_fails() {
-    let warnings = Warnings::default();
-    let subscriber = tracing_subscriber::registry().with(warnings.clone());
-    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let (warnings, _listening) = Warnings::listen();
 
     let signer = Signer::ec("a");
     let publisher = Publisher::start(Answers::Document(jwks(&[&signer]))).await;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::layer::SubscriberExt as _;
 use wireloom::tls::{ClientCertificates, ClientTls, Roots, ServerTls};
 use wireloom::tokio_stream::wrappers::ReceiverStream;
 use wireloom::{Channel, Streaming};
@@ -135,9 +134,7 @@ async fn roots_of_clients_that_change_let_others_in() {
 
 #[tokio::test]
 async fn a_broken_file_is_told_of_once_and_the_last_good_one_stays() {
-    let warnings = Warnings::default();
-    let subscriber = tracing_subscriber::registry().with(warnings.clone());
-    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let (warnings, _listening) = Warnings::listen();
 
     let world = World::new();
     let server = serve_files(&world).await;
