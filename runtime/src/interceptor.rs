@@ -275,7 +275,7 @@ impl fmt::Debug for Interceptors {
 pub(crate) struct Observers(Mutex<Vec<Box<dyn CallObserver>>>);
 
 impl Observers {
-    fn add(&self, observer: Box<dyn CallObserver>) {
+    pub(crate) fn add(&self, observer: Box<dyn CallObserver>) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

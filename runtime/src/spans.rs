@@ -15,7 +15,7 @@ use crate::{
     attempt_number::AttemptNumber,
     channel::Outcome,
     deadline::Deadline,
-    metrics::{self, AttemptMeter, CallMeter, FurtherAttempts, Meter, Metered},
+    metrics::{self, AttemptMeter, CallMeter, FurtherAttempts, Meter, Metered, ServedMeter},
     status::code_name,
     trace::TraceContext,
 };
@@ -157,13 +157,13 @@ impl AttemptSpan {
 /// The span of a call, on the server.
 #[derive(Debug)]
 pub(crate) struct ServerSpan {
-    open: Open<()>,
+    open: Open<ServedMeter>,
     trace: TraceContext,
 }
 
 impl ServerSpan {
     /// Opens the span of a call to `method`, below the caller's where its `traceparent` came along.
-    pub(crate) fn open(method: &str, caller: Option<&TraceContext>) -> Self {
+    pub(crate) fn open(method: &str, caller: Option<&TraceContext>, meter: ServedMeter) -> Self {
         let trace = caller.map_or_else(TraceContext::root, TraceContext::child);
         let span = tracing::info_span!(
             target: "wireloom",
@@ -181,7 +181,7 @@ impl ServerSpan {
         );
         let trace = trace.recorded_by(&span);
         Self {
-            open: Open::new(span, (), None),
+            open: Open::new(span, meter, None),
             trace,
         }
     }
@@ -194,13 +194,17 @@ impl ServerSpan {
         &self.trace
     }
 
+    pub(crate) fn meter(&self) -> &ServedMeter {
+        &self.open.meter
+    }
+
     pub(crate) fn finish(mut self, code: Code) {
         self.open.finish(code, is_server_error(code));
     }
 }
 
 /// The codes that are the server's fault, by OpenTelemetry's conventions; others are the caller's.
-fn is_server_error(code: Code) -> bool {
+pub(crate) fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

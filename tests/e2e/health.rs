@@ -68,8 +68,8 @@ async fn a_service_is_named_by_its_type() {
 
 #[tokio::test]
 async fn a_part_of_a_server_has_a_status_of_its_own() {
-    let health = HealthReporter::new();
     let (service, _events) = crate::support::service();
+    let health = HealthReporter::new();
     let server = Server::builder()
         .health(health.clone())
         .add_service(service);

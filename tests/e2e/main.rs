@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod blocked_threads;
 mod cancellation;
 mod compression;
 mod deadlines;
@@ -18,6 +19,7 @@ mod life;
 mod listeners;
 mod mocks;
 mod mounted;
+mod panics;
 mod retries;
 mod runtimes;
 mod shutdown;

@@ -23,6 +23,7 @@ impl Greeter for Handler {
         match name.as_str() {
             "nobody" => Err(Status::not_found("nobody is there")),
             "late" => std::future::pending().await,
+            "panic" => panic!("as told"),
             _ => Ok(Response::new(Id {
                 value: format!("Hello, {name}!"),
             })),
@@ -210,6 +211,15 @@ async fn policies_are_those_of_the_channel() {
     let status = client.say_hello(request("late")).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_panic_of_a_handler_is_internal_for_its_call_alone() {
+    let mut client = serve().await;
+    let status = client.say_hello(request("panic")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(status.message(), "the handler panicked");
+    client.say_hello(request("a")).await.unwrap();
 }
 
 #[tokio::test]

@@ -136,6 +136,14 @@ def cancellation(stub):
     responses.cancel()
 
 
+def many_connections(stub):
+    """Calls until the channel has had five connections; none fails."""
+    connected = []
+    channel.subscribe(lambda state: state == grpc.ChannelConnectivity.READY and connected.append(state))
+    while len(connected) < 5:
+        stub.Unary(Task(name="a"), timeout=20)
+
+
 def peer(stub):
     _, call = stub.Unary.with_call(Task(name="a"))
     print(dict(call.initial_metadata())["peer"], end="")

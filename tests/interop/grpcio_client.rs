@@ -1,7 +1,11 @@
 //! grpcio calls our server.
 
+use std::time::Duration;
+
+use wireloom::Server;
+
 use crate::python::Python;
-use crate::support::{Event, serve};
+use crate::support::{Event, Setup, TestServer, serve};
 
 /// Runs one check of `client.py` against a server of ours.
 async fn check(name: &str) {
@@ -58,6 +62,17 @@ async fn cancellation_drops_the_handler() {
     run("cancellation", &server.target).await;
     assert_eq!(server.event().await, Event::Started("cancelled".into()));
     assert_eq!(server.event().await, Event::Dropped("cancelled".into()));
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn a_client_loses_no_call_to_connections_that_get_old() {
+    let setup = Setup {
+        server: Server::builder().max_connection_age(Duration::from_millis(50)),
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    run("many_connections", &server.target).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    method::Method,
+    method::{Method, MethodDescriptor},
     server::{Call, MessageStream, Reply, Service},
 };
 
@@ -78,6 +78,8 @@ impl Health {
 
 impl Service for Health {
     const NAME: &'static str = "grpc.health.v1.Health";
+    const METHODS: &'static [&'static MethodDescriptor] =
+        &[CHECK.descriptor(), LIST.descriptor(), WATCH.descriptor()];
 
     async fn call(&self, call: Call) -> Reply {
         match call.path() {

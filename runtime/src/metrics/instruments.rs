@@ -5,9 +5,11 @@ use opentelemetry::{
     metrics::{Counter, Histogram, Meter, MeterProvider},
 };
 
+use super::served::ServerInstruments;
+
 type Filter = dyn Fn(&str) -> bool + Send + Sync;
 
-/// Records metrics of calls and their attempts with a meter provider of OpenTelemetry ([gRFC A66], [gRFC A96]).
+/// Records metrics of calls, of their attempts and of servers with a meter provider of OpenTelemetry ([gRFC A66], [gRFC A96]).
 ///
 /// | instrument | unit | once per | attributes |
 /// |---|---|---|---|
@@ -20,6 +22,17 @@ type Filter = dyn Fn(&str) -> bool + Send + Sync;
 /// | `grpc.client.call.transparent_retries` | {transparent_retry} | call with such | method, target |
 /// | `grpc.client.call.hedges` | {hedge} | call that was hedged | method, target |
 /// | `grpc.client.call.retry_delay` | s | call that waited between attempts | method, target |
+///
+/// | `grpc.server.call.started` | {call} | served call | method |
+/// | `grpc.server.call.duration` | s | served call | method, status |
+/// | `grpc.server.call.sent_total_compressed_message_size` | By | served call | method, status |
+/// | `grpc.server.call.rcvd_total_compressed_message_size` | By | served call | method, status |
+/// | `rpc.server.call.duration` | s | served call | those of [OpenTelemetry's conventions] |
+/// | `wireloom.server.active_calls` | {call} | | |
+/// | `wireloom.server.connections` | {connection} | | |
+/// | `wireloom.server.refused_calls` | {call} | call that no handler sees | reason |
+/// | `wireloom.server.panics` | {panic} | call that a panic ended | method |
+/// | `wireloom.server.blocked_threads` | {poll} | [poll that took too long] | method |
 ///
 /// The attributes are `grpc.method`, `grpc.target` and `grpc.status`. A method that is known by the path of a request
 /// alone, as those of tonic's clients are, is `other`, unless [`generic_methods`](Self::generic_methods) lets its name
@@ -39,9 +52,12 @@ type Filter = dyn Fn(&str) -> bool + Send + Sync;
 ///
 /// [gRFC A66]: https://github.com/grpc/proposal/blob/master/A66-otel-stats.md
 /// [gRFC A96]: https://github.com/grpc/proposal/blob/master/A96-retry-otel-stats.md
+/// [OpenTelemetry's conventions]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/
+/// [poll that took too long]: crate::Server::blocking_threshold
 #[derive(Clone)]
 pub struct Metrics {
     pub(super) instruments: Arc<Instruments>,
+    pub(super) server: Arc<ServerInstruments>,
     generic_methods: Option<Arc<Filter>>,
 }
 
@@ -51,13 +67,15 @@ impl Metrics {
         let scope = InstrumentationScope::builder("wireloom")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
+        let meter = provider.meter_with_scope(scope);
         Self {
-            instruments: Arc::new(Instruments::of(&provider.meter_with_scope(scope))),
+            instruments: Arc::new(Instruments::of(&meter)),
+            server: Arc::new(ServerInstruments::of(&meter)),
             generic_methods: None,
         }
     }
 
-    /// Records methods that are known by a request's path alone under their name (`helloworld.Greeter/SayHello`) where
+    /// Records methods that are known by a request's path alone, on both sides, under their name (`helloworld.Greeter/SayHello`) where
     /// `allow` says so, rather than as `other`. Who can call any path could otherwise make any number of them.
     #[must_use]
     pub fn generic_methods(mut self, allow: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
@@ -91,14 +109,14 @@ pub(super) struct Instruments {
 }
 
 /// The boundaries that A66 has for latencies, in seconds.
-const LATENCY: [f64; 41] = [
+pub(super) const LATENCY: [f64; 41] = [
     0.0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005,
     0.006, 0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16,
     0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
 ];
 
 /// The boundaries that A66 has for sizes, in bytes.
-const SIZE: [f64; 14] = [
+pub(super) const SIZE: [f64; 14] = [
     0.0,
     1024.0,
     2048.0,

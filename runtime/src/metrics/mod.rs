@@ -1,4 +1,4 @@
-//! Metrics of calls and of their attempts ([gRFC A66], [gRFC A96]), through the API of OpenTelemetry.
+//! Metrics of calls, of their attempts and of servers ([gRFC A66], [gRFC A96]), through the API of OpenTelemetry.
 //!
 //! Spans drive them: a call and an attempt begin and end where their spans do. Without the feature `metrics`, what is
 //! here does nothing and takes no room.
@@ -12,6 +12,8 @@ mod instruments;
 mod meters;
 #[cfg(not(feature = "metrics"))]
 mod nothing;
+#[cfg(feature = "metrics")]
+mod served;
 #[cfg(all(test, feature = "metrics"))]
 mod tests;
 
@@ -22,16 +24,15 @@ pub use self::instruments::Metrics;
 #[cfg(feature = "metrics")]
 pub(crate) use self::meters::{AttemptMeter, CallMeter, SendMeter, Source};
 #[cfg(not(feature = "metrics"))]
-pub(crate) use self::nothing::{AttemptMeter, CallMeter, SendMeter, Source};
+pub(crate) use self::nothing::{
+    AttemptMeter, CallMeter, SendMeter, ServedMeter, ServerSource, Source,
+};
+#[cfg(feature = "metrics")]
+pub(crate) use self::served::{ServedMeter, ServerSource};
 
 /// What records how something ended. Its span holds it, and sees that it does so once.
 pub(crate) trait Meter {
     fn finish(&mut self, code: Code);
-}
-
-/// Nothing is recorded.
-impl Meter for () {
-    fn finish(&mut self, _: Code) {}
 }
 
 /// What metrics know of a call from its start.

@@ -1,11 +1,11 @@
 //! What stands for meters where metrics are not compiled in.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tonic::Code;
 
 use super::{FurtherAttempts, Meter, Metered};
-use crate::attempt_number::AttemptNumber;
+use crate::{attempt_number::AttemptNumber, interceptor::Observers, method::MethodDescriptor};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source(());
@@ -53,4 +53,40 @@ pub(crate) struct SendMeter;
 
 impl SendMeter {
     pub(crate) fn data_sent(&mut self, _: &[u8]) {}
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServerSource(());
+
+impl ServerSource {
+    pub(crate) fn learn(&mut self, _: impl Iterator<Item = &'static MethodDescriptor>) {}
+
+    pub(crate) fn call(&self, _: &str) -> ServedMeter {
+        ServedMeter
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionMeter {
+        ConnectionMeter
+    }
+
+    #[allow(dead_code, reason = "admission tells of what it refuses")]
+    pub(crate) fn refused(&self, _: &'static str) {}
+}
+
+#[derive(Debug)]
+pub(crate) struct ConnectionMeter;
+
+#[derive(Clone, Debug)]
+pub(crate) struct ServedMeter;
+
+impl ServedMeter {
+    pub(crate) fn observe(&self, _: &mut Option<Arc<Observers>>) {}
+
+    pub(crate) fn panicked(&self) {}
+
+    pub(crate) fn blocked(&self) {}
+}
+
+impl Meter for ServedMeter {
+    fn finish(&mut self, _: Code) {}
 }

@@ -44,40 +44,58 @@ static HEDGED: Method<String, String> =
 /// A channel whose metrics can be looked at.
 struct Metered {
     channel: Channel,
+    recorded: Recorded,
+}
+
+/// The attributes' values, how often it was recorded, and the sum, rounded down.
+pub(super) type Point = (Vec<String>, u64, u64);
+
+/// What is recorded.
+pub(super) struct Recorded {
     provider: SdkMeterProvider,
     exporter: InMemoryMetricExporter,
 }
 
 impl Metered {
     fn new(peer: &std::sync::Arc<Peer>, set: impl FnOnce(Metrics) -> Metrics) -> Self {
-        let exporter = InMemoryMetricExporter::default();
-        let reader = PeriodicReader::builder(exporter.clone()).build();
-        let provider = SdkMeterProvider::builder().with_reader(reader).build();
-        let metrics = set(Metrics::new(&provider));
+        let (metrics, recorded) = Recorded::new();
+        let metrics = set(metrics);
         Self {
             channel: peer.channel_with(|builder| builder.metrics(metrics)),
-            provider,
-            exporter,
+            recorded,
         }
     }
 
-    /// The points of each instrument, by its name without `grpc.client.`: the attributes' values, how often it was
-    /// recorded, and the sum, rounded down.
-    fn points(&self) -> BTreeMap<String, Vec<(Vec<String>, u64, u64)>> {
+    /// The points of each instrument, by its name without `grpc.client.`.
+    fn points(&self) -> BTreeMap<String, Vec<Point>> {
+        let points = self.recorded.points().into_iter();
+        points
+            .map(|(name, points)| (name.trim_start_matches("grpc.client.").to_owned(), points))
+            .collect()
+    }
+}
+
+impl Recorded {
+    pub(super) fn new() -> (Metrics, Self) {
+        let exporter = InMemoryMetricExporter::default();
+        let reader = PeriodicReader::builder(exporter.clone()).build();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        (Metrics::new(&provider), Self { provider, exporter })
+    }
+
+    /// The points of each instrument, by its name.
+    pub(super) fn points(&self) -> BTreeMap<String, Vec<Point>> {
         self.provider.force_flush().unwrap();
         let exported = self.exporter.get_finished_metrics().unwrap();
         let last = exported.last().unwrap();
         let metrics = last.scope_metrics().flat_map(|scope| scope.metrics());
         metrics
-            .map(|metric| {
-                let name = metric.name().trim_start_matches("grpc.client.").to_owned();
-                (name, points_of(metric.data()))
-            })
+            .map(|metric| (metric.name().to_owned(), points_of(metric.data())))
             .collect()
     }
 }
 
-fn points_of(data: &AggregatedMetrics) -> Vec<(Vec<String>, u64, u64)> {
+fn points_of(data: &AggregatedMetrics) -> Vec<Point> {
     let values = |attributes: &mut dyn Iterator<Item = &opentelemetry::KeyValue>| {
         let mut values: Vec<_> = attributes.map(|of| of.value.to_string()).collect();
         values.sort();
@@ -92,6 +110,13 @@ fn points_of(data: &AggregatedMetrics) -> Vec<(Vec<String>, u64, u64)> {
                     point.value(),
                     point.value(),
                 )
+            })
+            .collect(),
+        AggregatedMetrics::I64(MetricData::Sum(sum)) => sum
+            .data_points()
+            .map(|point| {
+                let value = u64::try_from(point.value()).unwrap();
+                (values(&mut point.attributes()), value, value)
             })
             .collect(),
         AggregatedMetrics::U64(MetricData::Histogram(histogram)) => histogram

@@ -23,7 +23,7 @@ use super::{
     respond::Respond,
     router::tells_of_server,
     runtimes::Held,
-    stream, web,
+    stream, watchdog, web,
 };
 use crate::{
     deferred::{Deferred, Turns},
@@ -170,6 +170,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
         () = lifetime.draining().cancelled() => return Ok(()),
     };
     lifetime.begin(heard, connection.ping_pong());
+    let _metered = shared.options.metrics.connection();
+    let _watched = watchdog::Watch::of(shared.options.blocking_threshold);
     let mut first_polls = FirstPolls::new(shared.calls.clone(), turns.clone());
     loop {
         let next = poll_fn(|cx| match connection.poll_accept(cx) {

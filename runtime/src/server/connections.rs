@@ -52,7 +52,8 @@ impl Shared {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for authorization that nobody could meet.
-    pub(super) fn new(router: Arc<Router>, options: Options) -> Result<Self, Status> {
+    pub(super) fn new(router: Arc<Router>, mut options: Options) -> Result<Self, Status> {
+        options.metrics.learn(router.methods());
         Ok(Self {
             gate: Gate::new(&router, &options)?,
             router,

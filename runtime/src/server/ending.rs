@@ -71,11 +71,16 @@ impl Ending {
         }
         if watched.cut_off.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::Status(Status::unavailable(
-                "the server is shutting down",
+                "the server is shutting down, or ends this connection",
             )));
         }
         poll_reset(cx).map(|_| End::Reset(ending_code(self.deadline())))
     }
+}
+
+/// Whether that is what a call ends with which the server cuts off.
+pub(super) fn is_cut_off(status: &Status) -> bool {
+    status.code() == Code::Unavailable
 }
 
 /// What a reset by the caller means.

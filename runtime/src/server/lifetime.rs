@@ -8,7 +8,7 @@ mod tests;
 
 use std::{
     pin::Pin,
-    task::{Context as TaskContext, Poll, ready},
+    task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
 
@@ -100,6 +100,8 @@ pub(super) struct Lifetime {
     keepalive: Option<Keepalive>,
     /// When there may be something to do next.
     next_look: Option<Pin<Box<Sleep>>>,
+    /// Whom that wakes, once it was asked.
+    asked: Option<Waker>,
 }
 
 impl Lifetime {
@@ -115,6 +117,7 @@ impl Lifetime {
             idle_since: None,
             keepalive: None,
             next_look: None,
+            asked: None,
         }
     }
 
@@ -171,7 +174,15 @@ impl Lifetime {
             }
         }
         while let Some(look) = &mut self.next_look {
-            ready!(look.as_mut().poll(cx));
+            // Asking a timer again costs more than knowing that it was asked.
+            let is_asked = |waker: &Waker| waker.will_wake(cx.waker());
+            if !look.is_elapsed() && self.asked.as_ref().is_some_and(is_asked) {
+                return Poll::Pending;
+            }
+            if look.as_mut().poll(cx).is_pending() {
+                self.asked = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             if let Some(step) = self.look(cx, Instant::now()) {
                 return Poll::Ready(step);
             }
@@ -241,6 +252,7 @@ impl Lifetime {
     }
 
     fn look_again(&mut self, next: Option<Instant>) {
+        self.asked = None;
         match (&mut self.next_look, next) {
             (Some(look), Some(next)) => look.as_mut().reset(next),
             (look, next) => *look = next.map(|next| Box::pin(sleep_until(next))),

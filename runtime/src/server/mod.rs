@@ -10,6 +10,7 @@ mod encoding;
 mod ending;
 mod first_poll;
 mod gate;
+mod guard;
 mod head;
 mod intercepted;
 mod lifetime;
@@ -20,6 +21,7 @@ mod pieces;
 mod respond;
 mod router;
 mod runtimes;
+mod sending;
 mod shutdown;
 mod signals;
 mod stream;
@@ -27,6 +29,7 @@ mod stream;
 mod tests;
 #[cfg(feature = "tonic")]
 mod tower;
+mod watchdog;
 mod web;
 
 use std::{

@@ -10,10 +10,12 @@ use crate::{
     health::HealthReporter,
     interceptor::{Interceptor, Interceptors},
     limits::MAX_RECEIVE_MESSAGE_SIZE,
+    metrics::ServerSource,
 };
 
 #[derive(Clone, Debug)]
 pub(super) struct Options {
+    pub(super) blocking_threshold: Duration,
     pub(super) web: Layers,
     pub(super) runtimes: Runtimes,
     pub(super) notifies_systemd: bool,
@@ -21,6 +23,7 @@ pub(super) struct Options {
     pub(super) interceptors: Interceptors,
     pub(super) lame_duck_time: Duration,
     pub(super) lifetime: lifetime::Limits,
+    pub(super) metrics: ServerSource,
     pub(super) shutdown_timeout: Duration,
     pub(super) max_receive_message_size: usize,
     pub(super) max_concurrent_streams: u32,
@@ -36,6 +39,7 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            blocking_threshold: Duration::from_millis(100),
             web: Layers::default(),
             runtimes: Runtimes::default(),
             notifies_systemd: false,
@@ -43,6 +47,7 @@ impl Default for Options {
             interceptors: Interceptors::default(),
             lame_duck_time: Duration::ZERO,
             lifetime: lifetime::Limits::default(),
+            metrics: ServerSource::default(),
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_concurrent_streams: 1024,
@@ -137,6 +142,24 @@ impl Server {
     /// 30 seconds; zero cuts them off at once.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.options.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How long a handler may keep the thread that it runs on, between two waits, before that is reported: by a warning with
+    /// the method's name, while the thread is still blocked, and by a count in its metrics. The default is
+    /// 100 milliseconds; [`Duration::MAX`] reports nothing.
+    ///
+    /// Other calls, and whole connections, wait for such a thread: what blocks or computes for long belongs to
+    /// `tokio::task::spawn_blocking`. `block_in_place` counts as well.
+    pub fn blocking_threshold(mut self, threshold: Duration) -> Self {
+        self.options.blocking_threshold = threshold;
+        self
+    }
+
+    /// Records metrics of this server and of the calls that it serves.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(mut self, metrics: crate::Metrics) -> Self {
+        self.options.metrics = ServerSource::new(metrics);
         self
     }
 

@@ -12,7 +12,7 @@ use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, body::Body};
 
-use crate::flow::{self, Gone};
+use crate::flow::Gone;
 
 /// Takes the head of a response.
 pub(super) enum Respond {
@@ -78,11 +78,14 @@ impl Answer {
         }
     }
 
-    /// Sends `data` once there is room for it.
-    pub(super) async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
+    /// Whether `data`, if it is the first that is sent, leaves as a whole without waiting for the peer.
+    pub(super) fn has_room_for(&mut self, data: &Bytes) -> bool {
         match self {
-            Self::Http2(stream) => flow::send(stream, data).await,
-            Self::Http(answer) => answer.send(data).await,
+            Self::Http2(stream) => {
+                stream.reserve_capacity(data.len());
+                stream.capacity() >= data.len()
+            }
+            Self::Http(_) => true,
         }
     }
 
@@ -167,7 +170,8 @@ impl HttpAnswer {
         }
     }
 
-    async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
+    /// Sends `data` once there is room for it.
+    pub(super) async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
         let sender = self.data.as_ref().ok_or(Gone)?;
         sender.send(data).await.map_err(|_| Gone)
     }

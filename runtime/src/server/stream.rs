@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -19,15 +18,16 @@ use super::{
     Call,
     body::{Reply, ReplyBody, RequestBody, Source},
     connections::Shared,
-    ending::{End, Ending, ending_code},
+    ending::{End, Ending, is_cut_off},
+    guard::Guard,
     head::{Terms, check_is_grpc},
     intercepted::dispatch,
     pieces::{BATCH_SIZE, Piece, Pieces},
     respond::{Answer, Respond},
+    sending::send_data,
 };
 use crate::{
     context::Context,
-    flow::Gone,
     interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
@@ -59,7 +59,8 @@ async fn serve_stream(
     }
     let caller = TraceContext::extract(&head.headers);
     let method = head.uri.path().trim_start_matches('/');
-    let span = ServerSpan::open(method, caller.as_ref());
+    let meter = shared.options.metrics.call(method);
+    let span = ServerSpan::open(method, caller.as_ref(), meter);
     let status = {
         let served = pin!(serve_call(
             &shared,
@@ -88,7 +89,11 @@ async fn serve_call(
         compression,
         refusal,
     } = Terms::take(&mut head.headers);
-    let observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
+    let mut observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
+    let meter = span.meter().clone();
+    meter.observe(&mut observers);
+    let path = head.uri.path_and_query().cloned();
+    let mut guard = Guard::of(path, shared.options.blocking_threshold, meter);
     if let Some(deadline) = deadline {
         head.extensions.insert(deadline);
     }
@@ -111,6 +116,7 @@ async fn serve_call(
             call,
             respond,
             &mut ending,
+            &mut guard,
             observers.as_ref()
         ));
         context.scope(answered).await
@@ -142,11 +148,12 @@ async fn answer(
     call: Call,
     respond: &mut Respond,
     ending: &mut Ending,
+    guard: &mut Guard,
     observers: Option<&Arc<Observers>>,
 ) -> Ended {
     let prepared = {
         let mut prepared = pin!(prepare(shared, call, observers));
-        poll_fn(|cx| match caught(|| prepared.as_mut().poll(cx)) {
+        poll_fn(|cx| match guard.poll(|| prepared.as_mut().poll(cx)) {
             Poll::Ready(prepared) => Poll::Ready(prepared),
             Poll::Pending => ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err),
         })
@@ -159,13 +166,13 @@ async fn answer(
         }
         Ok(Prepared::Message(headers, frame)) => {
             watch.data_sent(&frame);
-            Ended::Answered(answer_message(respond, headers, frame))
+            answer_message(respond, headers, frame, ending).await
         }
         Ok(Prepared::Pieces(headers, first, pieces)) => {
             let Ok(mut stream) = respond.send_response(response(headers), false) else {
                 return Ended::Early(gone(Code::Cancelled));
             };
-            send_pieces(&mut stream, first, pieces, ending, &mut watch).await
+            send_pieces(&mut stream, first, pieces, ending, guard, &mut watch).await
         }
         Err(End::Reset(code)) => Ended::Early(gone(code)),
         Err(End::Status(status)) => Ended::Early(answer_status(respond, HeaderMap::new(), status)),
@@ -197,13 +204,22 @@ async fn prepare(shared: &Shared, call: Call, observers: Option<&Arc<Observers>>
     }
 }
 
-/// Polls what a handler wrote: its panic ends this call, and no other.
-fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, End>> {
-    // What a panic leaves half done is dropped with the call.
-    match catch_unwind(AssertUnwindSafe(poll)) {
-        Ok(polled) => polled.map(Ok),
-        Err(_) => Poll::Ready(Err(End::Status(Status::internal("the handler panicked")))),
+async fn answer_message(
+    respond: &mut Respond,
+    headers: HeaderMap,
+    frame: Bytes,
+    ending: &mut Ending,
+) -> Ended {
+    let status = Status::ok("");
+    let Ok(mut stream) = respond.send_response(response(headers), false) else {
+        return Ended::Answered(status);
+    };
+    if stream.has_room_for(&frame) {
+        stream.send_data(frame);
+    } else if let Err(end) = Box::pin(send_data(&mut stream, frame, ending)).await {
+        return Ended::Early(ended_early(&mut stream, end));
     }
+    Ended::Answered(send_trailers(&mut stream, HeaderMap::new(), status))
 }
 
 async fn send_pieces(
@@ -211,17 +227,27 @@ async fn send_pieces(
     first: Option<Bytes>,
     mut pieces: Pieces,
     ending: &mut Ending,
+    guard: &mut Guard,
     watch: &mut Watch,
 ) -> Ended {
     let mut next = first;
+    let mut is_last = false;
     loop {
         let piece = match next.take() {
             Some(first) => Ok(Piece::Data(first)),
             None => {
                 // Its end is asked for first: a stream that always has a message would never be asked otherwise.
                 poll_fn(|cx| match ending.poll_end(cx, |cx| stream.poll_reset(cx)) {
+                    // Who watches the server's health is told that it ends, first.
+                    Poll::Ready(End::Status(status)) if is_cut_off(&status) && !is_last => {
+                        is_last = true;
+                        match guard.poll(|| pieces.poll_next(cx)) {
+                            Poll::Pending => Poll::Ready(Err(End::Status(status))),
+                            last => last,
+                        }
+                    }
                     Poll::Ready(end) => Poll::Ready(Err(end)),
-                    Poll::Pending => caught(|| pieces.poll_next(cx)),
+                    Poll::Pending => guard.poll(|| pieces.poll_next(cx)),
                 })
                 .await
             }
@@ -240,10 +266,8 @@ async fn send_pieces(
             }
             Err(end) => Err(end),
         };
-        match sent {
-            Ok(()) => {}
-            Err(End::Reset(code)) => return Ended::Early(gone(code)),
-            Err(End::Status(status)) => return Ended::Early(end_early(stream, status)),
+        if let Err(end) = sent {
+            return Ended::Early(ended_early(stream, end));
         }
     }
 }
@@ -252,23 +276,16 @@ async fn send_pieces(
 ///
 /// Its trailers come after the DATA that waits for the peer's room. A deadline bounds that wait too: past it, the stream is
 /// reset. What a server that shuts down has to say may wait, since its connections end soon.
-fn end_early(stream: &mut Answer, status: Status) -> Status {
+fn ended_early(stream: &mut Answer, end: End) -> Status {
+    let status = match end {
+        End::Reset(code) => return gone(code),
+        End::Status(status) => status,
+    };
     if status.code() == Code::DeadlineExceeded && !stream.has_room() {
         stream.send_reset(Reason::CANCEL);
         return status;
     }
     send_trailers(stream, HeaderMap::new(), status)
-}
-
-/// Sends `data`, unless the call ends while it waits for room.
-async fn send_data(stream: &mut Answer, data: Bytes, ending: &mut Ending) -> Result<(), End> {
-    let deadline = ending.deadline();
-    let mut sending = pin!(stream.send(data));
-    poll_fn(|cx| match sending.as_mut().poll(cx) {
-        Poll::Ready(sent) => Poll::Ready(sent.map_err(|Gone| End::Reset(ending_code(deadline)))),
-        Poll::Pending => ending.poll_end(cx, |_| Poll::Pending).map(Err),
-    })
-    .await
 }
 
 fn response(mut headers: HeaderMap) -> Response<()> {
@@ -284,17 +301,6 @@ fn answer_status(respond: &mut Respond, mut headers: HeaderMap, status: Status) 
     status::write(&status, &mut headers);
     let _ = respond.send_response(response(headers), true);
     status
-}
-
-fn answer_message(respond: &mut Respond, headers: HeaderMap, frame: Bytes) -> Status {
-    let status = Status::ok("");
-    match respond.send_response(response(headers), false) {
-        Ok(mut stream) => {
-            stream.send_data(frame);
-            send_trailers(&mut stream, HeaderMap::new(), status)
-        }
-        Err(_) => status,
-    }
 }
 
 fn send_trailers(stream: &mut Answer, mut trailers: HeaderMap, status: Status) -> Status {

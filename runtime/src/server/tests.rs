@@ -130,6 +130,59 @@ async fn rule_50_expiry_resets_a_stream_whose_peer_has_no_room_for_the_last_mess
 }
 
 #[tokio::test]
+async fn rule_50_expiry_resets_a_stream_that_has_ended_but_not_left() {
+    let server = Server::builder().add_service(Serve(|call: Call| {
+        call.server_streaming(&MANY, |_: Request<String>| async move {
+            let messages = stream::iter(vec!["x".repeat(10_000); 7]).map(Ok);
+            Ok(Response::new(messages))
+        })
+    }));
+    let (taken, ended) = read_late(server).await;
+    assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    assert!(taken < 70_000, "{taken}");
+}
+
+/// Answers each call with one message of so many bytes.
+fn answer(bytes: usize) -> Server {
+    Server::builder().add_service(Serve(move |call: Call| {
+        call.unary(&UNARY, move |_: Request<String>| async move {
+            Ok(Response::new("x".repeat(bytes)))
+        })
+    }))
+}
+
+#[tokio::test]
+async fn rule_50_expiry_resets_a_call_whose_peer_has_no_room_for_its_answer() {
+    let codes = Codes::default();
+    let server = answer(100_000).interceptor(codes.clone());
+    let (taken, ended) = read_late(server).await;
+    assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    assert!(taken < 100_000, "{taken}");
+    assert_eq!(*codes.0.lock().unwrap(), [Code::DeadlineExceeded]);
+}
+
+#[tokio::test]
+async fn an_answer_that_the_peer_has_no_room_for_at_once_leaves_as_it_makes_some() {
+    let response = call_by_hand(
+        answer(1_000_000),
+        "/test.Test/Unary",
+        &[("grpc-timeout", "20S")],
+    )
+    .await;
+    let mut body = response.into_body();
+    let mut taken = 0;
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        taken += data.len();
+        body.flow_control().release_capacity(data.len()).unwrap();
+    }
+    // Five bytes before the message, four of its tag and length.
+    assert_eq!(taken, 1_000_009);
+    let trailers = body.trailers().await.unwrap().unwrap();
+    assert_eq!(trailers["grpc-status"], "0");
+}
+
+#[tokio::test]
 async fn rule_49_expiry_is_told_in_trailers_where_the_peer_has_room() {
     let response = call_by_hand(
         stream_and_wait(1),

@@ -1,0 +1,202 @@
+//! What is recorded of a server, as an exporter sees it.
+
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_stream as stream;
+use tonic::{Code, Request, Response, Status};
+
+use crate::{
+    channel::Channel,
+    method::{Method, MethodDescriptor},
+    metrics::tests::{Point, Recorded},
+    server::{Call, Reply, Server, Service},
+};
+
+static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
+static MANY: Method<String, String> = Method::server_streaming("/test.Test/Many");
+static NONE: Method<String, String> = Method::unary("/test.Test/None");
+
+/// Does what a request says.
+struct Test;
+
+impl Service for Test {
+    const NAME: &'static str = "test.Test";
+    const METHODS: &'static [&'static MethodDescriptor] = &[UNARY.descriptor(), MANY.descriptor()];
+
+    async fn call(&self, call: Call) -> Reply {
+        match call.path() {
+            "/test.Test/Unary" => call.unary(&UNARY, unary).await,
+            "/test.Test/Many" => {
+                call.server_streaming(&MANY, |_: Request<String>| async {
+                    let replies = ["one", "two"].map(|reply| Ok(reply.to_owned()));
+                    Ok(Response::new(stream::iter(replies)))
+                })
+                .await
+            }
+            _ => call.unimplemented(),
+        }
+    }
+}
+
+static BEGUN: Notify = Notify::const_new();
+static GO: Notify = Notify::const_new();
+
+async fn unary(request: Request<String>) -> Result<Response<String>, Status> {
+    match request.get_ref().as_str() {
+        "panic" => panic!("as told"),
+        "block" => std::thread::sleep(Duration::from_millis(200)),
+        "wait" => {
+            BEGUN.notify_one();
+            GO.notified().await;
+        }
+        "fail" => return Err(Status::not_found("as told")),
+        _ => {}
+    }
+    Ok(Response::new("reply".to_owned()))
+}
+
+/// A client of a server whose metrics can be looked at.
+fn serve() -> (Channel, Recorded) {
+    let (metrics, recorded) = Recorded::new();
+    let server = Server::builder()
+        .metrics(metrics)
+        .blocking_threshold(Duration::from_millis(20))
+        .add_service(Test);
+    (Channel::in_process(server).lazy().unwrap(), recorded)
+}
+
+async fn call(channel: &Channel, request: &str) -> Code {
+    let called = channel.unary(&UNARY, request.to_owned()).await;
+    called.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
+fn point(values: &[&str], count: u64, sum: u64) -> Point {
+    let mut values: Vec<_> = values.iter().map(|&value| value.to_owned()).collect();
+    values.sort();
+    (values, count, sum)
+}
+
+#[tokio::test]
+async fn rule_52_each_served_call_is_recorded_once_with_its_method_and_status() {
+    let (channel, recorded) = serve();
+    assert_eq!(call(&channel, "hello").await, Code::Ok);
+    assert_eq!(call(&channel, "fail").await, Code::NotFound);
+    let points = recorded.points();
+    let method = "test.Test/Unary";
+    assert_eq!(points["grpc.server.call.started"], [point(&[method], 2, 2)]);
+    assert_eq!(
+        points["grpc.server.call.duration"],
+        [
+            point(&[method, "NOT_FOUND"], 1, 0),
+            point(&[method, "OK"], 1, 0)
+        ]
+    );
+    assert_eq!(
+        points["grpc.server.call.rcvd_total_compressed_message_size"],
+        [
+            point(&[method, "NOT_FOUND"], 1, 6),
+            point(&[method, "OK"], 1, 7)
+        ]
+    );
+    assert_eq!(
+        points["grpc.server.call.sent_total_compressed_message_size"],
+        [
+            point(&[method, "NOT_FOUND"], 1, 0),
+            point(&[method, "OK"], 1, 7)
+        ]
+    );
+    assert_eq!(
+        points["rpc.server.call.duration"],
+        [
+            point(&[method, "NOT_FOUND", "grpc"], 1, 0),
+            point(&[method, "OK", "grpc"], 1, 0)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn rule_52_all_messages_of_a_stream_add_up() {
+    let (channel, recorded) = serve();
+    let replies = channel.server_streaming(&MANY, "hello".to_owned()).await;
+    let mut replies = replies.unwrap().into_inner();
+    while replies.message().await.unwrap().is_some() {}
+    assert_eq!(
+        recorded.points()["grpc.server.call.sent_total_compressed_message_size"],
+        [point(&["test.Test/Many", "OK"], 1, 10)]
+    );
+}
+
+#[tokio::test]
+async fn rule_52_a_method_that_a_service_does_not_have_is_other() {
+    let (channel, recorded) = serve();
+    channel.unary(&NONE, String::new()).await.unwrap_err();
+    let points = recorded.points();
+    assert_eq!(
+        points["grpc.server.call.started"],
+        [point(&["other"], 1, 1)]
+    );
+    assert_eq!(
+        points["rpc.server.call.duration"],
+        [point(
+            &["_OTHER", "UNIMPLEMENTED", "UNIMPLEMENTED", "grpc"],
+            1,
+            0
+        )]
+    );
+}
+
+#[tokio::test]
+async fn rule_52_a_name_that_is_let_pass_is_recorded_whatever_methods_there_are() {
+    let (metrics, recorded) = Recorded::new();
+    let metrics = metrics.generic_methods(|method| method == "test.Test/None");
+    let server = Server::builder().metrics(metrics).add_service(Test);
+    let channel = Channel::in_process(server).lazy().unwrap();
+    channel.unary(&NONE, String::new()).await.unwrap_err();
+    assert_eq!(
+        recorded.points()["grpc.server.call.started"],
+        [point(&["test.Test/None"], 1, 1)]
+    );
+}
+
+#[tokio::test]
+async fn calls_and_connections_are_counted_while_they_last() {
+    let (channel, recorded) = serve();
+    let waiting = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, "wait").await }
+    });
+    BEGUN.notified().await;
+    let points = recorded.points();
+    assert_eq!(points["wireloom.server.active_calls"], [point(&[], 1, 1)]);
+    assert_eq!(points["wireloom.server.connections"], [point(&[], 1, 1)]);
+
+    GO.notify_one();
+    assert_eq!(waiting.await.unwrap(), Code::Ok);
+    drop(channel);
+    while recorded.points()["wireloom.server.connections"] != [point(&[], 0, 0)] {
+        tokio::task::yield_now().await;
+    }
+    let points = recorded.points();
+    assert_eq!(points["wireloom.server.active_calls"], [point(&[], 0, 0)]);
+}
+
+#[tokio::test]
+async fn panics_are_counted() {
+    let (channel, recorded) = serve();
+    assert_eq!(call(&channel, "panic").await, Code::Internal);
+    assert_eq!(
+        recorded.points()["wireloom.server.panics"],
+        [point(&["test.Test/Unary"], 1, 1)]
+    );
+}
+
+#[tokio::test]
+async fn polls_that_block_a_thread_are_counted() {
+    let (channel, recorded) = serve();
+    assert_eq!(call(&channel, "block").await, Code::Ok);
+    assert_eq!(
+        recorded.points()["wireloom.server.blocked_threads"],
+        [point(&["test.Test/Unary"], 1, 1)]
+    );
+}
