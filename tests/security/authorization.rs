@@ -493,3 +493,34 @@ async fn tonic_s_stubs_are_held_to_what_is_declared_with_an_interceptor_or_witho
     let service = tasks::tasks_server::TasksServer::with_interceptor(Tasks, Ok);
     check(Server::builder().add_service(service)).await;
 }
+
+#[tokio::test]
+async fn behind_layers_and_inside_axum_the_same_holds() {
+    let server = || {
+        Server::builder()
+            .authenticator(Trusting)
+            .authorization("probe.Probe/Unary", Authorization::scopes(&["probe"]))
+            .add_service(support::service().0)
+    };
+    let layered = server().layer(tower::limit::ConcurrencyLimitLayer::new(10));
+    let layered = Channel::in_process(layered).lazy().unwrap();
+
+    let grpc = server().into_service().unwrap();
+    let app = axum::Router::new().route_service("/probe.Probe/{method}", grpc);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mounted = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let mounted = Channel::connect(&mounted).await.unwrap();
+
+    for channel in [layered, mounted] {
+        let client = ProbeClient::new(channel);
+        let with = |scopes: &'static str| client.unary(task("a")).metadata("authorization", scopes);
+        assert_eq!(code(client.unary(task("a")).await), Code::Unauthenticated);
+        assert_eq!(code(with("x").await), Code::PermissionDenied);
+        with("probe").await.unwrap();
+        assert_eq!(
+            code(client.retried(task("a")).await),
+            Code::PermissionDenied
+        );
+    }
+}

@@ -87,7 +87,7 @@ impl Keys {
     }
 
     /// How old keys of a URL get before they are fetched again, or how often a file is looked at, at most: 10 minutes and 10
-    /// seconds, where nothing else is said. It holds nothing for keys that are given.
+    /// seconds, where nothing else is said. A URL is asked once in 10 seconds at most. It says nothing of keys that are given.
     pub fn refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh_interval = Some(interval);
         self
