@@ -106,6 +106,8 @@ impl Config {
 
     fn from_file(mut file: Table<'_>, folder: &Path, errors: &mut Vec<Error>) -> Self {
         let generate = file.table("generate", errors);
+        // Servers read it when they start, and say then what is wrong with it.
+        let _ = file.table("server", errors);
         let config = Self {
             generate: generate
                 .map(|table| Generate::from_table(table, folder, errors))
@@ -416,6 +418,13 @@ mod tests {
         let (what, help) = error("[generate]\ninclude = ['a']");
         assert_eq!(what, "wireloom.toml:2:1: there is no key `include` here");
         assert_eq!(help, "did you mean `includes`?");
+    }
+
+    #[test]
+    fn what_servers_read_is_left_to_them() {
+        parse("[server]\nshutdown_timeout = '30s'").unwrap();
+        let (what, _) = error("server = 1");
+        assert!(what.starts_with("wireloom.toml:1:10: `server`"), "{what}");
     }
 
     #[test]

@@ -110,3 +110,15 @@ async fn a_runtime_per_core() {
     };
     run(serve, &targets).await;
 }
+
+#[test]
+fn settings_of_operators() {
+    let server = || {
+        let server = Server::builder()
+            .shutdown_timeout(Duration::from_secs(10))
+            .max_receive_message_size(16 << 20)
+            .configured()?;
+        Ok::<_, Status>(server)
+    };
+    assert!(server().is_ok());
+}

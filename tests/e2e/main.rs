@@ -6,6 +6,7 @@ mod bad_input;
 mod blocked_threads;
 mod cancellation;
 mod compression;
+mod configuration;
 mod deadlines;
 mod fallback;
 mod four_kinds;

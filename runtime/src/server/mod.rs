@@ -22,6 +22,7 @@ mod respond;
 mod router;
 mod runtimes;
 mod sending;
+mod settings;
 mod shutdown;
 mod signals;
 mod stream;
@@ -187,6 +188,7 @@ impl Server {
             ..
         } = self.options;
         let health = self.options.health.clone();
+        settings::log(&self.options);
         let systemd = Systemd::new(self.options.notifies_systemd);
         let connections = Connections::new(self.shared()?, &listeners)?;
         let siblings = connections.listen_beside(&listeners);

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Runtimes, Server, encoding::ResponseCompression, lifetime, web::Layers};
+use super::{
+    Runtimes, Server, encoding::ResponseCompression, lifetime, settings::Origins, web::Layers,
+};
 use crate::{
     Compression,
     authentication::{Authenticator, Authenticators},
@@ -19,6 +21,7 @@ pub(super) struct Options {
     pub(super) web: Layers,
     pub(super) runtimes: Runtimes,
     pub(super) notifies_systemd: bool,
+    pub(super) origins: Origins,
     pub(super) health: Option<HealthReporter>,
     pub(super) interceptors: Interceptors,
     pub(super) lame_duck_time: Duration,
@@ -43,6 +46,7 @@ impl Default for Options {
             web: Layers::default(),
             runtimes: Runtimes::default(),
             notifies_systemd: false,
+            origins: Origins::default(),
             health: Some(HealthReporter::new()),
             interceptors: Interceptors::default(),
             lame_duck_time: Duration::ZERO,

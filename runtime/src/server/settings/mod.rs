@@ -1,0 +1,117 @@
+//! The options of a server that are plain data: by name, from text and as text.
+
+#[cfg(feature = "config")]
+mod configuration;
+mod value;
+
+use std::{collections::BTreeMap, fmt};
+
+use self::value::Value;
+use super::options::Options;
+
+/// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it.
+struct Setting {
+    name: &'static str,
+    #[cfg_attr(not(feature = "config"), allow(dead_code))]
+    set: fn(&mut Options, &str) -> Result<(), &'static str>,
+    show: fn(&Options) -> String,
+}
+
+macro_rules! settings {
+    ($($name:ident: $($field:ident).+,)*) => {
+        /// All of them.
+        const SETTINGS: &[Setting] = &[$(
+            Setting {
+                name: stringify!($name),
+                set: |options, text| value::read(&mut options.$($field).+, text),
+                show: |options| options.$($field).+.show(),
+            },
+        )*];
+    };
+}
+
+// One line each: the name of the method, and where in the options its value is.
+settings! {
+    compression_threshold: compression.threshold,
+    keepalive: lifetime.keepalive_time,
+    keepalive_timeout: lifetime.keepalive_timeout,
+    lame_duck_time: lame_duck_time,
+    max_concurrent_streams: max_concurrent_streams,
+    max_connection_age: lifetime.max_age,
+    max_connection_age_grace: lifetime.max_age_grace,
+    max_connection_idle: lifetime.max_idle,
+    max_receive_message_size: max_receive_message_size,
+    runtimes: runtimes,
+    shutdown_timeout: shutdown_timeout,
+}
+
+/// Where values come from that were not set in code.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origins(BTreeMap<&'static str, Origin>);
+
+#[derive(Clone, Debug)]
+struct Origin {
+    /// The value as it was set: it may have been set in code since.
+    value: String,
+    from: String,
+}
+
+/// Tells of all settings and where they come from, for who looks at the log in detail.
+pub(super) fn log(options: &Options) {
+    tracing::debug!(target: "wireloom", settings = %Shown(options), "the server starts");
+}
+
+struct Shown<'a>(&'a Options);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let defaults = Options::default();
+        for (i, setting) in SETTINGS.iter().enumerate() {
+            let value = (setting.show)(self.0);
+            let origin = self.0.origins.0.get(setting.name);
+            let from = match origin.filter(|origin| origin.value == value) {
+                Some(origin) => &origin.from,
+                None if value == (setting.show)(&defaults) => "default",
+                None => "code",
+            };
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{}={value} ({from})", setting.name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Server;
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        let mut options = Options::default();
+        for setting in SETTINGS {
+            let shown = (setting.show)(&options);
+            (setting.set)(&mut options, &shown).unwrap();
+            assert_eq!((setting.show)(&options), shown, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn settings_are_in_order_and_have_one_name_each() {
+        let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+
+    #[test]
+    fn it_is_shown_what_is_a_default_and_what_is_not() {
+        let server = Server::builder().shutdown_timeout(Duration::from_millis(1500));
+        let shown = Shown(&server.options).to_string();
+        assert!(shown.contains("shutdown_timeout=1.5s (code)"), "{shown}");
+        assert!(
+            shown.contains("max_connection_age=unlimited (default)"),
+            "{shown}"
+        );
+    }
+}
