@@ -99,7 +99,11 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.transport {
             Transport::Tcp(address) => address.fmt(f),
-            Transport::Unix(path) => path.display().fmt(f),
+            // An abstract socket, as Linux's tools write it.
+            Transport::Unix(path) => match path.to_string_lossy().strip_prefix('\0') {
+                Some(name) => write!(f, "@{name}"),
+                None => path.display().fmt(f),
+            },
             Transport::InProcess(server) => server.fmt(f),
         }
     }

@@ -34,6 +34,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     let shutdown = Server::builder()
         .shutdown_timeout(Duration::from_secs(10))
+        // What wireloom.toml and the environment say wins over what stands above.
+        .configured()?
         .add_service(GreeterServer::new(HelloGreeter))
         .serve_until_signalled(listener)
         .await?;

@@ -29,14 +29,18 @@ impl Dependencies {
         checkout.map_or(Self::Published, |root| Self::Checkout(root.to_owned()))
     }
 
-    /// The value of the dependency in `Cargo.toml` on the crate in a folder of the checkout.
-    pub(crate) fn on(&self, folder: &str) -> String {
-        match self {
+    /// The value of the dependency in `Cargo.toml` on the crate in a folder of the checkout, with features.
+    pub(crate) fn on(&self, folder: &str, features: &[&str]) -> String {
+        let source = match self {
             Self::Checkout(root) => {
                 let path = toml::Value::from(root.join(folder).to_string_lossy().into_owned());
-                format!("{{ path = {path} }}")
+                format!("path = {path}")
             }
-            Self::Published => format!("{VERSION:?}"),
+            Self::Published => format!("version = {VERSION:?}"),
+        };
+        match features {
+            [] => format!("{{ {source} }}"),
+            features => format!("{{ {source}, features = {features:?} }}"),
         }
     }
 }
@@ -60,17 +64,20 @@ mod tests {
 
     #[test]
     fn a_path_is_quoted_as_toml_wants_it() {
-        let dependency = Dependencies::Checkout(PathBuf::from(r#"/a "b"\c"#)).on("runtime");
+        let dependency =
+            Dependencies::Checkout(PathBuf::from(r#"/a "b"\c"#)).on("runtime", &["config"]);
         let table: toml::Table =
             toml::from_str(&format!("wireloom = {dependency}")).expect("it is TOML");
         assert_eq!(
             table["wireloom"]["path"].as_str(),
             Some(r#"/a "b"\c/runtime"#)
         );
+        assert_eq!(table["wireloom"]["features"][0].as_str(), Some("config"));
     }
 
     #[test]
     fn the_published_version_is_a_requirement() {
-        assert_eq!(Dependencies::Published.on("runtime"), "\"0.1\"");
+        let dependency = Dependencies::Published.on("generator", &[]);
+        assert_eq!(dependency, "{ version = \"0.1\" }");
     }
 }

@@ -39,8 +39,8 @@ pub(crate) fn render(
     let mut context = Context::new();
     context.insert("name", name.package());
     context.insert("crate_path", &name.crate_path());
-    context.insert("wireloom", &dependencies.on("runtime"));
-    context.insert("wireloom_build", &dependencies.on("generator"));
+    context.insert("wireloom", &dependencies.on("runtime", &["config"]));
+    context.insert("wireloom_build", &dependencies.on("generator", &[]));
 
     let files = FILES.into_iter().chain([GITIGNORE]);
     files
