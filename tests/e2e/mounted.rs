@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use wireloom::{Code, Server, tokio_stream};
+use wireloom::{Code, InterceptedCall, Interceptor, Next, Response, Server, Status, tokio_stream};
 
 use crate::support::{Event, PANIC, ProbeClient, Task, service, task};
 
@@ -160,6 +160,29 @@ async fn a_panic_and_a_status_of_a_mounted_handler_reach_the_caller() {
         (status.code(), status.message()),
         (Code::NotFound, "as told")
     );
+}
+
+/// Refuses all calls.
+struct Refuse;
+
+impl Interceptor for Refuse {
+    async fn intercept(&self, _: InterceptedCall, _: Next<'_>) -> Result<Response<()>, Status> {
+        Err(Status::permission_denied("not today"))
+    }
+}
+
+#[tokio::test]
+async fn interceptors_run_in_a_mounted_server() {
+    let (service, _events) = service();
+    let server = Server::builder().interceptor(Refuse).add_service(service);
+    let app = axum::Router::new().fallback_service(server.into_service().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = axum::serve(listener, app).into_future();
+    let _served = AbortOnDropHandle::new(tokio::spawn(served));
+    let client = ProbeClient::connect(&address).await.unwrap();
+    let status = client.unary(task("a")).no_retry().await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
 }
 
 #[tokio::test]

@@ -141,10 +141,15 @@ impl Connections {
             return spawn(&self.tasks, accepted, peer, entrance, None);
         };
         let tasks = self.tasks.clone();
+        // A shutdown waits for it on its way, too.
+        let counted = tasks.token();
         match accepted.detach() {
-            Ok(detached) => workers.hand_out(move |held| match detached.attach() {
-                Ok(accepted) => spawn(&tasks, accepted, peer, entrance, Some(held)),
-                Err(error) => cannot_hand_out(&error),
+            Ok(detached) => workers.hand_out(move |held| {
+                match detached.attach() {
+                    Ok(accepted) => spawn(&tasks, accepted, peer, entrance, Some(held)),
+                    Err(error) => cannot_hand_out(&error),
+                }
+                drop(counted);
             }),
             Err(error) => cannot_hand_out(&error),
         }
