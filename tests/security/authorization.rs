@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use wireloom::server::{Call, Reply, Service};
+use wireloom::server::{Call, Listener, Reply, Service};
 use wireloom::tls::{ClientCertificates, ServerTls};
 use wireloom::{
     AuthenticationRequest, Authenticator, Authorization, CallObserver, Caller, Channel, Code,
@@ -195,6 +195,25 @@ async fn what_nobody_could_meet_fails_the_start() {
     }
 }
 
+#[tokio::test]
+async fn certificates_may_be_those_of_one_listener() {
+    let world = World::new();
+    let bind = async || Listener::bind("127.0.0.1:0").await.unwrap();
+    let listeners = [
+        bind().await.plaintext(),
+        bind().await.tls(world_tls(&world)),
+    ];
+    let [plain, secured] = listeners.each_ref().map(|at| at.target().to_string());
+    let server = Server::builder().authenticator(Trusting);
+    let server = server.add_service(VaultServer::new(Handler));
+    tokio::spawn(server.serve(listeners));
+    let billing = client(&world, &secured, &["billing.test"]).await;
+    billing.bill(Nothing {}).await.unwrap();
+    let plain = VaultClient::connect(&plain).await.unwrap();
+    assert_eq!(code(plain.bill(with("x")).await), Code::Unauthenticated);
+    plain.enter(with("x")).await.unwrap();
+}
+
 /// Services that are not generated, and say nothing of their methods.
 macro_rules! by_hand {
     ($($name:ident = $full_name:literal)*) => { $(
@@ -358,7 +377,7 @@ async fn over_a_unix_socket_the_same_holds() {
         .authorization("guarded.Vault/Bill", Authorization::Public)
         .authorization("guarded.Vault/Move", Authorization::Public)
         .add_service(VaultServer::new(Handler));
-    let listener = wireloom::server::Listener::bind(&target).await.unwrap();
+    let listener = Listener::bind(&target).await.unwrap();
     tokio::spawn(server.serve(listener));
     let client = VaultClient::connect(&target).await.unwrap();
     assert_eq!(code(client.enter(Nothing {}).await), Code::Unauthenticated);

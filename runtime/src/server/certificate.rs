@@ -2,6 +2,26 @@
 
 use http::request::Parts;
 
+use super::{listener::Listeners, options::Options};
+
+/// Whether calls of a server may come with a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certificates {
+    Never,
+    Possible,
+}
+
+impl Certificates {
+    /// Of a server that listens, or of one that calls reach otherwise.
+    pub(super) fn of(options: &Options, listeners: Option<&Listeners>) -> Self {
+        let of_listeners = listeners.is_some_and(Listeners::take_client_certificates);
+        match of_listeners || options.take_client_certificates() {
+            true => Self::Possible,
+            false => Self::Never,
+        }
+    }
+}
+
 /// What a client proved itself by (mTLS).
 #[cfg(feature = "tls")]
 pub(super) struct Certificate<'a>(&'a crate::tls::PeerIdentity);

@@ -20,6 +20,7 @@ use tonic::Status;
 use super::listener::Security;
 use super::{
     Shutdown,
+    certificate::Certificates,
     connection::{serve, serve_http2},
     gate::Gate,
     listener::{Accepted, Listener, Listeners, PeerAddr},
@@ -52,10 +53,15 @@ impl Shared {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for authorization that nobody could meet.
-    pub(super) fn new(router: Arc<Router>, mut options: Options) -> Result<Self, Status> {
+    pub(super) fn new(
+        router: Arc<Router>,
+        mut options: Options,
+        listeners: Option<&Listeners>,
+    ) -> Result<Self, Status> {
         options.metrics.learn(router.methods());
+        let certificates = Certificates::of(&options, listeners);
         Ok(Self {
-            gate: Gate::new(&router, &options)?,
+            gate: Gate::new(&router, &options, certificates)?,
             router,
             options,
             phases: Phases::default(),

@@ -7,7 +7,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use super::{
     Call,
-    certificate::Certificate,
+    certificate::{Certificate, Certificates},
     options::Options,
     router::{self, Router},
 };
@@ -49,7 +49,11 @@ impl Gate {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for a declaration that nobody could meet, or of what is not served.
-    pub(super) fn new(router: &Router, options: &Options) -> Result<Option<Self>, Status> {
+    pub(super) fn new(
+        router: &Router,
+        options: &Options,
+        certificates: Certificates,
+    ) -> Result<Option<Self>, Status> {
         if options.is_unrestricted {
             return Ok(None);
         }
@@ -89,14 +93,14 @@ impl Gate {
         let of_methods = named.iter().filter(|(name, _)| name.contains('/'));
         let of_methods = of_methods.map(|(name, rule)| (format!("/{name}"), Rule::Declared(*rule)));
         gate.methods.extend(of_methods);
-        gate.check(options)?;
+        gate.check(certificates)?;
         gate.tell_of_undeclared();
         Ok(Some(gate))
     }
 
     /// Refuses what nobody could meet.
-    fn check(&self, options: &Options) -> Result<(), Status> {
-        let certificates = options.take_client_certificates();
+    fn check(&self, certificates: Certificates) -> Result<(), Status> {
+        let certificates = certificates == Certificates::Possible;
         let knows_callers = !self.authenticators.is_empty();
         for (name, rule) in self.rules() {
             let Rule::Declared(authorization) = rule else {

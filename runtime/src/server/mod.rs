@@ -122,7 +122,7 @@ impl Server {
     ///
     /// INVALID_ARGUMENT for authorization that nobody could meet.
     pub(crate) fn into_process(self) -> Result<InProcess, Status> {
-        let connections = InProcessConnections::new(self.shared()?);
+        let connections = InProcessConnections::new(self.shared(None)?);
         Ok(InProcess::new("in-process", Arc::new(connections)))
     }
 
@@ -190,7 +190,7 @@ impl Server {
         let health = self.options.health.clone();
         settings::log(&self.options);
         let systemd = Systemd::new(self.options.notifies_systemd);
-        let connections = Connections::new(self.shared()?, &listeners)?;
+        let connections = Connections::new(self.shared(Some(&listeners))?, &listeners)?;
         let siblings = connections.listen_beside(&listeners);
         systemd.is_ready();
         let CutOff(cut_off) = tokio::select! {
@@ -212,10 +212,11 @@ impl Server {
         Ok(connections.shut_down(shutdown_timeout, cut_off).await)
     }
 
-    fn shared(mut self) -> Result<Arc<Shared>, Status> {
+    /// What connections of `listeners`, if there are any, share.
+    fn shared(mut self, listeners: Option<&Listeners>) -> Result<Arc<Shared>, Status> {
         if let Some(health) = &self.options.health {
             self.router.tell_of_health(health);
         }
-        Shared::new(Arc::new(self.router), self.options).map(Arc::new)
+        Shared::new(Arc::new(self.router), self.options, listeners).map(Arc::new)
     }
 }

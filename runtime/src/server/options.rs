@@ -66,7 +66,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether clients may prove themselves by certificates.
+    /// Whether clients may prove themselves by certificates, where a listener does not say so.
     pub(super) fn take_client_certificates(&self) -> bool {
         #[cfg(feature = "tls")]
         let takes = self

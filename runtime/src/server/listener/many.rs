@@ -20,6 +20,18 @@ impl Listeners {
     pub fn iter(&self) -> std::slice::Iter<'_, Listener> {
         self.0.iter()
     }
+
+    /// Whether clients may prove themselves by certificates to one of them, as its own TLS says.
+    pub(in crate::server) fn take_client_certificates(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let takes = self.iter().any(|listener| match listener.security() {
+            super::Security::Tls(tls) => tls.takes_client_certificates(),
+            super::Security::Server | super::Security::Plaintext => false,
+        });
+        #[cfg(not(feature = "tls"))]
+        let takes = false;
+        takes
+    }
 }
 
 impl From<Listener> for Listeners {

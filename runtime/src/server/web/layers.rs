@@ -122,6 +122,6 @@ impl Server {
     /// INVALID_ARGUMENT for [authorization](Self::authorization) that nobody could meet.
     pub fn into_service(self) -> Result<HttpService, Status> {
         let layers = self.options.web.clone();
-        Ok(layers.service(self.shared()?))
+        Ok(layers.service(self.shared(None)?))
     }
 }
