@@ -1,5 +1,9 @@
 //! Clients that prove themselves by certificates (mTLS).
 
+use std::time::Duration;
+
+use wireloom::Code;
+use wireloom::server::Listener;
 use wireloom::tls::ClientCertificates;
 use wireloom_peer::Authority;
 
@@ -75,4 +79,61 @@ async fn a_certificate_that_is_not_asked_for_is_not_shown() {
     let tls = world.client_tls().identity(identity(&certified));
     let client = client(&server, tls).await.unwrap();
     assert_eq!(peer(&client).await, "nobody");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_revoked_is_refused_once_the_list_says_so() {
+    let world = World::new();
+    let (good, stolen) = (["good.test"], ["stolen.test"]);
+    let (good, stolen) = (world.authority.issue(&good), world.authority.issue(&stolen));
+    let other = Authority::new("another");
+    let other_s = other.issue(&["other.test"]);
+    let path = world.path().join("revoked.pem");
+    std::fs::write(&path, world.authority.revocation_list(&[])).unwrap();
+    let roots = world.roots().and(wireloom::tls::Roots::pem(other.pem()));
+    let tls = world
+        .server_tls()
+        .client_certificates(ClientCertificates::Required(roots))
+        .revocation_lists(&path)
+        .reload_interval(Duration::ZERO);
+    let server = serve(tls).await;
+    let tls = |certified| world.client_tls().identity(identity(certified));
+    client(&server, tls(&stolen)).await.unwrap();
+
+    let list = world.authority.revocation_list(&[&stolen]);
+    std::fs::write(&path, list).unwrap();
+    let message = refusal(&server, tls(&stolen)).await;
+    assert!(
+        message.contains("the server refused the TLS connection"),
+        "{message}"
+    );
+    let known = client(&server, tls(&good)).await.unwrap();
+    assert_eq!(peer(&known).await, "good.test");
+    // Its issuer has no list.
+    let known = client(&server, tls(&other_s)).await.unwrap();
+    assert_eq!(peer(&known).await, "other.test");
+}
+
+#[tokio::test]
+async fn revocation_lists_that_cannot_be_used_fail_the_start() {
+    let world = World::new();
+    let path = world.path().join("revoked.pem");
+    let refused = async |tls| {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let status = wireloom::Server::builder().tls(tls).serve(listener).await;
+        let status = status.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        status.message().to_owned()
+    };
+    let required = || {
+        let required = ClientCertificates::Required(world.roots());
+        world.server_tls().client_certificates(required)
+    };
+    let missing = refused(required().revocation_lists(&path)).await;
+    assert!(missing.contains("revoked.pem"), "{missing}");
+    std::fs::write(&path, world.authority.pem()).unwrap();
+    let none = refused(required().revocation_lists(&path)).await;
+    assert!(none.contains("no revocation list"), "{none}");
+    let useless = refused(world.server_tls().revocation_lists(&path)).await;
+    assert!(useless.contains("client_certificates"), "{useless}");
 }

@@ -17,6 +17,7 @@ mod identity;
 mod peer_identity;
 mod pem;
 mod reload;
+mod revocation;
 mod roots;
 mod server;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{ServerConfig, server::WebPkiClientVerifier, sign::SingleCertAndKey};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -10,7 +10,7 @@ use super::{
     pem::Files,
     provider,
     reload::{self, Reloading},
-    unusable_provider,
+    revocation, unusable_provider,
 };
 
 /// How a server proves who it is, and whom it lets in.
@@ -30,6 +30,7 @@ use super::{
 pub struct ServerTls {
     identity: Identity,
     client_certificates: ClientCertificates,
+    revocation_lists: Vec<PathBuf>,
     min_version: TlsVersion,
     handshake_timeout: Duration,
     reload_interval: Duration,
@@ -62,6 +63,7 @@ impl ServerTls {
         Self {
             identity,
             client_certificates: ClientCertificates::None,
+            revocation_lists: Vec::new(),
             min_version: TlsVersion::default(),
             handshake_timeout: Duration::from_secs(10),
             reload_interval: reload::INTERVAL,
@@ -71,6 +73,17 @@ impl ServerTls {
     /// Whether clients prove themselves by certificates. The default does not ask for them.
     pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
         self.client_certificates = certificates;
+        self
+    }
+
+    /// Refuses client certificates that the issuer revoked, by a PEM file of revocation lists (CRL, [RFC
+    /// 5280](https://www.rfc-editor.org/rfc/rfc5280#section-5)), read again when it has changed. Called again, by several.
+    ///
+    /// Each certificate of a chain is looked up in the list of its issuer; one whose issuer has no list here is taken. A list
+    /// past its `nextUpdate` still counts: who has to be sure of a fresh one watches over the file. Connections that are there
+    /// stay.
+    pub fn revocation_lists(mut self, path: impl Into<PathBuf>) -> Self {
+        self.revocation_lists.push(path.into());
         self
     }
 
@@ -103,7 +116,8 @@ impl ServerTls {
     pub(crate) fn acceptor(self, alpn: Alpn) -> Result<Acceptor, Status> {
         let roots = self.client_certificates.roots();
         let roots = roots.into_iter().flat_map(Roots::paths);
-        let paths: Vec<_> = self.identity.paths().chain(roots).collect();
+        let lists = self.revocation_lists.iter().cloned();
+        let paths: Vec<_> = self.identity.paths().chain(roots).chain(lists).collect();
         let (interval, handshake_timeout) = (self.reload_interval, self.handshake_timeout);
         let config = Reloading::new(paths, interval, move |files| self.config(files, alpn))?;
         Ok(Acceptor {
@@ -120,6 +134,12 @@ impl ServerTls {
             .with_protocol_versions(self.min_version.and_newer())
             .map_err(|error| unusable_provider(&error))?;
         let builder = match self.client_certificates.roots() {
+            None if !self.revocation_lists.is_empty() => {
+                return Err(Status::invalid_argument(
+                    "revocation lists are of client certificates, and this server takes none: set \
+                     `ServerTls::client_certificates`",
+                ));
+            }
             None => builder.with_no_client_auth(),
             Some(roots) => {
                 let roots = roots.store(files)?;
@@ -127,9 +147,15 @@ impl ServerTls {
                 if matches!(self.client_certificates, ClientCertificates::Optional(_)) {
                     verifier = verifier.allow_unauthenticated();
                 }
+                for path in &self.revocation_lists {
+                    verifier = verifier.with_crls(revocation::lists(path, files)?);
+                }
+                if !self.revocation_lists.is_empty() {
+                    verifier = verifier.allow_unknown_revocation_status();
+                }
                 let verifier = verifier.build().map_err(|error| {
                     Status::invalid_argument(format!(
-                        "the roots of clients cannot be used: {error}"
+                        "the roots of clients, or their revocation lists, cannot be used: {error}"
                     ))
                 })?;
                 builder.with_client_cert_verifier(verifier)

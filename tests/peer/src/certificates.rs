@@ -1,9 +1,11 @@
 //! Certificates for tests: an authority, and what it signs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// A certificate authority.
@@ -18,6 +20,7 @@ pub struct Certified {
     pub chain: String,
     /// Its private key.
     pub key: String,
+    serial: SerialNumber,
 }
 
 /// Where a test wrote a [`Certified`].
@@ -61,13 +64,39 @@ impl Authority {
         self.sign(params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Certified {
+    fn sign(&self, mut params: CertificateParams) -> Certified {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = SerialNumber::from(SERIAL.fetch_add(1, Ordering::Relaxed));
+        params.serial_number = Some(serial.clone());
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer);
         Certified {
             chain: certificate.expect("the authority can sign").pem(),
             key: key.serialize_pem(),
+            serial,
         }
+    }
+
+    /// The list of those it has revoked, in PEM.
+    pub fn revocation_list(&self, revoked: &[&Certified]) -> String {
+        let revoked = revoked.iter().map(|certified| RevokedCertParams {
+            serial_number: certified.serial.clone(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list
+            .signed_by(&self.issuer)
+            .expect("the authority can sign");
+        list.pem().expect("it is PEM")
     }
 }
 
