@@ -32,14 +32,20 @@ pub(crate) async fn send(stream: &mut SendStream<Bytes>, data: Bytes) -> Result<
     if data.is_empty() {
         return Ok(());
     }
-    stream.reserve_capacity(data.len());
+    room_for(stream, data.len()).await?;
+    stream.send_data(data, false).map_err(|_| Gone)
+}
+
+/// Waits until the peer has room for all that was sent, and for some of `bytes` more.
+pub(crate) async fn room_for(stream: &mut SendStream<Bytes>, bytes: usize) -> Result<(), Gone> {
+    stream.reserve_capacity(bytes);
     while stream.capacity() == 0 {
         match poll_fn(|cx| stream.poll_capacity(cx)).await {
             Some(Ok(_)) => {}
             Some(Err(_)) | None => return Err(Gone),
         }
     }
-    stream.send_data(data, false).map_err(|_| Gone)
+    Ok(())
 }
 
 #[cfg(test)]

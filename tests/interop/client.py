@@ -54,6 +54,12 @@ def compressed_responses(stub):
     assert [outcome.name for outcome in outcomes] == [name] * 2
 
 
+def answers_around_the_window(stub):
+    """Of a fresh stream there are 65,535 bytes of room: a little less, exactly that, more, and much more."""
+    for size in (65_000, *range(65_500, 65_550), 100_000, 1_000_000):
+        assert len(stub.Unary(Task(name="a" * size), timeout=20).name) == size
+
+
 def deadline(stub):
     for call in (
         lambda: stub.Unary(Task(name="a", hang=True), timeout=0.2),

@@ -51,6 +51,7 @@ checks! {
     status_after_messages,
     unimplemented,
     compressed_requests,
+    answers_around_the_window,
     health,
     health_by_a_probe,
 }

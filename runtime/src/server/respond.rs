@@ -12,7 +12,7 @@ use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, body::Body};
 
-use crate::flow::Gone;
+use crate::flow::{self, Gone};
 
 /// Takes the head of a response.
 pub(super) enum Respond {
@@ -86,6 +86,23 @@ impl Answer {
                 stream.capacity() >= data.len()
             }
             Self::Http(_) => true,
+        }
+    }
+
+    /// Sends `data` once there is room for some of it.
+    pub(super) async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
+        match self {
+            Self::Http2(stream) => flow::send(stream, data).await,
+            Self::Http(answer) => answer.send(data).await,
+        }
+    }
+
+    /// Waits for room beyond what was sent.
+    pub(super) async fn room(&mut self) -> Result<(), Gone> {
+        match self {
+            Self::Http2(stream) => flow::room_for(stream, 1).await,
+            // What takes the pieces has the last one once it gets the trailers.
+            Self::Http(_) => Ok(()),
         }
     }
 
@@ -170,8 +187,7 @@ impl HttpAnswer {
         }
     }
 
-    /// Sends `data` once there is room for it.
-    pub(super) async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
+    async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
         let sender = self.data.as_ref().ok_or(Gone)?;
         sender.send(data).await.map_err(|_| Gone)
     }

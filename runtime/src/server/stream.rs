@@ -24,7 +24,7 @@ use super::{
     intercepted::dispatch,
     pieces::{BATCH_SIZE, Piece, Pieces},
     respond::{Answer, Respond},
-    sending::send_data,
+    sending::{all_has_room, send_data, send_last},
 };
 use crate::{
     context::Context,
@@ -216,7 +216,7 @@ async fn answer_message(
     };
     if stream.has_room_for(&frame) {
         stream.send_data(frame);
-    } else if let Err(end) = Box::pin(send_data(&mut stream, frame, ending)).await {
+    } else if let Err(end) = Box::pin(send_last(&mut stream, frame, ending)).await {
         return Ended::Early(ended_early(&mut stream, end));
     }
     Ended::Answered(send_trailers(&mut stream, HeaderMap::new(), status))
@@ -261,9 +261,10 @@ async fn send_pieces(
                 watch.data_sent(&data);
                 send_data(stream, data, ending).await
             }
-            Ok(Piece::End(status, metadata)) => {
-                return Ended::Answered(send_trailers(stream, metadata, status));
-            }
+            Ok(Piece::End(status, metadata)) => match all_has_room(stream, ending).await {
+                Ok(()) => return Ended::Answered(send_trailers(stream, metadata, status)),
+                Err(end) => Err(end),
+            },
             Err(end) => Err(end),
         };
         if let Err(end) = sent {
