@@ -32,6 +32,7 @@ macro_rules! settings {
 
 // One line each: the name of the method, and where in the options its value is.
 settings! {
+    blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold,
     keepalive: lifetime.keepalive_time,
     keepalive_timeout: lifetime.keepalive_timeout,
@@ -102,6 +103,31 @@ mod tests {
     fn settings_are_in_order_and_have_one_name_each() {
         let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+
+    #[test]
+    fn every_option_that_is_plain_data_is_a_setting_and_documented() {
+        let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(manifest.join("../docs/server.md")).unwrap();
+        let (_, table) = page.split_once("## Configuration").unwrap();
+        let options = include_str!("../options.rs");
+        let methods = options.split("pub fn ").skip(1).filter_map(|text| {
+            let (name, rest) = text.split_once("(mut self, ")?;
+            let (_, rest) = rest.split_once(": ")?;
+            let (kind, _) = rest.split_once(')')?;
+            let is_plain = ["Duration", "Runtimes", "bool", "u32", "u64", "usize"].contains(&kind);
+            is_plain.then_some(name)
+        });
+        let methods: Vec<_> = methods.collect();
+        assert!(methods.contains(&"max_concurrent_streams"), "{methods:?}");
+        for method in methods {
+            let setting = SETTINGS.iter().find(|setting| setting.name == method);
+            assert!(setting.is_some(), "`settings!` lacks {method}");
+            assert!(
+                table.contains(&format!("`{method}`")),
+                "docs/server.md lacks {method}"
+            );
+        }
     }
 
     #[test]
