@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use wireloom::{Code, Server};
 
 use crate::support::{Event, ProbeClient, Setup, Task, TestServer, task};
@@ -132,6 +133,38 @@ async fn a_connection_of_http1_that_is_kept_open_holds_up_no_shutdown() {
     let stopped = tokio::time::timeout(Duration::from_secs(5), server.stopped()).await;
     assert_eq!(stopped.expect("it stops").cut_off_calls, 0);
     drop(silent);
+}
+
+#[tokio::test]
+async fn routes_that_hang_are_cut_off_at_the_limit() {
+    let (started, mut starts) = mpsc::channel(2);
+    let hang = async move || {
+        started.send(()).await.unwrap();
+        std::future::pending::<&str>().await
+    };
+    let routes = axum::Router::new().route("/hang", axum::routing::get(hang));
+    let setup = Setup {
+        server: Server::builder().fallback(routes).accept_http1(),
+        shutdown_timeout: Duration::from_millis(50),
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    let target = server.target.clone();
+    let by_http2 = tokio::spawn(async move {
+        let get = Request::get(format!("{target}/hang")).body(()).unwrap();
+        request_http2(&target, get, "").await
+    });
+    let mut http1 = connect_http1(&server.target).await;
+    let request = Request::get("/hang").header("host", "probe.test");
+    let request = request.body(String::new()).unwrap();
+    let by_http1 = tokio::spawn(async move { http1.send_request(request).await });
+    for _ in 0..2 {
+        starts.recv().await.unwrap();
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(5), server.stopped()).await;
+    stopped.expect("it stops");
+    by_http1.await.unwrap().unwrap_err();
+    by_http2.await.unwrap_err();
 }
 
 #[tokio::test]
