@@ -16,6 +16,7 @@ use crate::{
     channel::Outcome,
     deadline::Deadline,
     metrics::{self, AttemptMeter, CallMeter, FurtherAttempts, Meter, Metered, ServedMeter},
+    server::RefusalReason,
     status::code_name,
     trace::TraceContext,
 };
@@ -175,6 +176,7 @@ impl ServerSpan {
             rpc.method = method,
             rpc.response.status_code = field::Empty,
             "error.type" = field::Empty,
+            refused = field::Empty,
             trace_id = %trace.trace_id(),
             span_id = %trace.span_id(),
             parent_span_id = caller.map(|caller| field::display(caller.span_id())),
@@ -192,6 +194,11 @@ impl ServerSpan {
 
     pub(crate) fn trace(&self) -> &TraceContext {
         &self.trace
+    }
+
+    /// Says why the call is not admitted. Each such call passes here, before its end.
+    pub(crate) fn refused(&self, reason: RefusalReason) {
+        self.open.span.record("refused", reason.name());
     }
 
     pub(crate) fn meter(&self) -> &ServedMeter {

@@ -44,6 +44,10 @@ pub enum AttemptPolicy {
 pub struct InvalidPolicy(&'static str);
 
 impl InvalidPolicy {
+    pub(crate) const fn new(reason: &'static str) -> Self {
+        Self(reason)
+    }
+
     pub(crate) const fn reason(self) -> &'static str {
         self.0
     }

@@ -1,6 +1,6 @@
 //! A call as it reaches its service, and the four ways to hand it to a handler.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap};
@@ -9,6 +9,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
+    admission::{Measured, Uploading},
     body::{Reply, ReplyBody, RequestBody},
     encoding::Negotiated,
     head::Refusal,
@@ -42,6 +43,8 @@ pub struct Call {
     pub(super) negotiated: Negotiated,
     /// Where no service is to see it.
     pub(super) refusal: Option<Box<Refusal>>,
+    /// Where an adaptive limit measures it.
+    pub(super) measured: Option<Arc<Measured>>,
 }
 
 impl Call {
@@ -52,7 +55,7 @@ impl Call {
 
     /// Answers a method with one request and one response.
     pub async fn unary<Req, Res, F>(
-        self,
+        mut self,
         _: &Method<Req, Res>,
         handler: impl FnOnce(Request<Req>) -> F,
     ) -> Reply
@@ -62,7 +65,10 @@ impl Call {
         F: Future<Output = Result<Response<Res>, Status>>,
     {
         let negotiated = self.negotiated;
-        let request = match self.receive_one().await.and_then(decode) {
+        let uploading = self.measured.take().map(Uploading::of);
+        let received = self.receive_one().await;
+        drop(uploading);
+        let request = match received.and_then(decode) {
             Ok(request) => request,
             Err(status) => return Reply::status(status),
         };
@@ -71,7 +77,7 @@ impl Call {
 
     /// Answers a method with one request and many responses.
     pub async fn server_streaming<Req, Res, F, S>(
-        self,
+        mut self,
         _: &Method<Req, Res>,
         handler: impl FnOnce(Request<Req>) -> F,
     ) -> Reply
@@ -81,6 +87,7 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
+        self.has_stream();
         let negotiated = self.negotiated;
         let request = match self.receive_one().await.and_then(decode) {
             Ok(request) => request,
@@ -137,7 +144,15 @@ impl Call {
         )
     }
 
-    fn receive_many<Req>(self) -> Request<Streaming<Req>> {
+    /// Says that how long the call takes is nothing to judge the server by.
+    fn has_stream(&mut self) {
+        if let Some(measured) = self.measured.take() {
+            measured.leave();
+        }
+    }
+
+    fn receive_many<Req>(mut self) -> Request<Streaming<Req>> {
+        self.has_stream();
         let (metadata, extensions, messages) = self.into_parts();
         Request::from_parts(metadata, extensions, Streaming::new(messages))
     }

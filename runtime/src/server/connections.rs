@@ -20,6 +20,7 @@ use tonic::Status;
 use super::listener::Security;
 use super::{
     Shutdown,
+    admission::Admission,
     certificate::Certificates,
     connection::{serve, serve_http2},
     gate::Gate,
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) router: Arc<Router>,
     /// Where not everyone may call everything.
     pub(super) gate: Option<Gate>,
+    pub(super) admission: Admission,
     pub(super) options: Options,
     pub(super) phases: Phases,
     pub(super) calls: TaskTracker,
@@ -52,7 +54,7 @@ pub(super) struct Shared {
 impl Shared {
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for authorization that nobody could meet.
+    /// INVALID_ARGUMENT for authorization that nobody could meet, and for limits that are not valid.
     pub(super) fn new(
         router: Arc<Router>,
         mut options: Options,
@@ -63,6 +65,7 @@ impl Shared {
         Ok(Self {
             gate: Gate::new(&router, &options, certificates)?,
             router,
+            admission: Admission::new(&options.admission)?,
             options,
             phases: Phases::default(),
             calls: TaskTracker::new(),

@@ -1,6 +1,7 @@
-//! The server's stack, outermost first: accept -> TLS -> HTTP/2 -> call span -> deadline and cancellation ->
-//! authentication and authorization -> interceptors -> dispatch -> handler.
+//! The server's stack, outermost first: accept -> TLS -> HTTP/2 -> call span -> admission -> deadline and
+//! cancellation -> authentication and authorization -> interceptors -> dispatch -> handler.
 
+mod admission;
 mod body;
 mod call;
 mod certificate;
@@ -42,6 +43,8 @@ use std::{
 
 use tonic::{Code, Status};
 
+pub(crate) use self::admission::Reason as RefusalReason;
+pub use self::admission::{AdaptiveLimit, Limits, Queue, RateLimit};
 pub use self::body::{Reply, RequestBody};
 pub use self::call::{Call, MessageStream};
 pub use self::listener::{Listener, Listeners, PeerAddr, Target, UnixPeer, systemd};
@@ -120,7 +123,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for authorization that nobody could meet.
+    /// INVALID_ARGUMENT for authorization that nobody could meet, and for limits that are not valid.
     pub(crate) fn into_process(self) -> Result<InProcess, Status> {
         let connections = InProcessConnections::new(self.shared(None)?);
         Ok(InProcess::new("in-process", Arc::new(connections)))
@@ -130,7 +133,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had, and for [authorization](Self::authorization) that nobody could meet;
+    /// INVALID_ARGUMENT for TLS that cannot be had, for [limits](Self::limits) that are not valid, and for
+    /// [authorization](Self::authorization) that nobody could meet;
     /// UNAVAILABLE where the system refuses the [`Runtimes`] that are asked for. All before anything is served; what fails for
     /// one connection ends that connection alone.
     pub async fn serve(self, listeners: impl Into<Listeners>) -> Result<Shutdown, Status> {

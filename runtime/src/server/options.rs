@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Runtimes, Server, encoding::ResponseCompression, lifetime, settings::Origins, web::Layers,
+    Runtimes, Server,
+    admission::{AdmissionOptions, Limits},
+    encoding::ResponseCompression,
+    lifetime,
+    settings::Origins,
+    web::Layers,
 };
 use crate::{
     Compression,
@@ -23,6 +28,7 @@ pub(super) struct Options {
     pub(super) notifies_systemd: bool,
     pub(super) origins: Origins,
     pub(super) health: Option<HealthReporter>,
+    pub(super) admission: AdmissionOptions,
     pub(super) interceptors: Interceptors,
     pub(super) lame_duck_time: Duration,
     pub(super) lifetime: lifetime::Limits,
@@ -48,6 +54,7 @@ impl Default for Options {
             notifies_systemd: false,
             origins: Origins::default(),
             health: Some(HealthReporter::new()),
+            admission: AdmissionOptions::default(),
             interceptors: Interceptors::default(),
             lame_duck_time: Duration::ZERO,
             lifetime: lifetime::Limits::default(),
@@ -139,6 +146,31 @@ impl Server {
     /// [`shutdown_timeout`](Self::shutdown_timeout) begins after it.
     pub fn lame_duck_time(mut self, time: Duration) -> Self {
         self.options.lame_duck_time = time;
+        self
+    }
+
+    /// Refuses calls beyond these limits, which hold for all methods together. The default has no limits; see [`Limits`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.admission.limits = limits;
+        self
+    }
+
+    /// Refuses calls of a method (`helloworld.Greeter/SayHello`), or of all methods of a service together
+    /// (`helloworld.Greeter`), beyond these limits, which hold beside the server's. A method with limits of its own is not
+    /// counted for its service's. The default has none; those of the same name are replaced.
+    pub fn method_limits(mut self, name: impl Into<String>, limits: Limits) -> Self {
+        self.options.admission.methods.insert(name.into(), limits);
+        self
+    }
+
+    /// Holds these services (`helloworld.Greeter`) and methods (`helloworld.Greeter/SayHello`) to no limits, in place of the
+    /// default: `grpc.health.v1.Health` and the `ServerReflection` of `grpc.reflection.v1` and `grpc.reflection.v1alpha`,
+    /// since whoever keeps a server running must not take it for dead because it is busy.
+    pub fn exempt_from_limits<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.options.admission.exempt = names.into_iter().map(Into::into).collect();
         self
     }
 

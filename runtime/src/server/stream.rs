@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use super::{
     Call,
+    admission::{Entry, Place, Refusal},
     body::{Reply, ReplyBody, RequestBody, Source},
     connections::Shared,
     ending::{End, Ending, is_cut_off},
@@ -41,9 +42,11 @@ pub(super) fn serve(
     respond: Respond,
     cut_off: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
+    // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
+    let entry = shared.admission.receive(&request);
     let (head, body) = request.into_parts();
     // On the heap: each future that a call is handed through has room for it.
-    serve_stream(shared, Box::new(head), body, respond, cut_off)
+    serve_stream(shared, Box::new(head), body, respond, cut_off, entry)
 }
 
 async fn serve_stream(
@@ -52,6 +55,7 @@ async fn serve_stream(
     body: Source,
     mut respond: Respond,
     cut_off: CancellationToken,
+    entry: Result<Entry, Refusal>,
 ) {
     if let Err(refusal) = check_is_grpc(&head) {
         let _ = respond.send_response(refusal, true);
@@ -61,6 +65,13 @@ async fn serve_stream(
     let method = head.uri.path().trim_start_matches('/');
     let meter = shared.options.metrics.call(method);
     let span = ServerSpan::open(method, caller.as_ref(), meter);
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(refusal) => {
+            let status = answer_refusal(&mut respond, refusal, &span);
+            return span.finish(status.code());
+        }
+    };
     let status = {
         let served = pin!(serve_call(
             &shared,
@@ -68,6 +79,7 @@ async fn serve_stream(
             body,
             &mut respond,
             cut_off,
+            entry,
             &span
         ));
         served.instrument(span.span().clone()).await
@@ -81,6 +93,7 @@ async fn serve_call(
     body: Source,
     respond: &mut Respond,
     cut_off: CancellationToken,
+    entry: Entry,
     span: &ServerSpan,
 ) -> Status {
     let negotiated = shared.options.compression.negotiate(&head.headers);
@@ -89,6 +102,11 @@ async fn serve_call(
         compression,
         refusal,
     } = Terms::take(&mut head.headers);
+    let mut ending = Ending::new(deadline, cut_off);
+    let place = match admitted(entry, respond, &mut ending, span).await {
+        Ok(place) => place,
+        Err(status) => return status,
+    };
     let mut observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
     let meter = span.meter().clone();
     meter.observe(&mut observers);
@@ -99,7 +117,6 @@ async fn serve_call(
     }
     let cancellation = CancellationToken::new();
     let context = Context::of_call(deadline, span.trace().clone(), cancellation.clone());
-    let mut ending = Ending::new(deadline, cut_off);
     let max_receive_message_size = shared.options.max_receive_message_size;
     let watch = Watch::new(observers.clone());
     let call = Call {
@@ -109,6 +126,7 @@ async fn serve_call(
         compression,
         negotiated,
         refusal,
+        measured: place.measured(),
     };
     let ended = {
         let answered = pin!(answer(
@@ -132,7 +150,45 @@ async fn serve_call(
     if let Some(observers) = observers {
         observers.ended(&status);
     }
+    place.finish(status.code());
     status
+}
+
+/// Waits for the call's turn, where it has to.
+///
+/// # Errors
+///
+/// What the call ended with, where it never gets its turn.
+async fn admitted(
+    entry: Entry,
+    respond: &mut Respond,
+    ending: &mut Ending,
+    span: &ServerSpan,
+) -> Result<Place, Status> {
+    let waiting = match entry {
+        Entry::In(place) => return Ok(place),
+        Entry::Waits(waiting) => waiting,
+    };
+    let mut place = Box::pin(waiting.place());
+    let turn = poll_fn(|cx| {
+        // Its end is asked for first: a call whose deadline has passed meanwhile must not reach its handler.
+        match ending.poll_end(cx, |cx| respond.poll_reset(cx)) {
+            Poll::Ready(end) => Poll::Ready(Err(end)),
+            Poll::Pending => place.as_mut().poll(cx).map(Ok),
+        }
+    });
+    match turn.await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(refusal)) => Err(answer_refusal(respond, refusal, span)),
+        Err(End::Reset(code)) => Err(gone(code)),
+        Err(End::Status(status)) => Err(answer_status(respond, HeaderMap::new(), status)),
+    }
+}
+
+/// Where all refusals pass.
+fn answer_refusal(respond: &mut Respond, refusal: Refusal, span: &ServerSpan) -> Status {
+    span.refused(refusal.reason);
+    answer_status(respond, HeaderMap::new(), refusal.status())
 }
 
 /// How a call ended.

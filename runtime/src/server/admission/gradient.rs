@@ -1,0 +1,224 @@
+//! A limit that follows measured latency. Arithmetic only: its samples come from the gate that it governs.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::limits::AdaptiveLimit;
+
+/// What a window holds before it is judged.
+const WINDOW: Duration = Duration::from_millis(100);
+const WINDOW_CALLS: u32 = 10;
+
+/// What a window that is older than this began with is no longer news.
+const STALE: Duration = Duration::from_secs(10);
+
+/// How long the limit is reached before the usual latency is measured again, at first and at most; and how many times the
+/// usual latency that is at least, since measuring takes a few of them.
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+const LAST_PROBE: Duration = Duration::from_secs(30);
+const PROBE_EVERY: f64 = 100.0;
+
+/// What is left of the limit meanwhile, and how many times the usual latency (and a window) it may take.
+const PROBE_SHARE: f64 = 0.25;
+const PROBE_TIME: f64 = 4.0;
+
+/// A usual latency that a probe changes by no more than this share was right.
+const PROBE_AGREES: f64 = 0.2;
+
+/// How fast the usual latency follows windows that were faster, and those that were slower at ease.
+const FALL: f64 = 0.3;
+const RISE: f64 = 0.1;
+
+/// One call that ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    pub(super) began: Instant,
+    pub(super) latency: Duration,
+    /// The calls under way when it ended, itself among them.
+    pub(super) in_flight: usize,
+}
+
+/// The limit, and what it is based on.
+#[derive(Debug)]
+pub(super) struct Gradient {
+    bounds: AdaptiveLimit,
+    limit: f64,
+    /// In seconds; known once a window has been judged.
+    usual: Option<f64>,
+    window: Window,
+    probing: Probing,
+    probe_after: Duration,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    calls: u32,
+    /// Of the logarithms of latencies in seconds: their mean is the geometric one, which one slow call does not move far.
+    sum: f64,
+    most_in_flight: usize,
+}
+
+#[derive(Debug)]
+enum Probing {
+    /// Not for now; the limit has been reached since then, if it is.
+    Not(Option<Instant>),
+    /// The limit is lowered, until calls from before have ended.
+    Draining(Probe),
+    /// Calls that began since then are measured.
+    Measuring(Probe, Instant),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    /// The limit to go back to.
+    limit: f64,
+    /// When it is given up.
+    until: Instant,
+}
+
+impl Window {
+    fn from(since: Instant) -> Self {
+        Self {
+            since,
+            calls: 0,
+            sum: 0.0,
+            most_in_flight: 0,
+        }
+    }
+
+    fn add(&mut self, sample: Sample) {
+        self.calls += 1;
+        self.sum += sample.latency.as_secs_f64().max(1e-9).ln();
+        self.most_in_flight = self.most_in_flight.max(sample.in_flight);
+    }
+
+    /// The latency, once there are enough calls.
+    fn latency(&self) -> Option<f64> {
+        (self.calls >= WINDOW_CALLS).then(|| (self.sum / f64::from(self.calls)).exp())
+    }
+}
+
+impl Gradient {
+    pub(super) fn new(bounds: AdaptiveLimit) -> Self {
+        Self {
+            bounds,
+            limit: bounds.initial as f64,
+            usual: None,
+            window: Window::from(Instant::now()),
+            probing: Probing::Not(None),
+            probe_after: FIRST_PROBE,
+        }
+    }
+
+    /// The most calls that may be under way.
+    pub(super) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// How long calls take at ease.
+    pub(super) fn usual(&self) -> Option<Duration> {
+        self.usual.map(Duration::from_secs_f64)
+    }
+
+    /// Takes a call that has ended into account.
+    pub(super) fn sample(&mut self, sample: Sample) {
+        let now = Instant::now();
+        match self.probing {
+            Probing::Not(_) => self.watch(sample, now),
+            Probing::Draining(probe) | Probing::Measuring(probe, _) if now >= probe.until => {
+                self.end_probe(probe, None, now);
+            }
+            Probing::Draining(probe) => {
+                // The one that ended is still counted.
+                if sample.in_flight <= self.limit() + 1 {
+                    self.probing = Probing::Measuring(probe, now);
+                    self.window = Window::from(now);
+                }
+            }
+            Probing::Measuring(probe, since) => {
+                if sample.began >= since {
+                    self.window.add(sample);
+                }
+                if let Some(latency) = self.window.latency() {
+                    self.end_probe(probe, Some(latency), now);
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, sample: Sample, now: Instant) {
+        if now - self.window.since > STALE {
+            self.window = Window::from(now);
+        }
+        self.window.add(sample);
+        if now - self.window.since < WINDOW {
+            return;
+        }
+        let Some(latency) = self.window.latency() else {
+            return;
+        };
+        let most_in_flight = self.window.most_in_flight;
+        self.window = Window::from(now);
+        let usual = self.usual.unwrap_or(latency);
+        let is_in_use = most_in_flight * 2 >= self.limit();
+        let is_reached = most_in_flight >= self.limit();
+        self.usual = Some(match latency < usual {
+            true => usual + (latency - usual) * FALL,
+            // Slower, with room to spare: that is how calls are now, and no queue.
+            false if !is_in_use => usual + (latency - usual) * RISE,
+            false => usual,
+        });
+        self.adjust(usual, latency, is_in_use);
+        self.consider_probe(is_reached, now);
+    }
+
+    fn adjust(&mut self, usual: f64, latency: f64, is_in_use: bool) {
+        let gradient = (self.bounds.tolerance * usual / latency).clamp(0.5, 1.0);
+        if gradient == 1.0 && !is_in_use {
+            return;
+        }
+        self.set_limit(self.limit * gradient + self.limit.sqrt());
+    }
+
+    fn set_limit(&mut self, limit: f64) {
+        self.limit = limit.clamp(self.bounds.min as f64, self.bounds.max as f64);
+    }
+
+    fn consider_probe(&mut self, is_reached: bool, now: Instant) {
+        let since = match self.probing {
+            Probing::Not(Some(since)) if is_reached => since,
+            _ => {
+                self.probing = Probing::Not(is_reached.then_some(now));
+                return;
+            }
+        };
+        let usual = self.usual.unwrap_or_default();
+        let seconds = self.probe_after.as_secs_f64().max(usual * PROBE_EVERY);
+        if (now - since).as_secs_f64() < seconds {
+            return;
+        }
+        let time = WINDOW + Duration::from_secs_f64(usual * PROBE_TIME);
+        self.probing = Probing::Draining(Probe {
+            limit: self.limit,
+            until: now + time,
+        });
+        self.set_limit(self.limit * PROBE_SHARE);
+    }
+
+    /// Goes back to the limit from before, with the usual latency that was found, if it was.
+    fn end_probe(&mut self, probe: Probe, found: Option<f64>, now: Instant) {
+        self.set_limit(probe.limit);
+        self.window = Window::from(now);
+        self.probing = Probing::Not(Some(now));
+        let agrees = found
+            .zip(self.usual)
+            .is_none_or(|(found, usual)| (found - usual).abs() <= usual * PROBE_AGREES);
+        self.probe_after = match agrees {
+            true => (self.probe_after * 2).min(LAST_PROBE),
+            false => FIRST_PROBE,
+        };
+        self.usual = found.or(self.usual);
+    }
+}

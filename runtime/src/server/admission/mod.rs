@@ -1,0 +1,227 @@
+//! Which calls are served, which wait, and which are refused.
+//!
+//! A call is let in when its head has come in, before a task is made for it: what waits for its first turn on the runtime is
+//! counted and measured with the rest. A call that is refused costs its head and the head of its answer.
+
+mod gate;
+mod gradient;
+mod limits;
+mod line;
+mod place;
+mod rate;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::Request;
+use tonic::Status;
+
+pub use self::limits::{AdaptiveLimit, Limits, Queue, RateLimit};
+pub(super) use self::place::{Measured, Place, Uploading};
+pub(crate) use self::refusal::Reason;
+pub(super) use self::refusal::Refusal;
+use self::{
+    gate::{Entered, Gate, Ticket},
+    rate::Bucket,
+};
+
+/// The services that are exempt unless the user says otherwise: whoever keeps a server running must not take it for dead
+/// because it is busy.
+const EXEMPT: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// What a server is told of admission.
+#[derive(Clone, Debug)]
+pub(super) struct AdmissionOptions {
+    pub(super) limits: Limits,
+    /// By the name of a method (`package.Service/Method`) or of a service.
+    pub(super) methods: HashMap<String, Limits>,
+    pub(super) exempt: Vec<String>,
+}
+
+impl Default for AdmissionOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            methods: HashMap::new(),
+            exempt: EXEMPT.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// The limits of a server, and what is under way of each.
+#[derive(Debug)]
+pub(super) struct Admission {
+    server: Arc<Checks>,
+    methods: HashMap<String, Arc<Checks>>,
+    exempt: Vec<String>,
+}
+
+/// What a call goes through, in this order: those of its method before those of the server, so that a method over its limits
+/// takes nothing from others.
+#[derive(Clone, Debug, Default)]
+struct Checks {
+    buckets: Vec<Arc<Bucket>>,
+    gates: Vec<Arc<Gate>>,
+}
+
+impl Checks {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for limits that are not valid.
+    fn of(name: &str, limits: &Limits) -> Result<Self, Status> {
+        limits
+            .validate()
+            .map_err(|invalid| Status::invalid_argument(format!("limits of {name}: {invalid}")))?;
+        let fixed = limits.max_concurrent_calls;
+        let fixed = fixed.map(|limit| Gate::fixed(limit, limits.queue));
+        let adaptive = limits.adaptive;
+        let adaptive = adaptive.map(|bounds| Gate::adaptive(bounds, limits.queue));
+        Ok(Self {
+            buckets: limits
+                .rate
+                .map(Bucket::new)
+                .map(Arc::new)
+                .into_iter()
+                .collect(),
+            gates: fixed.into_iter().chain(adaptive).collect(),
+        })
+    }
+
+    fn before(mut self, others: &Self) -> Self {
+        self.buckets.extend_from_slice(&others.buckets);
+        self.gates.extend_from_slice(&others.gates);
+        self
+    }
+
+    fn are_none(&self) -> bool {
+        self.buckets.is_empty() && self.gates.is_empty()
+    }
+
+    fn enter(self: &Arc<Self>) -> Result<Entry, Refusal> {
+        for bucket in &self.buckets {
+            bucket
+                .take()
+                .map_err(|wait| Refusal::after(Reason::Rate, wait))?;
+        }
+        self.enter_from(0, Place::default())
+    }
+
+    /// Goes on at a gate, with what was got at those before it.
+    fn enter_from(self: &Arc<Self>, first: usize, mut place: Place) -> Result<Entry, Refusal> {
+        for (index, gate) in self.gates.iter().enumerate().skip(first) {
+            match gate.enter() {
+                Entered::In(permit) => place.hold(permit),
+                Entered::Waits(ticket) => {
+                    return Ok(Entry::Waits(Box::new(Waiting {
+                        checks: Arc::clone(self),
+                        index,
+                        place,
+                        ticket,
+                    })));
+                }
+                Entered::Full => return Err(Refusal::after(gate.reason(), gate.pushback())),
+            }
+        }
+        Ok(Entry::In(place))
+    }
+}
+
+/// How a call is received.
+#[derive(Debug)]
+pub(super) enum Entry {
+    In(Place),
+    /// A limit is reached, and it may wait.
+    Waits(Box<Waiting>),
+}
+
+/// A call that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    checks: Arc<Checks>,
+    /// The gate at which it does.
+    index: usize,
+    place: Place,
+    ticket: Ticket,
+}
+
+impl Waiting {
+    /// Waits for the call's turn at each gate that is full; dropped, it gives up its place in the line.
+    pub(super) async fn place(mut self: Box<Self>) -> Result<Place, Refusal> {
+        loop {
+            let Some(permit) = self.ticket.turn().await else {
+                let pushback = self.ticket.gate().pushback();
+                return Err(Refusal::after(Reason::WaitedTooLong, pushback));
+            };
+            self.place.hold(permit);
+            let Self {
+                checks,
+                index,
+                place,
+                ..
+            } = *self;
+            match checks.enter_from(index + 1, place)? {
+                Entry::In(place) => return Ok(place),
+                Entry::Waits(waiting) => self = waiting,
+            }
+        }
+    }
+}
+
+impl Admission {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for limits that are not valid; the message says whose.
+    pub(super) fn new(options: &AdmissionOptions) -> Result<Self, Status> {
+        let server = Checks::of("the server", &options.limits)?;
+        let methods = options.methods.iter().map(|(name, limits)| {
+            let checks = Checks::of(name, limits)?.before(&server);
+            Ok((name.clone(), Arc::new(checks)))
+        });
+        Ok(Self {
+            methods: methods.collect::<Result<_, Status>>()?,
+            server: Arc::new(server),
+            exempt: options.exempt.clone(),
+        })
+    }
+
+    /// Receives the call of `request`; what is not gRPC is none.
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused.
+    pub(super) fn receive<T>(&self, request: &Request<T>) -> Result<Entry, Refusal> {
+        if self.server.are_none() && self.methods.is_empty()
+            || !crate::limits::is_grpc(request.headers())
+        {
+            return Ok(Entry::In(Place::default()));
+        }
+        let path = request.uri().path();
+        self.enter(path.strip_prefix('/').unwrap_or(path))
+    }
+
+    /// Receives a call of `method` (`package.Service/Method`).
+    fn enter(&self, method: &str) -> Result<Entry, Refusal> {
+        let service = method.rsplit_once('/').map_or(method, |(name, _)| name);
+        let is_exempt = |name: &String| name == service || name == method;
+        if self.exempt.iter().any(is_exempt) {
+            return Ok(Entry::In(Place::default()));
+        }
+        self.checks_of(method, service).enter()
+    }
+
+    fn checks_of(&self, method: &str, service: &str) -> &Arc<Checks> {
+        if self.methods.is_empty() {
+            return &self.server;
+        }
+        let named = |name| self.methods.get(name);
+        named(method)
+            .or_else(|| named(service))
+            .unwrap_or(&self.server)
+    }
+}
