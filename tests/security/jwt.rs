@@ -14,6 +14,8 @@ use crate::vault::{Nothing, VaultClient, serve, with};
 fn server(tokens: JwtBuilder) -> Server {
     let open = Authorization::Public;
     Server::builder()
+        // What is too large is the verifier's to say here.
+        .max_header_list_size(64 << 10)
         .authenticator(tokens.build().unwrap())
         // This server takes no client certificates.
         .authorization("guarded.Vault/Bill", open)

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use h2::server::Builder;
+use h2::{Reason, server::Builder};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "http1")]
@@ -20,6 +20,7 @@ use super::{
     lifetime::{Lifetime, Step},
     listener::PeerAddr,
     peer::Peer,
+    protection::{Flood, Guard, Protection},
     respond::Respond,
     router::tells_of_server,
     runtimes::Held,
@@ -31,8 +32,11 @@ use crate::{
     limits::{CONNECTION_WINDOW, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW},
 };
 
-/// How long a peer may take to begin to speak HTTP/2.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the GOAWAY of a connection that is ended may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How many calls a peer may have cancelled that were not begun yet.
+const MIN_PENDING_RESETS: u32 = 1000;
 
 /// Serves a connection, which is `held` for as long as it is there.
 pub(super) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
@@ -41,6 +45,13 @@ pub(super) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
     entrance: Arc<Entrance>,
     _held: Option<Held>,
 ) {
+    let _place = match entrance.shared.places.take(addr) {
+        Ok(place) => place,
+        Err(limit) => {
+            tracing::debug!(target: "wireloom", peer = ?addr, limit, "connection refused");
+            return;
+        }
+    };
     let closed = entrance.shared.phases.closed();
     tokio::select! {
         served = serve_secured(io, addr, &entrance) => if let Err(error) = served {
@@ -103,7 +114,10 @@ async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), String> {
     let phases = &entrance.shared.phases;
     let draining = phases.draining();
-    let heard = tokio::time::timeout(HANDSHAKE_TIMEOUT, http1::listen(io));
+    let heard = tokio::time::timeout(
+        entrance.shared.options.protection.handshake_timeout,
+        http1::listen(io),
+    );
     let (spoken, io) = tokio::select! {
         heard = heard => match heard {
             Ok(heard) => heard.map_err(|error| error.to_string())?,
@@ -149,20 +163,28 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let heard = shared.options.lifetime.heard();
     let io = Listening::new(io, heard.clone());
 
-    let max_streams = shared.options.max_concurrent_streams;
+    let options = &shared.options;
+    let limits = &options.protection;
+    let max_streams = options.max_concurrent_streams;
+    let protection = Arc::new(Protection::new(max_streams));
+    let alarm = protection.alarm();
+    let mut flooded = pin!(alarm.raised());
+    let io = Deferred::with_turns(io, turns.clone());
+    let io = Guard::new(io, limits.allowance, Arc::clone(alarm));
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(max_streams)
+        .max_header_list_size(limits.max_header_list_size)
         // Calls whose deadline passes while the network stands still arrive together with their cancellation, all at once:
         // that is no attack, and `h2`'s own limit of 20 would end the connection.
-        .max_pending_accept_reset_streams(max_streams as usize)
+        .max_pending_accept_reset_streams(max_streams.max(MIN_PENDING_RESETS) as usize)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
-    let handshake = builder.handshake(Deferred::with_turns(io, turns.clone()));
+    let handshake = builder.handshake(io);
     let mut connection = tokio::select! {
-        connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => match connection {
+        connection = tokio::time::timeout(limits.handshake_timeout, handshake) => match connection {
             Ok(connection) => connection?,
             Err(_) => return Ok(()),
         },
@@ -180,6 +202,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
                     request.extensions_mut().insert(lifetime.ends());
+                    request.extensions_mut().insert(Arc::clone(&protection));
                     let exchange = web::serve(web.clone(), request, respond);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
@@ -191,7 +214,13 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                     false => lifetime.cut_off().clone(),
                 };
                 let (shared, respond) = (Arc::clone(shared), Respond::Http2(respond));
-                let call = stream::serve(shared, request, respond, cut_off);
+                let call = stream::serve(
+                    shared,
+                    request,
+                    respond,
+                    cut_off,
+                    Some(Arc::clone(&protection)),
+                );
                 match is_watcher {
                     true => drop(tokio::spawn(Box::pin(call))),
                     false => first_polls.start(call, cx),
@@ -201,15 +230,25 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             Poll::Ready(Some(Err(error))) => Poll::Ready(Next::Ended(Err(error))),
             Poll::Ready(None) => Poll::Ready(Next::Ended(Ok(()))),
             // A connection that always has a call does not miss this: a task may not read without end.
-            Poll::Pending => lifetime
-                .poll(cx, || connection.has_streams())
-                .map(Next::Step),
+            Poll::Pending => match flooded.as_mut().poll(cx) {
+                Poll::Ready(flood) => Poll::Ready(Next::Flooded(flood)),
+                Poll::Pending => lifetime
+                    .poll(cx, || connection.has_streams())
+                    .map(Next::Step),
+            },
         });
         match next.await {
             Next::Started => {}
             Next::Ended(ended) => return ended,
             Next::Step(Step::Drain) => connection.graceful_shutdown(),
             Next::Step(Step::Close) => return Ok(()),
+            Next::Flooded(flood) => {
+                tracing::debug!(target: "wireloom", flood = flood.as_str(), "a peer is cut off");
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let closed = poll_fn(|cx| connection.poll_closed(cx));
+                let closed = tokio::time::timeout(LAST_WORDS, closed).await;
+                return closed.unwrap_or(Ok(()));
+            }
         }
     }
 }
@@ -219,4 +258,5 @@ enum Next {
     Started,
     Ended(Result<(), h2::Error>),
     Step(Step),
+    Flooded(Flood),
 }

@@ -27,6 +27,7 @@ use super::{
     listener::{Accepted, Listener, Listeners, PeerAddr},
     options::Options,
     peer::Peer,
+    protection::Places,
     router::Router,
     runtimes::{Held, Workers},
     shutdown::Phases,
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) phases: Phases,
     pub(super) calls: TaskTracker,
+    pub(super) places: Arc<Places>,
 }
 
 impl Shared {
@@ -66,6 +68,7 @@ impl Shared {
             gate: Gate::new(&router, &options, certificates)?,
             router,
             admission: Admission::new(&options.admission)?,
+            places: Arc::new(Places::new(&options.protection)),
             options,
             phases: Phases::default(),
             calls: TaskTracker::new(),

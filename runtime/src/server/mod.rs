@@ -19,6 +19,7 @@ mod listener;
 mod options;
 mod peer;
 mod pieces;
+mod protection;
 mod respond;
 mod router;
 mod runtimes;

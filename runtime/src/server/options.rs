@@ -6,7 +6,7 @@ use super::{
     Runtimes, Server,
     admission::{AdmissionOptions, Limits},
     encoding::ResponseCompression,
-    lifetime,
+    lifetime, protection,
     settings::Origins,
     web::Layers,
 };
@@ -37,6 +37,7 @@ pub(super) struct Options {
     pub(super) max_receive_message_size: usize,
     pub(super) max_concurrent_streams: u32,
     pub(super) compression: ResponseCompression,
+    pub(super) protection: protection::Limits,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::ServerTls>,
     pub(super) authenticators: Authenticators,
@@ -61,8 +62,9 @@ impl Default for Options {
             metrics: ServerSource::default(),
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
-            max_concurrent_streams: 1024,
+            max_concurrent_streams: 250,
             compression: ResponseCompression::default(),
+            protection: protection::Limits::default(),
             #[cfg(feature = "tls")]
             tls: None,
             authenticators: Authenticators::default(),
@@ -245,7 +247,11 @@ impl Server {
         self
     }
 
-    /// The most calls that one connection may have under way. The default is 1024.
+    /// The most calls that one connection may have under way. The default is 250, as in Go's HTTP/2 server.
+    ///
+    /// What a connection can make a server do at once, and keep, grows with it. A client with more calls than that has
+    /// them wait, or opens another connection, as [`Channel`](crate::Channel)s do. Streams beyond the limit are refused
+    /// so that they may be tried again (REFUSED_STREAM).
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.options.max_concurrent_streams = streams;
         self

@@ -24,6 +24,7 @@ use super::{
     head::{Terms, check_is_grpc},
     intercepted::dispatch,
     pieces::{BATCH_SIZE, Piece, Pieces},
+    protection::Protection,
     respond::{Answer, Respond},
     sending::{all_has_room, send_data, send_last},
 };
@@ -41,12 +42,14 @@ pub(super) fn serve(
     request: Request<Source>,
     respond: Respond,
     cut_off: CancellationToken,
+    protection: Option<Arc<Protection>>,
 ) -> impl Future<Output = ()> + Send + 'static {
     // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
     let entry = shared.admission.receive(&request);
     let (head, body) = request.into_parts();
     // On the heap: each future that a call is handed through has room for it.
-    serve_stream(shared, Box::new(head), body, respond, cut_off, entry)
+    let head = Box::new(head);
+    serve_stream(shared, head, body, respond, cut_off, entry, protection)
 }
 
 async fn serve_stream(
@@ -56,6 +59,7 @@ async fn serve_stream(
     mut respond: Respond,
     cut_off: CancellationToken,
     entry: Result<Entry, Refusal>,
+    protection: Option<Arc<Protection>>,
 ) {
     if let Err(refusal) = check_is_grpc(&head) {
         let _ = respond.send_response(refusal, true);
@@ -65,14 +69,7 @@ async fn serve_stream(
     let method = head.uri.path().trim_start_matches('/');
     let meter = shared.options.metrics.call(method);
     let span = ServerSpan::open(method, caller.as_ref(), meter);
-    let entry = match entry {
-        Ok(entry) => entry,
-        Err(refusal) => {
-            let status = answer_refusal(&mut respond, refusal, &span);
-            return span.finish(status.code());
-        }
-    };
-    let status = {
+    let ended = {
         let served = pin!(serve_call(
             &shared,
             head,
@@ -84,7 +81,10 @@ async fn serve_stream(
         ));
         served.instrument(span.span().clone()).await
     };
-    span.finish(status.code());
+    if let Some(protection) = protection {
+        protection.ended(&ended);
+    }
+    span.finish(ended.status().code());
 }
 
 async fn serve_call(
@@ -93,9 +93,9 @@ async fn serve_call(
     body: Source,
     respond: &mut Respond,
     cut_off: CancellationToken,
-    entry: Entry,
+    entry: Result<Entry, Refusal>,
     span: &ServerSpan,
-) -> Status {
+) -> Ended {
     let negotiated = shared.options.compression.negotiate(&head.headers);
     let Terms {
         deadline,
@@ -105,7 +105,7 @@ async fn serve_call(
     let mut ending = Ending::new(deadline, cut_off);
     let place = match admitted(entry, respond, &mut ending, span).await {
         Ok(place) => place,
-        Err(status) => return status,
+        Err(ended) => return ended,
     };
     let mut observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
     let meter = span.meter().clone();
@@ -139,35 +139,32 @@ async fn serve_call(
         ));
         context.scope(answered).await
     };
-    let status = match ended {
-        Ended::Answered(status) => status,
+    if let Ended::Early(_) = ended {
         // The handler has been dropped; what it moved to other tasks is told.
-        Ended::Early(status) => {
-            cancellation.cancel();
-            status
-        }
-    };
-    if let Some(observers) = observers {
-        observers.ended(&status);
+        cancellation.cancel();
     }
-    place.finish(status.code());
-    status
+    if let Some(observers) = observers {
+        observers.ended(ended.status());
+    }
+    place.finish(ended.status().code());
+    ended
 }
 
 /// Waits for the call's turn, where it has to.
 ///
 /// # Errors
 ///
-/// What the call ended with, where it never gets its turn.
+/// How the call ended, where it never gets its turn.
 async fn admitted(
-    entry: Entry,
+    entry: Result<Entry, Refusal>,
     respond: &mut Respond,
     ending: &mut Ending,
     span: &ServerSpan,
-) -> Result<Place, Status> {
+) -> Result<Place, Ended> {
     let waiting = match entry {
-        Entry::In(place) => return Ok(place),
-        Entry::Waits(waiting) => waiting,
+        Ok(Entry::In(place)) => return Ok(place),
+        Ok(Entry::Waits(waiting)) => waiting,
+        Err(refusal) => return Err(Ended::Answered(answer_refusal(respond, refusal, span))),
     };
     let mut place = Box::pin(waiting.place());
     let turn = poll_fn(|cx| {
@@ -179,9 +176,12 @@ async fn admitted(
     });
     match turn.await {
         Ok(Ok(place)) => Ok(place),
-        Ok(Err(refusal)) => Err(answer_refusal(respond, refusal, span)),
-        Err(End::Reset(code)) => Err(gone(code)),
-        Err(End::Status(status)) => Err(answer_status(respond, HeaderMap::new(), status)),
+        Ok(Err(refusal)) => Err(Ended::Answered(answer_refusal(respond, refusal, span))),
+        Err(End::Reset(code)) => Err(Ended::Early(gone(code))),
+        Err(End::Status(status)) => {
+            let status = answer_status(respond, HeaderMap::new(), status);
+            Err(Ended::Answered(status))
+        }
     }
 }
 
@@ -192,11 +192,19 @@ fn answer_refusal(respond: &mut Respond, refusal: Refusal, span: &ServerSpan) ->
 }
 
 /// How a call ended.
-enum Ended {
+pub(super) enum Ended {
     /// With what its handler answered.
     Answered(Status),
     /// Before that.
     Early(Status),
+}
+
+impl Ended {
+    fn status(&self) -> &Status {
+        match self {
+            Self::Answered(status) | Self::Early(status) => status,
+        }
+    }
 }
 
 async fn answer(

@@ -149,13 +149,14 @@ impl Answer for Innermost {
             Some(of_connection) => of_connection,
             None => self.shared.phases.ends(),
         };
+        let protection = request.extensions_mut().remove();
         // Who watches the server itself is no reason to go on.
         let is_watcher = tells_of_server(request.uri().path());
         let cut_off = if is_watcher { draining } else { cut_off };
         let (shared, request) = (Arc::clone(&self.shared), request.map(Source::Http));
         let calls = self.shared.calls.clone();
         let (respond, response) = Respond::http();
-        let call = stream::serve(shared, request, respond, cut_off).in_current_span();
+        let call = stream::serve(shared, request, respond, cut_off, protection).in_current_span();
         Box::pin(async move {
             // A task of its own, so that it ends as any call does: by its deadline, its caller, the shutdown.
             match is_watcher {

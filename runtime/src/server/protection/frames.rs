@@ -1,0 +1,326 @@
+//! The frames that have come, by their headers.
+
+use std::time::{Duration, Instant};
+
+use super::alarm::Flood;
+
+/// Length, kind, flags, stream.
+const HEADER_LEN: usize = 9;
+
+/// What a peer may send at once of frames that carry no call, and how many more each second.
+const CONTROL_BURST: u32 = 1000;
+const CONTROL_PER_SECOND: f64 = 200.0;
+
+/// Updates of windows follow what was sent: two for a frame of DATA, the smallest of which has some 16 bytes. So do resets
+/// of streams that are reset already, for whatever comes late. So many more may come, at once and each second.
+const REACTION_BURST: u32 = 4000;
+const REACTIONS_PER_SECOND: f64 = 1000.0;
+const BYTES_PER_REACTION: u64 = 8;
+
+/// The pings that come too early before the one that ends the connection (gRFC A8).
+const PING_STRIKES: u32 = 2;
+
+const ACK: u8 = 1;
+
+/// Kinds of frames (RFC 9113 section 6).
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+/// What answering takes: no word of the server's own.
+const PONG_LEN: u64 = 17;
+const SETTINGS_ACK_LEN: u64 = 9;
+
+/// Follows what is read, in whatever pieces, and counts what is cheap to send.
+///
+/// The clock is looked at where a count runs out, and for pings.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// What is to pass by until the next header.
+    skip: usize,
+    header: [u8; HEADER_LEN],
+    header_len: usize,
+    written: u64,
+    /// What was or will be written in answer to pings and settings.
+    owed: u64,
+    control: Bucket,
+    reactions: Bucket,
+    /// What had been written when the reactions to it had last been used up.
+    written_at_refill: u64,
+    /// The streams that were opened and not reset.
+    resettable: u64,
+    pings: Pings,
+}
+
+impl Frames {
+    /// Frames come behind `preface_len` bytes.
+    pub(super) fn new(preface_len: usize, min_ping_interval: Duration) -> Self {
+        Self {
+            skip: preface_len,
+            header: [0; HEADER_LEN],
+            header_len: 0,
+            written: 0,
+            owed: 0,
+            control: Bucket::new(CONTROL_BURST, CONTROL_PER_SECOND),
+            reactions: Bucket::new(REACTION_BURST, REACTIONS_PER_SECOND),
+            written_at_refill: 0,
+            resettable: 0,
+            pings: Pings {
+                min_interval: min_ping_interval,
+                last: None,
+                strikes: 0,
+                own_words: 0,
+            },
+        }
+    }
+
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+    }
+
+    /// # Errors
+    ///
+    /// What there is too much of.
+    pub(super) fn read(&mut self, mut data: &[u8]) -> Result<(), Flood> {
+        loop {
+            if self.skip >= data.len() {
+                self.skip -= data.len();
+                return Ok(());
+            }
+            data = &data[self.skip..];
+            self.skip = 0;
+            let taken = (HEADER_LEN - self.header_len).min(data.len());
+            self.header[self.header_len..self.header_len + taken].copy_from_slice(&data[..taken]);
+            self.header_len += taken;
+            data = &data[taken..];
+            if self.header_len < HEADER_LEN {
+                return Ok(());
+            }
+            self.header_len = 0;
+            let [len_0, len_1, len_2, kind, flags, ..] = self.header;
+            self.skip = u32::from_be_bytes([0, len_0, len_1, len_2]) as usize;
+            self.count(kind, flags)?;
+        }
+    }
+
+    fn count(&mut self, kind: u8, flags: u8) -> Result<(), Flood> {
+        match kind {
+            // `h2` has limits for these.
+            DATA | CONTINUATION => Ok(()),
+            HEADERS => {
+                self.resettable += 1;
+                Ok(())
+            }
+            RST_STREAM if self.resettable > 0 => {
+                self.resettable -= 1;
+                Ok(())
+            }
+            RST_STREAM => self.count_reaction(Flood::Resets),
+            WINDOW_UPDATE => self.count_reaction(Flood::WindowUpdates),
+            PING if flags & ACK == 0 => {
+                let own_words = self.written.saturating_sub(self.owed);
+                self.owed += PONG_LEN;
+                self.pings.count(own_words)?;
+                self.count_control()
+            }
+            SETTINGS => {
+                self.owed += SETTINGS_ACK_LEN;
+                self.count_control()
+            }
+            _ => self.count_control(),
+        }
+    }
+
+    fn count_control(&mut self) -> Result<(), Flood> {
+        match self.control.spend() {
+            true => Ok(()),
+            false => Err(Flood::ControlFrames),
+        }
+    }
+
+    fn count_reaction(&mut self, flood: Flood) -> Result<(), Flood> {
+        if self.reactions.left == 0 {
+            let written = self.written - self.written_at_refill;
+            self.written_at_refill = self.written;
+            let earned = written / BYTES_PER_REACTION;
+            self.reactions.left = u32::try_from(earned).unwrap_or(u32::MAX);
+        }
+        match self.reactions.spend() {
+            true => Ok(()),
+            false => Err(flood),
+        }
+    }
+}
+
+/// So many at once, and so many each second.
+#[derive(Debug)]
+struct Bucket {
+    left: u32,
+    burst: u32,
+    per_second: f64,
+    refilled: Instant,
+}
+
+impl Bucket {
+    fn new(burst: u32, per_second: f64) -> Self {
+        Self {
+            left: burst,
+            burst,
+            per_second,
+            refilled: Instant::now(),
+        }
+    }
+
+    fn spend(&mut self) -> bool {
+        if self.left == 0 {
+            let now = Instant::now();
+            let earned = now.duration_since(self.refilled).as_secs_f64() * self.per_second;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a float saturates"
+            )]
+            let earned = (earned as u32).min(self.burst);
+            if earned == 0 {
+                return false;
+            }
+            self.left = earned;
+            self.refilled = now;
+        }
+        self.left -= 1;
+        true
+    }
+}
+
+/// The server's side of [gRFC A8].
+///
+/// [gRFC A8]: https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md
+#[derive(Debug)]
+struct Pings {
+    min_interval: Duration,
+    last: Option<Instant>,
+    strikes: u32,
+    /// What the server had said of its own accord: a ping that follows on that measures the bandwidth, and is none of
+    /// keepalive's.
+    own_words: u64,
+}
+
+impl Pings {
+    fn count(&mut self, own_words: u64) -> Result<(), Flood> {
+        let now = Instant::now();
+        let last = self.last.replace(now);
+        if own_words > self.own_words {
+            self.own_words = own_words;
+            self.strikes = 0;
+            return Ok(());
+        }
+        if last.is_some_and(|last| now.duration_since(last) < self.min_interval) {
+            self.strikes += 1;
+            if self.strikes > PING_STRIKES {
+                return Err(Flood::Pings);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    fn frames() -> Frames {
+        Frames::new(PREFACE.len(), Duration::from_secs(5))
+    }
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(payload.len()).unwrap();
+        let mut frame = vec![0, 0, len, kind, flags, 0, 0, 0, 1];
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    #[test]
+    fn frames_are_counted_however_they_are_cut() {
+        let mut wire = PREFACE.to_vec();
+        for _ in 0..=CONTROL_BURST {
+            wire.extend(frame(2, 0, &[6; 5]));
+            wire.extend(frame(DATA, 0, &[6; 20]));
+        }
+        for size in [1, 7, 8, 9, 10, 1000] {
+            let mut frames = frames();
+            let read = wire.chunks(size).try_for_each(|piece| frames.read(piece));
+            assert_eq!(read, Err(Flood::ControlFrames), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_carries_calls_is_not_counted() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        for _ in 0..100_000 {
+            frames.read(&frame(HEADERS, 5, b"head")).unwrap();
+            frames.read(&frame(DATA, 0, b"message")).unwrap();
+            frames.read(&frame(RST_STREAM, 0, &[0; 4])).unwrap();
+        }
+    }
+
+    #[test]
+    fn resets_of_what_was_never_opened_are_counted() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        let reset = frame(RST_STREAM, 0, &[0; 4]);
+        let read = (0..2 * REACTION_BURST).try_for_each(|_| frames.read(&reset));
+        assert_eq!(read, Err(Flood::Resets));
+    }
+
+    #[test]
+    fn a_reader_may_update_both_windows_for_each_small_frame_that_it_is_sent() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        for _ in 0..100_000 {
+            frames.wrote(HEADER_LEN + 7);
+            for _ in 0..2 {
+                frames.read(&frame(WINDOW_UPDATE, 0, &[0; 4])).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn updates_for_nothing_are_too_many() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        let update = frame(WINDOW_UPDATE, 0, &[0; 4]);
+        let read = (0..2 * REACTION_BURST).try_for_each(|_| frames.read(&update));
+        assert_eq!(read, Err(Flood::WindowUpdates));
+    }
+
+    #[test]
+    fn the_third_ping_that_is_too_early_is_too_much() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        let ping = frame(PING, 0, &[0; 8]);
+        for _ in 0..3 {
+            frames.read(&ping).unwrap();
+            frames.wrote(17);
+        }
+        assert_eq!(frames.read(&ping), Err(Flood::Pings));
+    }
+
+    #[test]
+    fn pings_that_follow_what_the_server_says_are_no_strikes() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        for _ in 0..100 {
+            frames.wrote(40);
+            frames.read(&frame(PING, 0, &[0; 8])).unwrap();
+            frames.wrote(17);
+            frames.read(&frame(PING, ACK, &[0; 8])).unwrap();
+        }
+    }
+}

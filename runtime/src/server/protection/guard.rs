@@ -1,0 +1,206 @@
+//! A look at the frames that a peer sends, before `h2` acts on them.
+
+use std::{
+    future::Future as _,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::{alarm::Alarm, frames::Frames};
+
+const PREFACE_LEN: usize = 24;
+
+/// A GOAWAY without debug data, as `h2` writes it: a frame's header, the last stream, the code.
+const GOAWAY_LEN: usize = 17;
+
+/// How much of what an ended peer still sends is read, so that the system does not answer it with a reset, which
+/// overtakes the GOAWAY.
+const LINGER_BYTES: usize = 64 << 10;
+
+/// Counts the frames that come over `T`, and says so where they are too many: then nothing more is read, and the GOAWAY
+/// with which `h2` ends the connection says why.
+///
+/// It also ends a connection whose peer takes nothing of what is written to it.
+#[derive(Debug)]
+pub(in crate::server) struct Guard<T> {
+    io: T,
+    /// `None` where frames are not counted.
+    frames: Option<Box<Frames>>,
+    alarm: Arc<Alarm>,
+    patience: Duration,
+    /// While a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// What is written once the alarm is raised: it ends with the GOAWAY.
+    last: Vec<u8>,
+    last_is_complete: bool,
+    lingered: usize,
+}
+
+/// What a peer may do.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct Allowance {
+    /// Whether frames are counted at all.
+    pub(in crate::server) counts_frames: bool,
+    /// The least time between two pings while nothing is said beside them.
+    pub(in crate::server) min_ping_interval: Duration,
+    /// How long a write may wait without any of it being taken.
+    pub(in crate::server) write_stall_timeout: Duration,
+}
+
+impl<T> Guard<T> {
+    pub(in crate::server) fn new(io: T, allowance: Allowance, alarm: Arc<Alarm>) -> Self {
+        Self {
+            io,
+            frames: allowance
+                .counts_frames
+                .then(|| Box::new(Frames::new(PREFACE_LEN, allowance.min_ping_interval))),
+            alarm,
+            patience: allowance.write_stall_timeout,
+            stalled: None,
+            last: Vec::new(),
+            last_is_complete: false,
+            lingered: 0,
+        }
+    }
+
+    /// Ends a wait that goes on for too long.
+    fn bounded<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("the peer took nothing of what was written for {patience:?}"),
+        )))
+    }
+
+    /// Gives the GOAWAY its debug data.
+    fn complete_last(&mut self) {
+        if self.last_is_complete {
+            return;
+        }
+        self.last_is_complete = true;
+        let Some(flood) = self.alarm.flood() else {
+            return;
+        };
+        let Some(at) = self.last.len().checked_sub(GOAWAY_LEN) else {
+            return;
+        };
+        if let [0, 0, 8, 7, ..] = self.last[at..] {
+            let text = flood.as_str().as_bytes();
+            self.last[at + 2] += u8::try_from(text.len()).expect("the texts are short");
+            self.last.extend_from_slice(text);
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(frames) = &mut this.frames else {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        };
+        if this.alarm.flood().is_some() {
+            // The alarm has woken the task that ends the connection.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        match frames.read(&buf.filled()[before..]) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(flood) => {
+                this.alarm.raise(flood);
+                buf.set_filled(before);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.alarm.flood().is_some() {
+            let before = this.last.len();
+            for slice in data {
+                this.last.extend_from_slice(slice);
+            }
+            return Poll::Ready(Ok(this.last.len() - before));
+        }
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, data);
+        if let (Some(frames), Poll::Ready(Ok(written))) = (&mut this.frames, &written) {
+            frames.wrote(*written);
+        }
+        this.bounded(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.alarm.flood().is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.bounded(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.complete_last();
+        while !this.last.is_empty() {
+            match ready!(Pin::new(&mut this.io).poll_write(cx, &this.last))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => drop(this.last.drain(..written)),
+            }
+        }
+        let shut_down = Pin::new(&mut this.io).poll_shutdown(cx);
+        ready!(this.bounded(cx, shut_down))?;
+        while this.alarm.flood().is_some() && this.lingered < LINGER_BYTES {
+            let mut buf = [0; 4 << 10];
+            let mut buf = ReadBuf::new(&mut buf);
+            ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;
+            match buf.filled().len() {
+                0 => break,
+                read => this.lingered += read,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,55 @@
+//! What a connection may cost: a peer that sends what is cheap to send and dear to receive is told to calm down, and cut
+//! off.
+//!
+//! The `h2` crate bounds by itself what a peer can make it keep: header lists, CONTINUATION frames, small and empty DATA
+//! frames, streams, errors in streams. What it does not count is here: frames that ask for an answer and carry no call
+//! ([`Guard`]), calls that are reset as soon as they are made ([`Resets`]), and connections ([`Places`]).
+
+mod alarm;
+mod frames;
+mod guard;
+mod options;
+mod places;
+mod resets;
+
+use std::sync::Arc;
+
+use tonic::Code;
+
+use self::{alarm::Alarm, resets::Resets};
+pub(super) use self::{alarm::Flood, guard::Guard, options::Limits, places::Places};
+use super::stream::Ended;
+
+/// What the calls of a connection share: how many of them were reset, and how the connection is told that it were too
+/// many.
+pub(super) struct Protection {
+    alarm: Arc<Alarm>,
+    resets: Resets,
+}
+
+impl Protection {
+    pub(super) fn new(max_concurrent_streams: u32) -> Self {
+        Self {
+            alarm: Arc::default(),
+            resets: Resets::new(max_concurrent_streams),
+        }
+    }
+
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
+    }
+
+    /// Counts a call that has ended.
+    pub(super) fn ended(&self, ended: &Ended) {
+        match ended {
+            Ended::Answered(_) => self.resets.earn(),
+            // A deadline, or the server's shutdown, ends calls by other codes.
+            Ended::Early(status) if status.code() == Code::Cancelled => {
+                if !self.resets.spend() {
+                    self.alarm.raise(Flood::Resets);
+                }
+            }
+            Ended::Early(_) => {}
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+use super::{super::Server, guard::Allowance};
+
+/// What clients may cost, beside what their calls do.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Limits {
+    pub(in crate::server) max_header_list_size: u32,
+    pub(in crate::server) max_connections: usize,
+    pub(in crate::server) max_connections_per_address: usize,
+    pub(in crate::server) handshake_timeout: Duration,
+    pub(in crate::server) allowance: Allowance,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_header_list_size: 16 << 10,
+            max_connections: 10_000,
+            max_connections_per_address: usize::MAX,
+            handshake_timeout: Duration::from_secs(10),
+            allowance: Allowance {
+                counts_frames: true,
+                min_ping_interval: Duration::from_secs(5),
+                write_stall_timeout: Duration::from_secs(60),
+            },
+        }
+    }
+}
+
+impl Server {
+    /// The largest metadata of a request, in bytes as HTTP/2 counts them: names, values, and 32 for each. The default is
+    /// 16 KiB, the hard limit of gRPC's C core.
+    ///
+    /// Clients are told (SETTINGS_MAX_HEADER_LIST_SIZE). A call with more is answered with the HTTP status 431, which
+    /// they read as a failure of the call; one with four times as much ends its connection.
+    pub fn max_header_list_size(mut self, bytes: u32) -> Self {
+        self.options.protection.max_header_list_size = bytes;
+        self
+    }
+
+    /// The most connections that are served at a time. The default is 10,000; one beyond is closed at once.
+    ///
+    /// Where the system allows the process fewer open files than that, their limit comes first: connections then wait in
+    /// the system's queue until others are closed.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.options.protection.max_connections = connections;
+        self
+    }
+
+    /// The most connections that one IP address has at a time, or of IPv6 one network of 64 bits. There is no limit by
+    /// default: behind a proxy, all clients have one address.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.options.protection.max_connections_per_address = connections;
+        self
+    }
+
+    /// How long a client may take to begin to speak HTTP/2. The default is 10 seconds. A handshake of TLS has a limit of
+    /// its own before that.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.options.protection.handshake_timeout = timeout;
+        self
+    }
+
+    /// How often a client may ping while the server says nothing else. The default is every 5 seconds; zero lets it ping
+    /// as it likes.
+    ///
+    /// The third ping that comes too early ends the connection with GOAWAY, ENHANCE_YOUR_CALM and "too_many_pings", as
+    /// [gRFC A8] says, where the default is 5 minutes: that cuts off clients that ping as often as they may, which is
+    /// every 10 seconds.
+    ///
+    /// [gRFC A8]: https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md
+    pub fn min_ping_interval(mut self, interval: Duration) -> Self {
+        self.options.protection.allowance.min_ping_interval = interval;
+        self
+    }
+
+    /// How long a connection may take nothing of what is written to it before it is ended. The default is 60 seconds.
+    pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.options.protection.allowance.write_stall_timeout = timeout;
+        self
+    }
+
+    /// Does not count the frames that clients send beside their calls, such as pings and settings. Counting them costs
+    /// some nanoseconds a frame, which is for nothing where all clients are trusted.
+    pub fn without_flood_protection(mut self) -> Self {
+        self.options.protection.allowance.counts_frames = false;
+        self
+    }
+}
