@@ -12,9 +12,29 @@ use crate::going_away::{RETRY, UNARY};
 use crate::load::{Load, Tally};
 use crate::proto::probe::ProbeClient;
 use crate::proxy::{Link, Proxy};
+use crate::server::Server;
 use crate::{LONG, Setting, Task, distant, hanging, task, until};
 
 const CALLS: usize = 10_000;
+
+/// A setting whose server takes as many calls of a connection as these tests make.
+async fn roomy() -> Setting {
+    let server = wireloom::Server::builder().max_concurrent_streams(1000);
+    let server = Server::start(server).await;
+    let proxy = Proxy::to(server.address).await;
+    Setting { server, proxy }
+}
+
+/// Makes calls that are answered: a client that cancels all of its calls, thousands of them, is an attacker to the server
+/// (`attacks/resets.rs`).
+async fn call_as_well(client: &ProbeClient, calls: usize) {
+    let calls: Vec<_> = (0..calls)
+        .map(|_| tokio::spawn(client.unary(task("a")).timeout(LONG).into_future()))
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
 
 /// Cancels calls that the server is at work on.
 async fn cancel_running(client: &ProbeClient, setting: &Setting) {
@@ -25,6 +45,7 @@ async fn cancel_running(client: &ProbeClient, setting: &Setting) {
         until(|| setting.server.calls() >= 100).await;
         calls.iter().for_each(|call| call.abort());
         until(|| setting.server.calls() == 0).await;
+        call_as_well(client, 100).await;
     }
 }
 
@@ -48,7 +69,7 @@ async fn cancel_before_they_arrive(client: &ProbeClient, setting: &Setting) {
         let call = || client.unary(hanging()).timeout(LONG).into_future();
         cancel_once_sent((0..500).map(|_| tokio::spawn(call()))).await;
         setting.proxy.link(Link::default());
-        client.unary(task("a")).timeout(LONG).await.unwrap();
+        call_as_well(client, 500).await;
     }
 }
 
@@ -106,7 +127,7 @@ async fn assert_survived(client: ProbeClient, setting: &Setting) {
 
 #[tokio::test]
 async fn a_connection_survives_ten_thousand_cancelled_calls() {
-    let setting = Setting::new().await;
+    let setting = roomy().await;
     let before = setting.holdings().await;
     let client = setting.client();
     cancel_running(&client, &setting).await;
@@ -116,7 +137,7 @@ async fn a_connection_survives_ten_thousand_cancelled_calls() {
 
 #[tokio::test]
 async fn a_connection_survives_ten_thousand_calls_that_are_cancelled_before_they_arrive() {
-    let setting = Setting::new().await;
+    let setting = roomy().await;
     let before = setting.holdings().await;
     let client = setting.client();
     client.unary(task("a")).await.unwrap();
@@ -128,7 +149,7 @@ async fn a_connection_survives_ten_thousand_calls_that_are_cancelled_before_they
 #[tokio::test]
 async fn a_connection_survives_ten_thousand_calls_that_are_cancelled_while_their_answers_are_on_the_way()
  {
-    let setting = Setting::new().await;
+    let setting = roomy().await;
     let before = setting.holdings().await;
     let client = setting.client();
     client.unary(task("a")).await.unwrap();
@@ -139,7 +160,7 @@ async fn a_connection_survives_ten_thousand_calls_that_are_cancelled_while_their
 
 #[tokio::test]
 async fn a_connection_survives_thousands_of_uploads_that_the_server_ends() {
-    let setting = Setting::new().await;
+    let setting = roomy().await;
     let before = setting.holdings().await;
     let client = setting.client();
     client.unary(task("a")).await.unwrap();

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod cancellation;
 mod connecting;
 mod going_away;

@@ -26,6 +26,7 @@ mod certificates;
 mod connection;
 mod exchange;
 mod peer;
+pub mod raw;
 mod seen;
 mod wire;
 

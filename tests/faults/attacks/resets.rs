@@ -1,0 +1,84 @@
+//! Calls that are begun, and reset before they cost their caller anything.
+
+use std::future::IntoFuture as _;
+
+use wireloom::Code;
+use wireloom_peer::raw::{END_HEADERS, Ended, call, frame, head, kind, message};
+
+use super::{CLIENT_STREAM, HANGS, MIB, Siege, UNARY, calm};
+use crate::{LONG, Setting, hanging, task, until};
+
+const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
+
+/// CVE-2023-44487.
+#[tokio::test]
+async fn rapid_reset_is_ended() {
+    let siege = Siege::lay(wireloom::Server::builder()).await;
+    let ended = siege
+        .flood(|stream| {
+            let mut calls = call(stream, UNARY, HANGS);
+            calls.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+            calls
+        })
+        .await;
+    assert_eq!(ended, calm("too_many_resets"));
+    let calls = siege.attacking_calls();
+    assert!(calls < 3000, "{calls}");
+    siege.ends_with_at_most(16 * MIB).await;
+}
+
+/// CVE-2025-8671: the server resets streams of its own accord, here for a window's update by nothing.
+#[tokio::test]
+async fn a_peer_that_makes_the_server_reset_calls_is_ended() {
+    let siege = Siege::lay(wireloom::Server::builder()).await;
+    let ended = siege
+        .flood(|stream| {
+            let mut calls = frame(kind::HEADERS, END_HEADERS, stream, &head(CLIENT_STREAM));
+            calls.extend(frame(kind::DATA, 0, stream, &message(HANGS)));
+            calls.extend(frame(kind::WINDOW_UPDATE, 0, stream, &[0; 4]));
+            calls
+        })
+        .await;
+    assert!(matches!(ended, Ended::GoneAway(..)), "{ended:?}");
+    let calls = siege.attacking_calls();
+    assert!(calls < 3000, "{calls}");
+    siege.ends_with_at_most(16 * MIB).await;
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_refused_and_not_served() {
+    let server = wireloom::Server::builder().max_concurrent_streams(10);
+    let siege = Siege::lay(server).await;
+    let mut attacker = siege.attacker().await;
+    for n in 0..20 {
+        attacker.send(&call(2 * n + 1, UNARY, HANGS)).await.unwrap();
+    }
+    let mut refused = 0;
+    while refused < 10 {
+        let reset = attacker.until(kind::RST_STREAM).await.unwrap().unwrap();
+        assert!(reset.stream > 20);
+        // Their DATA is answered by STREAM_CLOSED.
+        refused += usize::from(reset.code() == u32::from(h2::Reason::REFUSED_STREAM));
+    }
+    until(|| siege.server.calls() >= 10).await;
+    drop(attacker);
+    siege.ends_with_at_most(MIB).await;
+}
+
+#[tokio::test]
+async fn a_client_that_cancels_a_thousand_calls_at_once_lives() {
+    let setting = Setting::new().await;
+    let client = crate::client(&setting.proxy.target(), |builder| {
+        builder.max_connections(10)
+    });
+    let calls: Vec<_> = (0..1000)
+        .map(|_| tokio::spawn(client.unary(hanging()).timeout(LONG).into_future()))
+        .collect();
+    until(|| setting.server.calls() == 1000).await;
+    let accepted = setting.proxy.counts().accepted;
+    calls.iter().for_each(|call| call.abort());
+    until(|| setting.server.calls() == 0).await;
+    let call = client.unary(task("a")).timeout(LONG).await;
+    assert_eq!(call.map_err(|status| status.code()).err(), None::<Code>);
+    assert_eq!(setting.proxy.counts().accepted, accepted);
+}
