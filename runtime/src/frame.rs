@@ -123,6 +123,12 @@ pub(crate) fn too_large(what: &str, setting: &str, max_size: usize) -> Status {
     Status::resource_exhausted(format!("{what}; {setting} is {max_size}"))
 }
 
+/// The status of a message that is too large for the sender's own limit.
+pub(crate) fn too_large_to_send(size: usize, max_size: usize) -> Status {
+    let what = format!("the message to send has {size} bytes");
+    too_large(&what, MAX_SEND, max_size)
+}
+
 /// Follows the frames in DATA that passes by, in whatever pieces.
 #[derive(Debug, Default)]
 pub(crate) struct FrameScanner {

@@ -1,7 +1,7 @@
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
 use wireloom::{Channel, Code, Compression, Server};
 
-use crate::support::{ProbeClient, Setup, Sizes, TestServer, serve, task};
+use crate::support::{ProbeClient, Setup, Sizes, Task, TestServer, serve, task};
 
 #[tokio::test]
 async fn a_call_s_messages_are_compressed_on_the_way() {
@@ -41,6 +41,58 @@ async fn a_small_message_that_stands_for_a_huge_one_is_refused() {
                 .contains("max_receive_message_size is 10000"),
             "{status}"
         );
+    }
+}
+
+/// A client of `server`.
+async fn client_of(server: Server) -> (TestServer, ProbeClient) {
+    let setup = Setup {
+        server,
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    let channel = Channel::builder(&server.target).lazy().unwrap();
+    (server, ProbeClient::new(channel))
+}
+
+fn assert_names(status: &wireloom::Status, setting: &str) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    let named = format!("{setting} is 1000");
+    assert!(status.message().contains(&named), "{status}");
+}
+
+#[tokio::test]
+async fn one_setting_limits_requests_in_streams_and_compressed_too() {
+    let (_server, client) = client_of(Server::builder().max_message_size(1000)).await;
+    let [fits, large] = [900, 1200].map(|size| task(&"a".repeat(size)));
+    client.unary(fits.clone()).await.unwrap();
+    for compression in [Compression::Identity, Compression::Gzip, Compression::Zstd] {
+        let call = client.unary(large.clone()).compression(compression);
+        assert_names(&call.await.unwrap_err(), "max_receive_message_size");
+        let call = client.client_stream(stream::iter([fits.clone(), large.clone()]));
+        let status = call.compression(compression).await.unwrap_err();
+        assert_names(&status, "max_receive_message_size");
+    }
+}
+
+#[tokio::test]
+async fn the_same_setting_limits_responses_in_streams_and_compressed_too() {
+    for compression in [Compression::Identity, Compression::Gzip, Compression::Zstd] {
+        let server = Server::builder()
+            .max_message_size(1000)
+            .max_receive_message_size(10_000)
+            .compression([compression]);
+        let (_server, client) = client_of(server).await;
+        let [fits, large] = [900, 1200].map(|size| Task {
+            count: 3,
+            ..task(&"a".repeat(size))
+        });
+        let outcomes = client.server_stream(fits).await.unwrap().into_inner();
+        assert_eq!(outcomes.collect::<Vec<_>>().await.len(), 3);
+        let status = client.unary(large.clone()).await.unwrap_err();
+        assert_names(&status, "max_send_message_size");
+        let status = client.server_stream(large).await.err().unwrap();
+        assert_names(&status, "max_send_message_size");
     }
 }
 

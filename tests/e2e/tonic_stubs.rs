@@ -259,3 +259,18 @@ async fn the_server_s_limit_of_a_message_holds() {
     let status = names.message().await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
 }
+
+#[tokio::test]
+async fn the_server_s_limit_of_what_it_sends_holds() {
+    let mut client = serve_by(Server::builder().max_send_message_size(100)).await;
+    client.say_hello(request("a")).await.unwrap();
+    let status = client
+        .say_hello(request(&"a".repeat(200)))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(
+        status.message().contains("max_send_message_size is 100"),
+        "{status}"
+    );
+}

@@ -88,8 +88,7 @@ impl Passage {
         if let Some(limit) = self.max_message_size
             && size > limit
         {
-            let what = format!("the message to send has {size} bytes");
-            return Err(frame::too_large(&what, frame::MAX_SEND, limit));
+            return Err(frame::too_large_to_send(size, limit));
         }
         if let Some(observers) = &self.observers {
             observers.message_sent(size);

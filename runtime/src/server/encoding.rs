@@ -12,13 +12,15 @@ use crate::{
     frame::{self, HEADER_LEN},
 };
 
-/// What a server is told of compressing responses.
+/// What a server is told of encoding responses.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseCompression {
     /// The first that the client accepts is used.
     pub(super) preferred: Arc<[Compression]>,
     /// The smallest message that is compressed, in bytes.
     pub(super) threshold: usize,
+    /// The largest message, in bytes before it is compressed.
+    pub(super) max_message_size: usize,
 }
 
 impl Default for ResponseCompression {
@@ -26,6 +28,7 @@ impl Default for ResponseCompression {
         Self {
             preferred: Arc::default(),
             threshold: 1 << 10,
+            max_message_size: usize::MAX,
         }
     }
 }
@@ -41,6 +44,7 @@ impl ResponseCompression {
                 .find(|compression| accepted.contains(*compression))
                 .unwrap_or_default(),
             threshold: self.threshold,
+            max_message_size: self.max_message_size,
         }
     }
 }
@@ -51,9 +55,16 @@ pub(super) struct Negotiated {
     accepted: Accepted,
     compression: Compression,
     threshold: usize,
+    max_message_size: usize,
 }
 
 impl Negotiated {
+    /// The largest message that may be sent.
+    #[cfg(feature = "tonic")]
+    pub(super) fn max_message_size(self) -> usize {
+        self.max_message_size
+    }
+
     /// The encoder of a response with these extensions, where its handler may have said how.
     pub(super) fn encoder(self, extensions: &Extensions) -> ResponseEncoder {
         let compression = match extensions.get::<Compression>() {
@@ -64,6 +75,7 @@ impl Negotiated {
         ResponseEncoder {
             compression,
             threshold: self.threshold,
+            max_message_size: self.max_message_size,
         }
     }
 }
@@ -73,6 +85,7 @@ impl Negotiated {
 pub(super) struct ResponseEncoder {
     compression: Compression,
     threshold: usize,
+    max_message_size: usize,
 }
 
 impl ResponseEncoder {
@@ -84,9 +97,12 @@ impl ResponseEncoder {
     ) -> Result<bool, Status> {
         let start = out.len();
         frame::encode_into(message, out)?;
-        if self.compression == Compression::Identity
-            || out.len() - start - HEADER_LEN < self.threshold
-        {
+        let size = out.len() - start - HEADER_LEN;
+        if size > self.max_message_size {
+            out.truncate(start);
+            return Err(frame::too_large_to_send(size, self.max_message_size));
+        }
+        if self.compression == Compression::Identity || size < self.threshold {
             return Ok(false);
         }
         frame::compress_last(out, start, self.compression)
@@ -121,6 +137,7 @@ impl ResponseEncoder {
         Self {
             compression: Compression::Identity,
             threshold: 0,
+            max_message_size: usize::MAX,
         }
     }
 }

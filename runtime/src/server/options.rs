@@ -238,6 +238,24 @@ impl Server {
         self
     }
 
+    /// The largest message, in bytes: both [of requests](Self::max_receive_message_size) and [of
+    /// responses](Self::max_send_message_size), of which either may be set by itself.
+    ///
+    /// It holds for each message of a stream, and for what a compressed one becomes. A call with a larger one ends with
+    /// RESOURCE_EXHAUSTED, and a message that names the setting of that direction.
+    pub fn max_message_size(self, bytes: usize) -> Self {
+        self.max_receive_message_size(bytes)
+            .max_send_message_size(bytes)
+    }
+
+    /// The largest response message that is sent, in bytes before it is compressed. There is no limit by default, as in
+    /// every gRPC implementation: it is the client that has one. Of a service that tonic generated, it is the size on the
+    /// wire.
+    pub fn max_send_message_size(mut self, bytes: usize) -> Self {
+        self.options.compression.max_message_size = bytes;
+        self
+    }
+
     /// The largest message that is accepted, in bytes. The default is 4 MiB.
     ///
     /// A service that tonic generated decompresses messages by itself: theirs is the size on the wire, and tonic's own

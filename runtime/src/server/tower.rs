@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use tonic::{
     Status, body::Body, metadata::MetadataMap, server::NamedService,
     service::interceptor::InterceptedService,
@@ -20,7 +20,11 @@ use super::{
     body::{Reply, ReplyBody},
     pieces::Piece,
 };
-use crate::{method::MethodDescriptor, reserved, status};
+use crate::{
+    frame::{self, FrameScanner},
+    method::MethodDescriptor,
+    reserved, status,
+};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -31,6 +35,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let max_message_size = call.negotiated.max_message_size();
     let mut service = service.clone();
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let request = Request::from_parts(*call.head, Body::new(call.body));
@@ -49,7 +54,45 @@ where
     }
     Reply {
         headers: parts.headers,
-        body: ReplyBody::Http(body),
+        body: ReplyBody::Http(match max_message_size {
+            usize::MAX => body,
+            max_message_size => Body::new(Limited {
+                body,
+                scanner: FrameScanner::default(),
+                max_message_size,
+            }),
+        }),
+    }
+}
+
+/// A response that ends at a message over the limit.
+struct Limited {
+    body: Body,
+    scanner: FrameScanner,
+    max_message_size: usize,
+}
+
+impl http_body::Body for Limited {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        let mut largest = 0;
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.scanner.scan(data, |size| largest = largest.max(size));
+        }
+        if largest > this.max_message_size {
+            let error = frame::too_large_to_send(largest, this.max_message_size);
+            return Poll::Ready(Some(Err(error)));
+        }
+        Poll::Ready(frame)
     }
 }
 
