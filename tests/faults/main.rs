@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks;
+mod bad_clients;
 mod cancellation;
 mod connecting;
 mod going_away;

@@ -28,12 +28,12 @@ const MIB: isize = 1 << 20;
 /// What a flood sends at most: one that is not ended by then fails its test.
 const FLOOD: usize = 64 << 20;
 
-const UNARY: &str = "/probe.Probe/Unary";
+pub const UNARY: &str = "/probe.Probe/Unary";
 const CLIENT_STREAM: &str = "/probe.Probe/ClientStream";
 const SERVER_STREAM: &str = "/probe.Probe/ServerStream";
 
 /// The task of a call that hangs (`Task.hang`).
-const HANGS: &[u8] = &[0x18, 1];
+pub const HANGS: &[u8] = &[0x18, 1];
 
 /// What the server says to those who ask for too much.
 fn calm(text: &str) -> Ended {
@@ -41,7 +41,7 @@ fn calm(text: &str) -> Ended {
 }
 
 /// A server under attack, and a client that goes on calling it.
-struct Siege {
+pub struct Siege {
     server: Server,
     load: Load,
     before: Holdings,
@@ -52,7 +52,7 @@ struct Siege {
 }
 
 impl Siege {
-    async fn lay(server: wireloom::Server) -> Self {
+    pub async fn lay(server: wireloom::Server) -> Self {
         let server = Server::start(server).await;
         let client = client(&format!("http://{}", server.address), |builder| builder);
         let load = Load::start(2, LONG, move || {
@@ -78,8 +78,12 @@ impl Siege {
         }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
     /// An attacker, past its preface.
-    async fn attacker(&self) -> Raw {
+    pub async fn attacker(&self) -> Raw {
         self.attacker_with(&[]).await
     }
 
@@ -110,15 +114,15 @@ impl Siege {
 
     /// The attack is over: the well-behaved client has not been disturbed, and no more than `most` bytes were held for
     /// it, nor anything is now.
-    async fn ends_with_at_most(self, most: isize) {
+    pub async fn ends_with_at_most(self, most: isize) {
         self.load.until_succeeded(20).await;
         crate::until(|| self.server.calls() <= 2).await;
         crate::until(|| sockets(self.server.address) <= self.sockets).await;
         let held = self.most_held();
         assert!(held <= most, "{held} bytes were held");
-        self.before.are_back().await;
         self.watch.abort();
         self.load.stop().await.assert_all(&[Code::Ok]);
+        self.before.are_back().await;
     }
 }
 
