@@ -20,6 +20,9 @@ const BYTES_PER_REACTION: u64 = 8;
 /// The pings that come too early before the one that ends the connection (gRFC A8).
 const PING_STRIKES: u32 = 2;
 
+/// After so many frames other tasks get their turn: a megabyte of small ones that is read at once would hold them up.
+const FRAMES_PER_TURN: u32 = 1000;
+
 const ACK: u8 = 1;
 
 /// Kinds of frames (RFC 9113 section 6).
@@ -44,6 +47,8 @@ pub(super) struct Frames {
     skip: usize,
     header: [u8; HEADER_LEN],
     header_len: usize,
+    /// The frames of this turn.
+    in_turn: u32,
     written: u64,
     /// What was or will be written in answer to pings and settings.
     owed: u64,
@@ -63,6 +68,7 @@ impl Frames {
             skip: preface_len,
             header: [0; HEADER_LEN],
             header_len: 0,
+            in_turn: 0,
             written: 0,
             owed: 0,
             control: Bucket::new(CONTROL_BURST, CONTROL_PER_SECOND),
@@ -76,6 +82,15 @@ impl Frames {
                 own_words: 0,
             },
         }
+    }
+
+    /// Whether a turn is over; the next one then begins.
+    pub(super) fn is_turn_over(&mut self) -> bool {
+        let is_over = self.in_turn >= FRAMES_PER_TURN;
+        if is_over {
+            self.in_turn = 0;
+        }
+        is_over
     }
 
     pub(super) fn wrote(&mut self, bytes: usize) {
@@ -103,6 +118,7 @@ impl Frames {
             self.header_len = 0;
             let [len_0, len_1, len_2, kind, flags, ..] = self.header;
             self.skip = u32::from_be_bytes([0, len_0, len_1, len_2]) as usize;
+            self.in_turn += 1;
             self.count(kind, flags)?;
         }
     }
@@ -257,6 +273,18 @@ mod tests {
             let read = wire.chunks(size).try_for_each(|piece| frames.read(piece));
             assert_eq!(read, Err(Flood::ControlFrames), "{size}");
         }
+    }
+
+    #[test]
+    fn a_turn_ends_after_a_thousand_frames() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        let data = frame(DATA, 0, b"message");
+        frames.read(&data.repeat(999)).unwrap();
+        assert!(!frames.is_turn_over());
+        frames.read(&data).unwrap();
+        assert!(frames.is_turn_over());
+        assert!(!frames.is_turn_over());
     }
 
     #[test]

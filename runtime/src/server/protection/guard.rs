@@ -126,6 +126,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             // The alarm has woken the task that ends the connection.
             return Poll::Pending;
         }
+        if frames.is_turn_over() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         match frames.read(&buf.filled()[before..]) {
