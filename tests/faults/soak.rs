@@ -1,14 +1,16 @@
-//! Calls of all four kinds for as long as you like, with a fault every few seconds.
+//! Calls of all four kinds for as long as you like, with a fault every few seconds, and clients that attack their server.
 //!
 //! `cargo bench --profile dev -p wireloom-tests --bench soak -- 600` soaks for ten minutes; a second number is the seed of
-//! another run, to have its faults again.
+//! another run, to have its faults again, a third how many attackers there are at a time (2).
 //!
 //! It fails where a call outlives its deadline, ends with a code that is none of the faults', or with another answer than
-//! was asked for; and where, once all calls have ended, a task, a stream, a connection or memory is left. It prints what
+//! was asked for; and where, once all calls have ended, a task, a stream, a connection, descriptor or memory is left. It prints what
 //! the calls ended with.
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "soak/attackers.rs"]
+mod attackers;
 #[path = "soak/callers.rs"]
 mod callers;
 mod leaks;
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use wireloom::{Channel, Code};
 
+use self::attackers::Attackers;
 use self::callers::Callers;
 use self::leaks::{Accountant, Holdings};
 use self::proto::probe::ProbeClient;
@@ -48,6 +51,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long calls are made before what is held then is looked at.
 const WARM_UP: Duration = Duration::from_secs(2);
 
+/// Those who attack, at a time.
+const ATTACKERS: u64 = 2;
+
 /// What calls may end with: what a server is that cannot be reached, or not in time.
 const CODES: [Code; 3] = [Code::Ok, Code::Unavailable, Code::DeadlineExceeded];
 
@@ -67,13 +73,22 @@ async fn main() {
     callers.stop().await;
     proxy.until(|counts| counts.open == 0).await;
     let before = Holdings::settled().await;
+    let descriptors_before = descriptors();
 
     let callers = Callers::start(&client(&proxy), seed);
     let mut weather = Weather::new(server, proxy, Rng::with_seed(seed));
+    let attackers = Attackers::start(
+        numbers.get(2).copied().unwrap_or(ATTACKERS),
+        &weather.address(),
+        seed,
+    );
+    let mut most = before.bytes;
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         weather.change().await;
+        most = most.max(Holdings::now().bytes);
     }
+    attackers.stop().await;
     let tallies = callers.stop().await;
     let (server, proxy) = weather.end();
 
@@ -81,13 +96,24 @@ async fn main() {
     before.are_back().await;
     assert_eq!(server.calls(), 0, "streams are left");
     let bytes = Holdings::now().bytes - before.bytes;
-    println!("no connection, stream or task is left, and {bytes} bytes");
+    let descriptors = descriptors();
+    assert!(
+        descriptors <= descriptors_before,
+        "{descriptors} descriptors"
+    );
+    println!("no connection, stream, descriptor or task is left, and {bytes} bytes");
+    println!("{} bytes at most were held", most - before.bytes);
     for tally in tallies {
         tally.assert_ended_with(&CODES);
         // Faults are rare: a client that does not heal ends with far fewer.
         let most = tally.attempted() * 2 / 3;
         assert!(tally.succeeded() > most, "most calls failed: {tally}");
     }
+}
+
+/// How many files and sockets are open.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// A client that finds half-open connections.

@@ -1,9 +1,11 @@
 //! The faults, one after the other, at random.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fastrand::Rng;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::proxy::{Link, Proxy};
@@ -41,6 +43,8 @@ const FAULTS: [Fault; 10] = [
 pub struct Weather {
     server: Server,
     proxy: Proxy,
+    /// Where the server is.
+    address: watch::Sender<SocketAddr>,
     rng: Rng,
     faults: BTreeMap<Fault, usize>,
 }
@@ -48,11 +52,17 @@ pub struct Weather {
 impl Weather {
     pub fn new(server: Server, proxy: Proxy, rng: Rng) -> Self {
         Self {
+            address: watch::Sender::new(server.address),
             server,
             proxy,
             rng,
             faults: BTreeMap::new(),
         }
+    }
+
+    /// Where the server is, at any time.
+    pub fn address(&self) -> watch::Receiver<SocketAddr> {
+        self.address.subscribe()
     }
 
     /// Some fair weather, then a fault until it is over.
@@ -129,6 +139,7 @@ impl Weather {
     async fn replace_server(&mut self) -> Server {
         let next = Server::start(wireloom::Server::builder()).await;
         self.proxy.lead_to(next.address);
+        self.address.send_replace(next.address);
         std::mem::replace(&mut self.server, next)
     }
 
