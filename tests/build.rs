@@ -18,11 +18,34 @@ const REAL: [&str; 4] = [
 /// The proto of the README and the guides.
 const GREETER: &str = "../examples/greeter/proto/greeter.proto";
 
+/// For a client of it.
+const REFLECTION: &str = "../runtime/proto/grpc/reflection/v1/reflection.proto";
+
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     wireloom_build::builder()
-        .protos(["proto/probe.proto", "proto/guarded.proto", GREETER])
+        .protos([
+            "proto/probe.proto",
+            "proto/guarded.proto",
+            "proto/validated.proto",
+            GREETER,
+            REFLECTION,
+        ])
+        .includes([
+            "proto",
+            "../examples/greeter/proto",
+            "../runtime/proto",
+            "real/googleapis-common-protos",
+        ])
         .mocks(true)
+        .descriptors(true)
+        .generate()?;
+    let wrong = out.join("wrong");
+    fs::create_dir_all(&wrong)?;
+    wireloom_build::builder()
+        .proto("proto/wrong/wrong.proto")
+        .descriptors(true)
+        .out_dir(wrong)
         .generate()?;
     fs::write(out.join("goldens.rs"), goldens()?)?;
     fs::write(out.join("real.rs"), real(&out)?)?;

@@ -25,6 +25,11 @@ pub(crate) const OPTIONS_NAME: &str = "wireloom/options.proto";
 /// The text of `wireloom/options.proto`.
 pub(crate) const OPTIONS_TEXT: &str = include_str!("../proto/wireloom/options.proto");
 
+/// The name that protos import the rules of protovalidate by.
+pub(crate) const RULES_NAME: &str = "buf/validate/validate.proto";
+/// The text of `buf/validate/validate.proto`, as published.
+pub(crate) const RULES_TEXT: &str = include_str!("../proto/buf/validate/validate.proto");
+
 /// What to do about a proto of an edition, which neither prost-reflect nor prost-build knows.
 const NO_EDITIONS: &str =
     "editions are not supported yet: write `syntax = \"proto3\";`, or \"proto2\"";
@@ -107,7 +112,9 @@ fn to_generate(pool: &DescriptorPool, names: Option<&[String]>) -> Vec<String> {
             todo.extend(file.dependencies());
         }
     }
-    let built_in = |name: &str| name == OPTIONS_NAME || name.starts_with("google/protobuf/");
+    let built_in = |name: &str| {
+        [OPTIONS_NAME, RULES_NAME].contains(&name) || name.starts_with("google/protobuf/")
+    };
     pool.files()
         .map(|file| file.name().to_owned())
         .filter(|name| wanted.contains(name) && !built_in(name))

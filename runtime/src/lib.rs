@@ -25,6 +25,8 @@ mod context;
 mod credentials;
 mod deadline;
 mod deferred;
+#[cfg(feature = "error-details")]
+pub mod error_details;
 mod flow;
 mod frame;
 #[cfg(fuzzing)]
@@ -43,6 +45,8 @@ mod metrics;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod policy;
+#[cfg(feature = "reflection")]
+mod reflection;
 mod request_head;
 mod reserved;
 mod response_head;
@@ -54,6 +58,8 @@ mod streaming;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod trace;
+#[cfg(feature = "validation")]
+mod validation;
 
 #[doc(hidden)]
 pub use prost;

@@ -200,7 +200,7 @@ impl MessageReader {
         }
         loop {
             match self.frames.next() {
-                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Ok(Some(message)) => return Poll::Ready(Some(self.validated(message))),
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
@@ -229,6 +229,16 @@ impl MessageReader {
                 }
             }
         }
+    }
+
+    /// A message, where it holds to the rules of the call.
+    fn validated(&mut self, message: Bytes) -> Result<Bytes, Status> {
+        #[cfg(feature = "validation")]
+        if let Source::Request(body) = &self.source {
+            let validated = body.validate(message);
+            return validated.map_err(|status| self.fail(status));
+        }
+        Ok(message)
     }
 
     /// Waits for the response headers of a call that is being started.

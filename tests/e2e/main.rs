@@ -8,6 +8,7 @@ mod cancellation;
 mod compression;
 mod configuration;
 mod deadlines;
+mod error_details;
 mod fallback;
 mod four_kinds;
 mod guide;
@@ -21,6 +22,7 @@ mod listeners;
 mod mocks;
 mod mounted;
 mod panics;
+mod reflection;
 mod retries;
 mod runtimes;
 mod shutdown;
@@ -29,6 +31,7 @@ mod support;
 mod systemd;
 mod tonic_stubs;
 mod traces;
+mod validation;
 
 /// What the build script generated from `proto/`.
 mod proto {

@@ -337,3 +337,20 @@ fn mocks_need_both_sides_of_wireloom_s_own_stubs() {
         "tonic's stubs have no mocks"
     );
 }
+
+#[test]
+fn the_descriptors_of_the_runtime_s_own_services_are_those_of_its_protos() {
+    let out = tempfile::tempdir().expect("a temporary folder can be made");
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime");
+    let protos = runtime.join("proto");
+    wireloom_build::builder()
+        .proto(&protos)
+        .include(&protos)
+        .descriptors(true)
+        .out_dir(out.path())
+        .generate()
+        .expect("the protos are right");
+    let read = |path: PathBuf| fs::read_to_string(path).expect("it is there");
+    let ours = read(runtime.join("src/reflection/descriptors.rs"));
+    assert_eq!(ours, read(out.path().join("wireloom-descriptors.rs")));
+}

@@ -7,10 +7,19 @@ import os
 import sys
 
 import grpc
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2  # noqa: F401  (the checks need googleapis-common-protos)
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from grpc_status import rpc_status
 
+import details
 import probe_pb2
 import probe_pb2_grpc
+from wireloom import options_pb2
 
 Task = probe_pb2.Task
 
@@ -58,6 +67,76 @@ def answers_around_the_window(stub):
     """Of a fresh stream there are 65,535 bytes of room: a little less, exactly that, more, and much more."""
     for size in (65_000, *range(65_500, 65_550), 100_000, 1_000_000):
         assert len(stub.Unary(Task(name="a" * size), timeout=20).name) == size
+
+
+def reflection(_):
+    # It speaks v1alpha. What it finds, it builds with all imports, and options of its own.
+    database = ProtoReflectionDescriptorDatabase(channel)
+    assert list(database.get_services()) == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "probe.Probe",
+    ]
+    pool = DescriptorPool(database)
+    service = pool.FindServiceByName("probe.Probe")
+    method = service.FindMethodByName("Retried")
+    assert method.input_type.full_name == "probe.Task", method.input_type.full_name
+    extension = pool.FindExtensionByName("wireloom.method")
+    known = probe_pb2.DESCRIPTOR.services_by_name["Probe"].FindMethodByName("Retried")
+    assert method.GetOptions().SerializeToString() == known.GetOptions().SerializeToString()
+    assert method.GetOptions().SerializeToString()
+    numbers = database.FindAllExtensionNumbers("google.protobuf.MethodOptions")
+    assert extension.number in numbers, numbers
+    assert pool.FindMessageTypeByName("grpc.health.v1.HealthListResponse")
+    assert database.FindFileByName("google/protobuf/descriptor.proto").package == "google.protobuf"
+    for find in (
+        lambda: database.FindFileByName("none.proto"),
+        lambda: database.FindFileContainingSymbol("probe.None"),
+        lambda: database.FindAllExtensionNumbers("probe.None"),
+    ):
+        try:
+            found = find()
+        except KeyError:
+            continue
+        raise AssertionError(found)
+
+
+def reflection_v1(_):
+    info = channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    # The client above has no way to ask for an extension.
+    extension = reflection_pb2.ExtensionRequest(
+        containing_type="google.protobuf.MethodOptions",
+        extension_number=options_pb2.METHOD_FIELD_NUMBER,
+    )
+    asked = [
+        reflection_pb2.ServerReflectionRequest(host="a", file_containing_symbol="probe.Probe.Unary"),
+        reflection_pb2.ServerReflectionRequest(file_by_filename="none.proto"),
+        reflection_pb2.ServerReflectionRequest(file_by_filename="probe.proto"),
+        reflection_pb2.ServerReflectionRequest(file_containing_extension=extension),
+    ]
+    found, none, again, extending = info(iter(asked))
+    assert (found.valid_host, found.original_request) == ("a", asked[0]), found
+    assert len(found.file_descriptor_response.file_descriptor_proto) == 3, found
+    assert none.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0], none
+    assert len(again.file_descriptor_response.file_descriptor_proto) == 1, again
+    (file,) = extending.file_descriptor_response.file_descriptor_proto
+    assert FileDescriptorProto.FromString(file).name == "wireloom/options.proto"
+
+
+def error_details(stub):
+    error = failure(lambda: stub.Unary(Task(name="a")))
+    # It fails where code and message are not those of the call.
+    status = rpc_status.from_call(error)
+    expected = details.status()
+    packed = {detail.type_url: detail for detail in status.details}
+    assert packed == {detail.type_url: detail for detail in expected.details}, status
+    del status.details[:], expected.details[:]
+    assert status == expected, status
 
 
 def deadline(stub):

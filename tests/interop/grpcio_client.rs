@@ -6,6 +6,7 @@ use wireloom::Server;
 
 use crate::python::Python;
 use crate::support::{Event, Setup, TestServer, serve};
+use wireloom::Server;
 
 /// Runs one check of `client.py` against a server of ours.
 async fn check(name: &str) {
@@ -13,7 +14,7 @@ async fn check(name: &str) {
     run(name, &server.target).await;
 }
 
-async fn run(name: &str, target: &str) {
+pub async fn run(name: &str, target: &str) {
     let python = Python::new().await;
     let target = target.strip_prefix("http://").unwrap();
     let mut program = python.program("client.py");
@@ -86,4 +87,26 @@ async fn a_watch_of_health_sees_the_shutdown() {
     assert_eq!(server.event().await, Event::Started("watching".into()));
     assert_eq!(server.stopped().await.cut_off_calls, 0);
     watching.await.unwrap();
+}
+
+/// Runs one check of `client.py` against a server that answers reflection.
+async fn check_reflection(name: &str) {
+    let server = TestServer::start(Setup {
+        server: Server::builder().reflection(),
+        ..Setup::default()
+    })
+    .await;
+    run(name, &server.target).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn reflection_tells_of_all_services_and_types() {
+    check_reflection("reflection").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn reflection_answers_in_one_stream() {
+    check_reflection("reflection_v1").await;
 }

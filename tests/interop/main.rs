@@ -1,12 +1,13 @@
 //! Python's grpcio and grpc-js as peers, both ways.
 //!
-//! Needs a Python with grpcio, grpcio-health-checking, grpcio-tools, grpcio-status and googleapis-common-protos: the one that
+//! Needs a Python with grpcio, grpcio-health-checking, grpcio-reflection, grpcio-tools, grpcio-status and googleapis-common-protos: the one that
 //! the variable WIRELOOM_PYTHON names, or `python3`; and Node.js with @grpc/grpc-js and @grpc/proto-loader, in the folder that
 //! WIRELOOM_NODE_MODULES names. Without, these tests count as ignored; `.ci/run` installs them and runs them.
 
 #![allow(clippy::unwrap_used)]
 
 mod compression;
+mod error_details;
 mod grpcio_client;
 #[path = "../security/issuer.rs"]
 #[allow(dead_code)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use prost_reflect::DescriptorPool;
 
 use crate::load::inputs::Inputs;
-use crate::load::{OPTIONS_NAME, in_folder};
+use crate::load::{OPTIONS_NAME, RULES_NAME, in_folder};
 use crate::source::Source;
 use crate::suggest;
 
@@ -62,7 +62,7 @@ fn built_in_like(name: &str) -> Option<String> {
     let files: Vec<String> = pool
         .files()
         .map(|file| file.name().to_owned())
-        .chain([OPTIONS_NAME.to_owned()])
+        .chain([OPTIONS_NAME, RULES_NAME].map(str::to_owned))
         .collect();
     let parts: Vec<(&str, &str)> = files
         .iter()

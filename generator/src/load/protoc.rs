@@ -9,8 +9,8 @@ use std::process::Command;
 use crate::error::Error;
 use crate::load::inputs::{self, Inputs};
 use crate::load::{
-    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, descriptor_set, in_folder, read_source,
-    to_generate,
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, RULES_NAME, RULES_TEXT, Sources, descriptor_set, in_folder,
+    read_source, to_generate,
 };
 use crate::source::{Columns, Place, Source, Spot};
 
@@ -43,9 +43,15 @@ fn run(protoc: &Path, inputs: &Inputs) -> Result<Vec<u8>, Error> {
         |error| Error::new("cannot write to the folder for temporary files").with_cause(error);
     let folder = tempfile::tempdir().map_err(scratch)?;
     let own = folder.path().join("include");
-    let options = own.join(OPTIONS_NAME);
-    fs::create_dir_all(options.parent().unwrap_or(&own)).map_err(scratch)?;
-    fs::write(&options, OPTIONS_TEXT).map_err(scratch)?;
+    let carried = folder.path().join("carried");
+    for (folder, name, text) in [
+        (&own, OPTIONS_NAME, OPTIONS_TEXT),
+        (&carried, RULES_NAME, RULES_TEXT),
+    ] {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(scratch)?;
+        fs::write(&path, text).map_err(scratch)?;
+    }
     let output = folder.path().join("descriptors.binpb");
 
     let mut command = Command::new(protoc);
@@ -56,6 +62,7 @@ fn run(protoc: &Path, inputs: &Inputs) -> Result<Vec<u8>, Error> {
     for include in &inputs.includes {
         command.arg(flag("--proto_path=", include));
     }
+    command.arg(flag("--proto_path=", &carried));
     command.args(&inputs.names);
     let result = command.output().map_err(|error| {
         Error::new(format!("cannot run `{}`", protoc.display()))

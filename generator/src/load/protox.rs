@@ -10,8 +10,8 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use crate::error::Error;
 use crate::load::{
-    Loaded, OPTIONS_NAME, OPTIONS_TEXT, Sources, in_folder, inputs, problem, read_source,
-    to_generate,
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, RULES_NAME, RULES_TEXT, Sources, in_folder, inputs,
+    problem, read_source, to_generate,
 };
 use crate::source::{Columns, Source};
 
@@ -20,9 +20,20 @@ pub(super) fn load(sources: &Sources) -> Result<Loaded, Error> {
     let inputs = inputs::find(sources)?;
     let files = Files::default();
     let mut resolver = ChainFileResolver::new();
-    resolver.add(OptionsResolver(files.clone()));
+    // Before the include folders, so that an older copy there cannot take fields away from this generator.
+    resolver.add(CarriedResolver {
+        name: OPTIONS_NAME,
+        text: OPTIONS_TEXT,
+        files: files.clone(),
+    });
     resolver.add(FolderResolver {
         folders: inputs.includes.clone(),
+        files: files.clone(),
+    });
+    // After them: who has a copy means that one.
+    resolver.add(CarriedResolver {
+        name: RULES_NAME,
+        text: RULES_TEXT,
         files: files.clone(),
     });
     resolver.add(GoogleFileResolver::new());
@@ -96,18 +107,20 @@ impl Files {
     }
 }
 
-/// Finds `wireloom/options.proto` in the generator.
-///
-/// It comes before the include folders, so that an older copy there cannot take fields away from this generator.
-struct OptionsResolver(Files);
+/// Finds a file that the generator carries.
+struct CarriedResolver {
+    name: &'static str,
+    text: &'static str,
+    files: Files,
+}
 
-impl FileResolver for OptionsResolver {
+impl FileResolver for CarriedResolver {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        if name != OPTIONS_NAME {
+        if name != self.name {
             return Err(protox::Error::file_not_found(name));
         }
-        self.0.add(name, None, Source::new(name, OPTIONS_TEXT));
-        File::from_source(name, OPTIONS_TEXT)
+        self.files.add(name, None, Source::new(name, self.text));
+        File::from_source(name, self.text)
     }
 }
 

@@ -6,6 +6,9 @@ use std::{
     task::{Context as TaskContext, Poll, ready},
 };
 
+#[cfg(feature = "validation")]
+use std::sync::Arc;
+
 use bytes::Bytes;
 use h2::RecvStream;
 use http::HeaderMap;
@@ -13,6 +16,8 @@ use http_body::{Body as _, Frame};
 use tokio_stream::Stream;
 use tonic::{Status, body::Body};
 
+#[cfg(feature = "validation")]
+use crate::validation::RequestRules;
 use crate::{
     flow,
     frame::{self, FrameScanner},
@@ -29,6 +34,8 @@ pub struct RequestBody {
     scanner: FrameScanner,
     max_message_size: usize,
     is_refused: bool,
+    #[cfg(feature = "validation")]
+    rules: Option<Arc<RequestRules>>,
 }
 
 /// Where a request's body comes from.
@@ -96,6 +103,29 @@ impl RequestBody {
             scanner: FrameScanner::default(),
             max_message_size,
             is_refused: false,
+            #[cfg(feature = "validation")]
+            rules: None,
+        }
+    }
+
+    /// Holds the messages to these rules.
+    #[cfg(feature = "validation")]
+    pub(super) fn hold_to(&mut self, rules: Option<&Arc<RequestRules>>) {
+        self.rules = rules.cloned();
+    }
+
+    /// Whether messages are held to rules.
+    #[cfg(all(feature = "validation", feature = "tonic"))]
+    pub(super) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// What its rules say of a message.
+    #[cfg(feature = "validation")]
+    pub(crate) fn validate(&self, message: Bytes) -> Result<Bytes, Status> {
+        match &self.rules {
+            None => Ok(message),
+            Some(rules) => rules.check(message.clone()).map(|()| message),
         }
     }
 

@@ -222,6 +222,15 @@ impl Server {
         if let Some(health) = &self.options.health {
             self.router.tell_of_health(health);
         }
+        #[cfg(feature = "validation")]
+        if self.options.validation {
+            self.router.validate(&self.options.descriptor_sets)?;
+        }
+        #[cfg(feature = "reflection")]
+        if self.options.reflection {
+            self.router
+                .tell_of_services(&self.options.descriptor_sets)?;
+        }
         Shared::new(Arc::new(self.router), self.options, listeners).map(Arc::new)
     }
 }

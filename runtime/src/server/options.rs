@@ -38,6 +38,12 @@ pub(super) struct Options {
     pub(super) max_concurrent_streams: u32,
     pub(super) compression: ResponseCompression,
     pub(super) protection: protection::Limits,
+    #[cfg(feature = "reflection")]
+    pub(super) reflection: bool,
+    #[cfg(feature = "validation")]
+    pub(super) validation: bool,
+    #[cfg(any(feature = "reflection", feature = "validation"))]
+    pub(super) descriptor_sets: Vec<&'static [u8]>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::ServerTls>,
     pub(super) authenticators: Authenticators,
@@ -65,6 +71,12 @@ impl Default for Options {
             max_concurrent_streams: 250,
             compression: ResponseCompression::default(),
             protection: protection::Limits::default(),
+            #[cfg(feature = "reflection")]
+            reflection: false,
+            #[cfg(feature = "validation")]
+            validation: false,
+            #[cfg(any(feature = "reflection", feature = "validation"))]
+            descriptor_sets: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
             authenticators: Authenticators::default(),
@@ -272,6 +284,46 @@ impl Server {
     /// so that they may be tried again (REFUSED_STREAM).
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.options.max_concurrent_streams = streams;
+        self
+    }
+
+    /// Answers `grpc.reflection.v1` and `v1alpha`, so that clients without protos, such as grpcurl, can list the services,
+    /// show what they are, and call them. The default is not to: it tells whoever asks.
+    ///
+    /// Services are known by the descriptors that the generator embeds (`descriptors = true` in `wireloom.toml`); those
+    /// without are listed, and no more. See [gRPC's server reflection].
+    ///
+    /// [gRPC's server reflection]: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
+    #[cfg(feature = "reflection")]
+    pub fn reflection(mut self) -> Self {
+        self.options.reflection = true;
+        self
+    }
+
+    /// Holds requests to the rules of their protos before handlers see them: `buf.validate` ([protovalidate]), and
+    /// `google.api.field_behavior = REQUIRED`. The default is not to.
+    ///
+    /// A request that breaks a rule ends with INVALID_ARGUMENT, whose details are a `google.rpc.BadRequest` with each
+    /// violation; see [`error_details`](crate::error_details). Of a stream, each message is held to the rules, and the handler
+    /// reads the status as the stream's error.
+    ///
+    /// Rules are known by the descriptors that the generator embeds (`descriptors = true` in `wireloom.toml`). Serving fails
+    /// with INVALID_ARGUMENT for a service without them, and for a rule that cannot be compiled. Services that tonic generated
+    /// decode by themselves: their methods with rules answer INTERNAL.
+    ///
+    /// [protovalidate]: https://protovalidate.com
+    #[cfg(feature = "validation")]
+    pub fn validation(mut self) -> Self {
+        self.options.validation = true;
+        self
+    }
+
+    /// Adds an encoded `google.protobuf.FileDescriptorSet` to what the server knows of its services and of their messages,
+    /// for reflection and validation. Needed where the services' own descriptors are not embedded, and for messages
+    /// that are only in some `google.protobuf.Any`. What is no such set, serving refuses with INVALID_ARGUMENT.
+    #[cfg(any(feature = "reflection", feature = "validation"))]
+    pub fn file_descriptor_set(mut self, set: &'static [u8]) -> Self {
+        self.options.descriptor_sets.push(set);
         self
     }
 

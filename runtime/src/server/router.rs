@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
+#[cfg(any(feature = "reflection", feature = "validation"))]
+use tonic::Status;
+
 use super::{Call, Reply};
 use crate::{
     health::{Health, HealthReporter},
@@ -30,12 +33,20 @@ pub trait Service: Send + Sync + 'static {
 trait ErasedService: Send + Sync {
     fn methods(&self) -> &'static [&'static MethodDescriptor];
 
+    #[cfg(any(feature = "reflection", feature = "validation"))]
+    fn file_descriptor_set(&self) -> &'static [u8];
+
     fn call<'a>(&'a self, call: Call) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 }
 
 impl<S: Service> ErasedService for S {
     fn methods(&self) -> &'static [&'static MethodDescriptor] {
         S::METHODS
+    }
+
+    #[cfg(any(feature = "reflection", feature = "validation"))]
+    fn file_descriptor_set(&self) -> &'static [u8] {
+        S::FILE_DESCRIPTOR_SET
     }
 
     fn call<'a>(&'a self, call: Call) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
@@ -47,6 +58,8 @@ impl<S: Service> ErasedService for S {
 #[derive(Clone, Default)]
 pub(super) struct Router {
     services: BTreeMap<&'static str, Arc<dyn ErasedService>>,
+    #[cfg(feature = "validation")]
+    validation: Option<Arc<crate::validation::Validation>>,
 }
 
 impl Router {
@@ -63,6 +76,47 @@ impl Router {
         self.services
             .entry(Health::NAME)
             .or_insert_with(|| health());
+    }
+
+    /// Answers reflection of all services by their descriptors and those of `more` sets.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what is no descriptor set.
+    #[cfg(feature = "reflection")]
+    pub(super) fn tell_of_services(&mut self, more: &[&'static [u8]]) -> Result<(), Status> {
+        let names = self.services.keys().copied();
+        let sets = self.descriptor_sets().chain(more.iter().copied());
+        let (v1, v1alpha) = crate::reflection::services(names, sets)?;
+        self.add(v1);
+        self.add(v1alpha);
+        Ok(())
+    }
+
+    /// Holds requests to the rules of their protos, by the services' descriptors and those of `more` sets.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what is no descriptor set, for a service without descriptors, and for a rule that is wrong.
+    #[cfg(feature = "validation")]
+    pub(super) fn validate(&mut self, more: &[&'static [u8]]) -> Result<(), Status> {
+        let names = self.services.keys().copied();
+        let names = names.filter(|name| !tells_of_server(name));
+        let sets: Vec<_> = self.descriptor_sets().chain(more.iter().copied()).collect();
+        let validation = crate::validation::Validation::new(names, sets.iter().copied())?;
+        self.validation = Some(Arc::new(validation));
+        Ok(())
+    }
+
+    /// The descriptors of the services, each set once.
+    #[cfg(any(feature = "reflection", feature = "validation"))]
+    fn descriptor_sets(&self) -> impl Iterator<Item = &'static [u8]> {
+        let sets = self.services.values();
+        let sets = sets.map(|service| service.file_descriptor_set());
+        let mut sets: Vec<_> = sets.filter(|set| !set.is_empty()).collect();
+        sets.sort_unstable_by_key(|set| set.as_ptr());
+        sets.dedup_by_key(|set| set.as_ptr());
+        sets.into_iter()
     }
 
     /// The services by their names, with the methods that they say they have.
@@ -83,6 +137,10 @@ impl Router {
     pub(super) async fn call(&self, mut call: Call) -> Reply {
         if let Some(refusal) = call.refusal.take() {
             return (*refusal).into();
+        }
+        #[cfg(feature = "validation")]
+        if let Some(validation) = &self.validation {
+            call.body.hold_to(validation.of(call.head.uri.path()));
         }
         match service_of(call.path()).and_then(|name| self.services.get(name)) {
             Some(service) => service.call(call).await,

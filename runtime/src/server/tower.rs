@@ -36,6 +36,11 @@ where
     B::Error: Into<BoxError>,
 {
     let max_message_size = call.negotiated.max_message_size();
+    #[cfg(feature = "validation")]
+    if call.body.has_rules() {
+        let message = "validation does not reach services that tonic generated";
+        return Reply::status(Status::internal(message));
+    }
     let mut service = service.clone();
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let request = Request::from_parts(*call.head, Body::new(call.body));

@@ -1,0 +1,255 @@
+//! Requests held to the rules of their protos: `buf.validate` ([protovalidate]), and `google.api.field_behavior = REQUIRED`
+//! ([AIP-203]).
+//!
+//! [`Server::validation`](crate::Server::validation) switches it on. Messages are decoded once more for it, by their
+//! descriptors: rules in CEL can only be evaluated so, and methods without rules pay nothing.
+//!
+//! [protovalidate]: https://protovalidate.com
+//! [AIP-203]: https://google.aip.dev/203
+
+mod required;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use prost::Message;
+use prost_protovalidate::{Error, Validator, ValidatorOption, types::MessageConstraintsExt as _};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor};
+use prost_types::FileDescriptorSet;
+use tonic::{Code, Status};
+
+use self::required::Required;
+use crate::error_details::{ErrorDetails, FieldViolation, StatusExt as _};
+
+/// The rules of all methods that have any.
+#[derive(Debug, Default)]
+pub(crate) struct Validation {
+    methods: HashMap<String, Arc<RequestRules>>,
+}
+
+/// The rules that hold for the requests of a method.
+pub(crate) struct RequestRules {
+    request: MessageDescriptor,
+    /// What rules about whole messages say, by their ids: the validator tells the id alone.
+    texts: HashMap<String, String>,
+    shared: Arc<Rules>,
+}
+
+struct Rules {
+    validator: Validator,
+    required: Required,
+}
+
+/// A `FileDescriptorSet` whose files are left as they are.
+#[derive(Clone, PartialEq, Message)]
+struct RawSet {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    file: Vec<Bytes>,
+}
+
+impl Validation {
+    /// The rules of these services, by these encoded descriptor sets.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for what is no descriptor set, for a service that none of them has, and for a rule that cannot be
+    /// compiled.
+    pub(crate) fn new<'a>(
+        services: impl Iterator<Item = &'a str>,
+        descriptor_sets: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Self, Status> {
+        let pool = pool(descriptor_sets.clone())?;
+        let sets = descriptor_sets.map(<[u8]>::to_vec);
+        let sets = sets.map(ValidatorOption::AdditionalDescriptorSetBytes);
+        let shared = Arc::new(Rules {
+            validator: Validator::with_options(&sets.collect::<Vec<_>>()),
+            required: Required::of(&pool),
+        });
+        let mut methods = HashMap::new();
+        for name in services {
+            let service = pool.get_service_by_name(name).ok_or_else(|| {
+                Status::invalid_argument(format!(
+                    "requests to {name} cannot be validated without its descriptors: embed them \
+                     (`descriptors = true` under `[generate]`)"
+                ))
+            })?;
+            for method in service.methods() {
+                if let Some(rules) = RequestRules::compile(method.input(), &shared)? {
+                    let path = format!("/{name}/{}", method.name());
+                    methods.insert(path, Arc::new(rules));
+                }
+            }
+        }
+        Ok(Self { methods })
+    }
+
+    /// The rules for the requests of the method with this path, if it has any.
+    pub(crate) fn of(&self, path: &str) -> Option<&Arc<RequestRules>> {
+        self.methods.get(path)
+    }
+}
+
+fn pool<'a>(descriptor_sets: impl Iterator<Item = &'a [u8]>) -> Result<DescriptorPool, Status> {
+    let invalid = |error: String| {
+        let message = format!("the descriptors cannot be decoded: {error}");
+        Status::invalid_argument(message)
+    };
+    let mut pool = DescriptorPool::new();
+    for set in descriptor_sets {
+        let raw = RawSet::decode(set).map_err(|error| invalid(error.to_string()))?;
+        let named = FileDescriptorSet::decode(set).map_err(|error| invalid(error.to_string()))?;
+        for (file, named) in raw.file.into_iter().zip(named.file) {
+            // Of files with one name, the first stays.
+            if pool.get_file_by_name(named.name()).is_none() {
+                pool.decode_file_descriptor_proto(file)
+                    .map_err(|error| invalid(error.to_string()))?;
+            }
+        }
+    }
+    Ok(pool)
+}
+
+impl RequestRules {
+    /// Compiles the rules of all messages that may be in a request, if there are any.
+    fn compile(request: MessageDescriptor, shared: &Arc<Rules>) -> Result<Option<Self>, Status> {
+        let mut any = false;
+        let mut texts = HashMap::new();
+        for message in reachable(&request) {
+            any |= has_rules(&message) || shared.required.concerns(&message);
+            // It holds to no rule, perhaps; whether they compile does not depend on that.
+            let empty = DynamicMessage::new(message.clone());
+            if let Err(Error::Compilation(error)) = shared.validator.validate(&empty) {
+                let message = format!("the rules of {} are wrong: {error}", message.full_name());
+                return Err(Status::invalid_argument(message));
+            }
+            let rules = message.message_constraints().ok().flatten();
+            let rules = rules.into_iter().flat_map(|rules| rules.cel);
+            texts.extend(rules.filter_map(|rule| Some((rule.id?, rule.message?))));
+        }
+        let shared = Arc::clone(shared);
+        Ok(any.then_some(Self {
+            request,
+            texts,
+            shared,
+        }))
+    }
+
+    /// Holds an encoded request to the rules.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT with `google.rpc.BadRequest`, which has each violation: the path of the field, what must hold, and
+    /// the id of the rule as its reason. INTERNAL where a rule cannot be evaluated.
+    pub(crate) fn check(&self, message: Bytes) -> Result<(), Status> {
+        let Ok(message) = DynamicMessage::decode(self.request.clone(), message) else {
+            // Who decodes it next says so.
+            return Ok(());
+        };
+        let mut violations = self.shared.required.violations(&message);
+        match self.shared.validator.validate(&message) {
+            Ok(()) => {}
+            Err(Error::Validation(error)) => {
+                violations.extend(error.violations().iter().map(|violation| {
+                    let id = violation.rule_id();
+                    let description = match violation.message() {
+                        "" => self.texts.get(id).map_or(id, String::as_str),
+                        message => message,
+                    };
+                    FieldViolation {
+                        reason: violation.rule_id().to_owned(),
+                        ..FieldViolation::new(violation.field_path(), description)
+                    }
+                }));
+            }
+            // What exactly is wrong with a rule is none of the caller's business.
+            Err(error) => {
+                tracing::error!(target: "wireloom", message = self.request.full_name(), %error, "cannot validate");
+                return Err(Status::internal("the request could not be validated"));
+            }
+        }
+        match violations.is_empty() {
+            true => Ok(()),
+            false => Err(refusal(violations)),
+        }
+    }
+}
+
+/// The most violations that are told, and of each path and description the most bytes: a request may break a rule as often as
+/// it likes, and all that is told goes into one header.
+const MAX_TOLD: usize = 16;
+const MAX_TEXT: usize = 128;
+
+/// The status for violations, of which there is one at least.
+fn refusal(mut violations: Vec<FieldViolation>) -> Status {
+    let more = violations.len().saturating_sub(MAX_TOLD);
+    violations.truncate(MAX_TOLD);
+    for violation in &mut violations {
+        shorten(&mut violation.field);
+        shorten(&mut violation.description);
+    }
+    let said = violations.iter().map(|violation| {
+        let FieldViolation {
+            field, description, ..
+        } = violation;
+        match field.as_str() {
+            "" => description.clone(),
+            field => format!("{field}: {description}"),
+        }
+    });
+    let mut message = said.take(3).collect::<Vec<_>>().join("; ");
+    match violations.len().saturating_sub(3) + more {
+        0 => {}
+        untold => message.push_str(&format!(" (and {untold} more)")),
+    }
+    let details = ErrorDetails::with_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rfind(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+}
+
+/// A message and all that its fields lead to.
+fn reachable(message: &MessageDescriptor) -> impl Iterator<Item = MessageDescriptor> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![message.clone()];
+    while let Some(message) = todo.pop() {
+        if found.contains_key(message.full_name()) {
+            continue;
+        }
+        todo.extend(message.fields().filter_map(|field| match field.kind() {
+            Kind::Message(message) => Some(message),
+            _ => None,
+        }));
+        found.insert(message.full_name().to_owned(), message);
+    }
+    found.into_values()
+}
+
+/// Whether a message has rules of `buf.validate`, beside those of the messages in it.
+fn has_rules(message: &MessageDescriptor) -> bool {
+    let says = |options: DynamicMessage| {
+        options
+            .extensions()
+            .any(|(extension, _)| extension.full_name().starts_with("buf.validate."))
+    };
+    says(message.options())
+        || message.fields().any(|field| says(field.options()))
+        || message.oneofs().any(|oneof| says(oneof.options()))
+}
+
+impl fmt::Debug for RequestRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestRules")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
