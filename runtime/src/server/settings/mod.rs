@@ -34,6 +34,7 @@ macro_rules! settings {
 settings! {
     blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold,
+    handshake_timeout: protection.handshake_timeout,
     keepalive: lifetime.keepalive_time,
     keepalive_timeout: lifetime.keepalive_timeout,
     lame_duck_time: lame_duck_time,
@@ -41,9 +42,15 @@ settings! {
     max_connection_age: lifetime.max_age,
     max_connection_age_grace: lifetime.max_age_grace,
     max_connection_idle: lifetime.max_idle,
+    max_connections: protection.max_connections,
+    max_connections_per_address: protection.max_connections_per_address,
+    max_header_list_size: protection.max_header_list_size,
     max_receive_message_size: max_receive_message_size,
+    max_send_message_size: compression.max_message_size,
+    min_ping_interval: protection.allowance.min_ping_interval,
     runtimes: runtimes,
     shutdown_timeout: shutdown_timeout,
+    write_stall_timeout: protection.allowance.write_stall_timeout,
 }
 
 /// Where values come from that were not set in code.
