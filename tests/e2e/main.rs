@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod admission;
 mod bad_input;
 mod blocked_threads;
 mod cancellation;

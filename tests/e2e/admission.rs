@@ -1,0 +1,290 @@
+//! What a server refuses, lets wait and lets in.
+
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, yield_now};
+use wireloom::server::{AdaptiveLimit, Limits, Queue, RateLimit};
+use wireloom::{Code, Response, RetryPolicy, Server, Status, StatusCodes};
+
+use crate::support::{Event, Outcome, ProbeClient, Setup, Task, TestServer, task};
+
+const UNARY: &str = "probe.Probe/Unary";
+
+async fn start(server: Server) -> (TestServer, ProbeClient) {
+    let setup = Setup {
+        server,
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    let client = server.client().await;
+    (server, client)
+}
+
+/// One call at a time; others wait for as long as `max_wait`.
+fn one_at_a_time(max_wait: Duration) -> Limits {
+    Limits {
+        max_concurrent_calls: Some(1),
+        queue: Queue {
+            max_wait,
+            ..Queue::default()
+        },
+        ..Limits::default()
+    }
+}
+
+fn one_call(calls_per_second: f64) -> Limits {
+    Limits {
+        rate: Some(RateLimit {
+            calls_per_second,
+            burst: 1,
+        }),
+        ..Limits::default()
+    }
+}
+
+/// A call that goes on until it is dropped.
+async fn occupy(server: &mut TestServer, client: &ProbeClient) -> JoinHandle<()> {
+    let hanging = Task {
+        hang: true,
+        ..task("hanging")
+    };
+    let call = client.unary(hanging).no_timeout().into_future();
+    let call = tokio::spawn(async move { drop(call.await) });
+    assert_eq!(server.event().await, Event::Started("hanging".into()));
+    call
+}
+
+fn pushback(status: &Status) -> Duration {
+    let value = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+    Duration::from_millis(value.to_str().unwrap().parse().unwrap())
+}
+
+fn name(response: Response<Outcome>) -> String {
+    response.into_inner().name
+}
+
+#[tokio::test]
+async fn a_call_over_the_rate_is_told_when_to_come_again_and_reaches_no_handler() {
+    let (mut server, client) = start(Server::builder().limits(one_call(2.0))).await;
+    client.unary(task("first")).await.unwrap();
+    let status = client.unary(task("second")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(pushback(&status) <= Duration::from_secs(1), "{status:?}");
+    assert_eq!(server.event().await, Event::Started("first".into()));
+    drop(client);
+    assert!(server.events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn our_client_comes_again_when_the_server_says() {
+    let (_server, client) = start(Server::builder().limits(one_call(5.0))).await;
+    let policy = RetryPolicy {
+        max_attempts: 2,
+        // Without pushback it would come too early.
+        initial_backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(1),
+        retryable_status_codes: StatusCodes::new(&[Code::ResourceExhausted]),
+        backoff_multiplier: 1.0,
+    };
+    client.unary(task("first")).await.unwrap();
+    let second = client.unary(task("second")).retry_policy(policy).await;
+    assert_eq!(name(second.unwrap()), "second");
+}
+
+#[tokio::test]
+async fn a_call_over_the_number_of_calls_is_unavailable() {
+    let server = Server::builder().limits(one_at_a_time(Duration::ZERO));
+    let (mut server, client) = start(server).await;
+    let hanging = occupy(&mut server, &client).await;
+    let status = client.unary(task("second")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(!pushback(&status).is_zero());
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn a_call_that_waits_has_its_turn_when_another_ends() {
+    let server = Server::builder().limits(one_at_a_time(Duration::from_secs(60)));
+    let (mut server, client) = start(server).await;
+    let hanging = occupy(&mut server, &client).await;
+    let waiting = tokio::spawn(client.unary(task("waiting")).into_future());
+    yield_now().await;
+    hanging.abort();
+    assert_eq!(name(waiting.await.unwrap().unwrap()), "waiting");
+}
+
+#[tokio::test]
+async fn a_call_that_has_waited_too_long_is_unavailable() {
+    let server = Server::builder().limits(one_at_a_time(Duration::from_millis(20)));
+    let (mut server, client) = start(server).await;
+    let _hanging = occupy(&mut server, &client).await;
+    let status = client.unary(task("waiting")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("waited"), "{status}");
+}
+
+#[tokio::test]
+async fn a_call_whose_deadline_passes_while_it_waits_reaches_no_handler() {
+    let server = Server::builder().limits(one_at_a_time(Duration::from_secs(60)));
+    let (mut server, client) = start(server).await;
+    let hanging = occupy(&mut server, &client).await;
+    let waiting = client.unary(task("waiting"));
+    let status = waiting.timeout(Duration::from_millis(50)).await;
+    assert_eq!(status.unwrap_err().code(), Code::DeadlineExceeded);
+    hanging.abort();
+    // The next is let in, and the one before it never was.
+    client.unary(task("next")).await.unwrap();
+    loop {
+        match server.event().await {
+            Event::Started(name) if name == "next" => break,
+            Event::Started(name) => panic!("{name} was started"),
+            Event::Dropped(_) | Event::TokenFired(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_cancelled_while_it_waits_leaves_its_place_to_others() {
+    let mut limits = one_at_a_time(Duration::from_secs(60));
+    limits.queue.max_calls = 1;
+    let (mut server, client) = start(Server::builder().limits(limits)).await;
+    let hanging = occupy(&mut server, &client).await;
+    let mut first = tokio::spawn(client.unary(task("first")).into_future());
+    let waits = tokio::time::timeout(Duration::from_millis(100), &mut first).await;
+    assert!(waits.is_err());
+    let other = || {
+        client
+            .unary(task("other"))
+            .timeout(Duration::from_millis(50))
+    };
+    assert_eq!(other().await.unwrap_err().code(), Code::Unavailable);
+    first.abort();
+    // There is room in the line again once a call waits until its deadline.
+    while other().await.unwrap_err().code() != Code::DeadlineExceeded {}
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn a_call_that_waits_is_served_while_the_server_drains() {
+    let server = Server::builder().limits(one_at_a_time(Duration::from_secs(60)));
+    let (mut server, client) = start(server).await;
+    let hanging = occupy(&mut server, &client).await;
+    let mut limited = tokio::spawn(client.unary(task("waiting")).into_future());
+    let waits = tokio::time::timeout(Duration::from_millis(100), &mut limited).await;
+    assert!(waits.is_err());
+    server.stop();
+    while wireloom::Channel::connect(&server.target).await.is_ok() {
+        yield_now().await;
+    }
+    hanging.abort();
+    assert_eq!(name(limited.await.unwrap().unwrap()), "waiting");
+    assert_eq!(server.stopped().await.cut_off_calls, 0);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_is_cut_off_with_the_others() {
+    let setup = Setup {
+        server: Server::builder().limits(one_at_a_time(Duration::from_secs(60))),
+        shutdown_timeout: Duration::from_millis(100),
+        ..Setup::default()
+    };
+    let mut server = TestServer::start(setup).await;
+    let client = server.client().await;
+    let _hanging = occupy(&mut server, &client).await;
+    let mut waiting = tokio::spawn(client.unary(task("waiting")).into_future());
+    let waits = tokio::time::timeout(Duration::from_millis(100), &mut waiting).await;
+    assert!(waits.is_err());
+    assert_eq!(server.stopped().await.cut_off_calls, 2);
+    let status = waiting.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("shutting down"), "{status}");
+}
+
+#[tokio::test]
+async fn a_methods_limit_leaves_other_methods_alone() {
+    let server = Server::builder().method_limits(UNARY, one_call(0.001));
+    let (_server, client) = start(server).await;
+    client.unary(task("first")).await.unwrap();
+    assert!(client.unary(task("second")).await.is_err());
+    client.retried(task("other")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_exempt_is_always_let_in() {
+    let server = Server::builder()
+        .limits(one_call(0.001))
+        .exempt_from_limits([UNARY]);
+    let (_server, client) = start(server).await;
+    for _ in 0..3 {
+        client.unary(task("exempt")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_holds_its_place_until_it_ends() {
+    let server = Server::builder().limits(one_at_a_time(Duration::from_millis(1)));
+    let (_server, client) = start(server).await;
+    let many = Task {
+        count: 1,
+        hang: true,
+        ..task("stream")
+    };
+    let mut stream = client.server_stream(many).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    let refused = client.unary(task("second")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    drop(stream);
+    while client.unary(task("second")).await.is_err() {}
+}
+
+#[tokio::test]
+async fn streams_do_not_fill_an_adaptive_limit() {
+    let adaptive = AdaptiveLimit {
+        initial: 1,
+        min: 1,
+        max: 1,
+        ..AdaptiveLimit::default()
+    };
+    let (_server, client) = start(Server::builder().limits(Limits {
+        adaptive: Some(adaptive),
+        ..Limits::default()
+    }))
+    .await;
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        let many = Task {
+            count: 1,
+            hang: true,
+            ..task("stream")
+        };
+        let mut stream = client.server_stream(many).await.unwrap().into_inner();
+        stream.message().await.unwrap().unwrap();
+        streams.push(stream);
+    }
+    client.unary(task("unary")).await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_that_are_not_valid_are_told_before_anything_is_served() {
+    let listener = wireloom::server::Listener::bind("127.0.0.1:0")
+        .await
+        .unwrap();
+    let limits = Limits {
+        max_concurrent_calls: Some(0),
+        ..Limits::default()
+    };
+    let served = Server::builder().limits(limits).serve(listener).await;
+    assert_eq!(served.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn an_adaptive_limit_as_the_guide_has_it_lets_calls_through() {
+    let limits = Limits {
+        adaptive: Some(AdaptiveLimit::default()),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits);
+    let (_server, client) = start(server).await;
+    client.unary(task("unary")).await.unwrap();
+}
