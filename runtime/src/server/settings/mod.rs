@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, fmt};
 use self::value::Value;
 use super::options::Options;
 
-/// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it.
+/// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it, but for those of
+/// [`Limits`](super::Limits), which have names of their own here.
 struct Setting {
     name: &'static str,
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
@@ -30,14 +31,16 @@ macro_rules! settings {
     };
 }
 
-// One line each: the name of the method, and where in the options its value is.
+// One line each: the name of the method, and where in the options its value is. In the order of names.
 settings! {
+    adaptive_limit: admission.limits.adaptive,
     blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold,
     handshake_timeout: protection.handshake_timeout,
     keepalive: lifetime.keepalive_time,
     keepalive_timeout: lifetime.keepalive_timeout,
     lame_duck_time: lame_duck_time,
+    max_concurrent_calls: admission.limits.max_concurrent_calls,
     max_concurrent_streams: max_concurrent_streams,
     max_connection_age: lifetime.max_age,
     max_connection_age_grace: lifetime.max_age_grace,
@@ -45,9 +48,12 @@ settings! {
     max_connections: protection.max_connections,
     max_connections_per_address: protection.max_connections_per_address,
     max_header_list_size: protection.max_header_list_size,
+    max_queue_time: admission.limits.queue.max_wait,
+    max_queued_calls: admission.limits.queue.max_calls,
     max_receive_message_size: max_receive_message_size,
     max_send_message_size: compression.max_message_size,
     min_ping_interval: protection.allowance.min_ping_interval,
+    rate_limit: admission.limits.rate,
     runtimes: runtimes,
     shutdown_timeout: shutdown_timeout,
     write_stall_timeout: protection.allowance.write_stall_timeout,
