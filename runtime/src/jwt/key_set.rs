@@ -1,7 +1,8 @@
 //! Keys that signatures are verified by.
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey,
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind,
+    crypto::rust_crypto,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use serde_json::Value;
@@ -76,18 +77,7 @@ impl KeySet {
         let key = key.map_err(|_| {
             "it must be a public key of RSA, P-256, P-384 or Ed25519 in PEM, with \"-----BEGIN PUBLIC KEY-----\"".to_owned()
         })?;
-        let bytes = key.try_get_as_bytes().map(<[u8]>::len).unwrap_or_default();
-        let algorithms = match (key.family(), bytes) {
-            (jsonwebtoken::AlgorithmFamily::Rsa, ..LEAST_MODULUS) => {
-                return Err("its modulus must have 2048 bits or more".to_owned());
-            }
-            (jsonwebtoken::AlgorithmFamily::Ec, 65) => vec![Algorithm::ES256],
-            (jsonwebtoken::AlgorithmFamily::Ec, 97) => vec![Algorithm::ES384],
-            (jsonwebtoken::AlgorithmFamily::Ec, _) => {
-                return Err("its curve must be P-256 or P-384".to_owned());
-            }
-            (family, _) => family.algorithms().to_vec(),
-        };
+        let algorithms = algorithms(&key)?;
         Ok(Self(vec![Key {
             id: None,
             algorithms,
@@ -138,25 +128,21 @@ fn of_jwk(value: &Value) -> Result<Key, String> {
         return Err("its operations are not verifying".to_owned());
     }
     let key = DecodingKey::from_jwk(&jwk).map_err(|error| error.to_string())?;
-    let of_kind = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => {
-            if modulus(&key) < LEAST_MODULUS {
-                return Err("its modulus has less than 2048 bits".to_owned());
-            }
-            key.family().algorithms().to_vec()
-        }
+    let of_kind = algorithms(&key)?;
+    let is_of_its_curve = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(parameters) => match parameters.curve {
-            EllipticCurve::P256 => vec![Algorithm::ES256],
-            EllipticCurve::P384 => vec![Algorithm::ES384],
-            _ => return Err("its curve is neither P-256 nor P-384".to_owned()),
+            EllipticCurve::P256 => of_kind == [Algorithm::ES256],
+            EllipticCurve::P384 => of_kind == [Algorithm::ES384],
+            _ => false,
         },
-        AlgorithmParameters::OctetKeyPair(parameters) => match parameters.curve {
-            EllipticCurve::Ed25519 => vec![Algorithm::EdDSA],
-            _ => return Err("its curve is not Ed25519".to_owned()),
-        },
-        AlgorithmParameters::OctetKey(_) => return Err("it is a secret".to_owned()),
-        _ => return Err("it is of no kind that is known".to_owned()),
+        AlgorithmParameters::OctetKeyPair(parameters) => parameters.curve == EllipticCurve::Ed25519,
+        _ => true,
     };
+    if !is_of_its_curve {
+        return Err(
+            "its curve is none of P-256, P-384 and Ed25519, or not that of its size".to_owned(),
+        );
+    }
     let algorithms = match jwk.common.key_algorithm {
         None => of_kind,
         Some(algorithm) => {
@@ -172,12 +158,38 @@ fn of_jwk(value: &Value) -> Result<Key, String> {
     })
 }
 
-/// The bytes of an RSA key's modulus, without leading zeros.
-fn modulus(key: &DecodingKey) -> usize {
+/// What a key is for by its kind and size. Verification takes it as it is, whatever that leads to.
+///
+/// # Errors
+///
+/// Why that is nothing.
+fn algorithms(key: &DecodingKey) -> Result<Vec<Algorithm>, &'static str> {
+    match (key.family(), size(key)) {
+        (AlgorithmFamily::Rsa, ..LEAST_MODULUS) => Err("its modulus has less than 2048 bits"),
+        (AlgorithmFamily::Rsa, _) => Ok(AlgorithmFamily::Rsa.algorithms().to_vec()),
+        // Points that are not compressed: a byte, and two coordinates.
+        (AlgorithmFamily::Ec, 65) => Ok(vec![Algorithm::ES256]),
+        (AlgorithmFamily::Ec, 97) => Ok(vec![Algorithm::ES384]),
+        (AlgorithmFamily::Ec, _) => Err("its curve is neither P-256 nor P-384"),
+        (AlgorithmFamily::Ed, 32) => Ok(vec![Algorithm::EdDSA]),
+        (AlgorithmFamily::Ed, _) => Err("it is no key of Ed25519"),
+        (AlgorithmFamily::Hmac, _) => Err("it is a secret"),
+    }
+}
+
+/// The bytes of a key: of its modulus, without leading zeros, if it is one of RSA.
+fn size(key: &DecodingKey) -> usize {
     match key.kind() {
-        jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } => {
+        DecodingKeyKind::RsaModulusExponent { n, .. } => {
             n.iter().skip_while(|byte| **byte == 0).count()
         }
-        jsonwebtoken::DecodingKeyKind::SecretOrDer(_) => 0,
+        DecodingKeyKind::SecretOrDer(der) if key.family() == AlgorithmFamily::Rsa => {
+            let components = rust_crypto::DEFAULT_PROVIDER
+                .key_utils
+                .rsa_pub_components_from_public_key;
+            // What is too large for that provider may suit another.
+            components(der).map_or(der.len(), |(modulus, _)| modulus.len())
+        }
+        DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
     }
 }

@@ -88,6 +88,47 @@ fn a_key_is_for_what_it_says_alone() {
 }
 
 #[test]
+fn a_key_whose_size_is_not_its_curve_s_is_left_out() {
+    let key = |kind: &str, curve: &str, x: usize, y: usize| {
+        let (x, y) = ("A".repeat(x), "A".repeat(y));
+        format!(r#"{{"kty":"{kind}","crv":"{curve}","x":"{x}","y":"{y}"}}"#)
+    };
+    assert_eq!(
+        algorithms(&key("OKP", "Ed25519", 43, 0), None),
+        [Read::EdDSA]
+    );
+    assert_eq!(algorithms(&key("EC", "P-384", 64, 64), None), [Read::ES384]);
+    for jwk in [
+        key("OKP", "Ed25519", 0, 0),
+        key("OKP", "Ed25519", 42, 0),
+        key("OKP", "Ed25519", 44, 0),
+        key("EC", "P-256", 42, 43),
+        key("EC", "P-256", 64, 64),
+        key("EC", "P-384", 43, 43),
+    ] {
+        assert_eq!(algorithms(&jwk, None), [], "{jwk}");
+    }
+}
+
+/// Made for this test; nobody has the key to it.
+const RSA_OF_2040_BITS: &str = "-----BEGIN PUBLIC KEY-----
+MIIBITANBgkqhkiG9w0BAQEFAAOCAQ4AMIIBCQKCAQAAq//3VWq9CmUCvt5cUUY6
+JOPHmsMzcREH7xh6U2QnWsBhztqRLKgGILpDf8NF3DzKkmQTBiUei6EVBh8RYe9U
+wuDIVUjX5jWdXcAM6gAsuXkWFB2KtS3PiLkgpKTBC2rzOpWKHnff/h3w0lQv9M+k
+5bx560AV9XnHV/i43fH80HJTkn4wXXrNtpOVlnBYkEbp3vSESCCtNjmg9ObBwalU
+kjT1Ba9zie/e1DEACd7GbRU2zid0cnz2cHq+jO+J49YjkaeqAG7Ep2w61cNb2THz
+lgvYl3Cbc6cpWolkLptNXE11xDZBkDq7bAQh+vWFmtcs2dVOIoAE0Zh94uxxjzZn
+AgMBAAE=
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn a_key_in_pem_is_held_to_its_size_as_well() {
+    let error = KeySet::of_pem(RSA_OF_2040_BITS.as_bytes()).unwrap_err();
+    assert!(error.contains("2048 bits"), "{error}");
+}
+
+#[test]
 fn a_jwks_without_a_key_that_can_be_used_says_so() {
     for (text, why) in [
         ("", "no JSON"),
