@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use wireloom::jwt::Keys;
+use serde_json::json;
+use wireloom::jwt::{JwtAuthenticator, Keys};
 use wireloom::tls::Roots;
 use wireloom::{Authorization, Code, Server, Status};
 
@@ -64,6 +65,54 @@ async fn a_key_that_is_new_at_the_issuer_is_fetched_when_a_token_names_it() {
     // What was verified by a key that is gone is not remembered.
     assert_refused(&client, &old).await;
     assert_eq!(publisher.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_is_fetched_where_keys_and_tokens_have_no_names() {
+    let (old, new) = (Signer::ec("old"), Signer::ec("new"));
+    let unnamed = |signer: &Signer| {
+        let mut jwk = signer.jwk();
+        jwk.common.key_id = None;
+        Answers::Document(json!({ "keys": [jwk] }).to_string())
+    };
+    for names_its_key in [false, true] {
+        let bearer = |signer: &Signer| {
+            let mut header = signer.header();
+            header.kid = header.kid.filter(|_| names_its_key);
+            let token = jsonwebtoken::encode(&header, &claims(), &signer.key);
+            with(&format!("Bearer {}", token.unwrap()))
+        };
+        let publisher = Publisher::start(unnamed(&old)).await;
+        let client = serve_with(keys_of(&publisher)).await;
+        client.enter(bearer(&old)).await.unwrap();
+
+        publisher.answer(unnamed(&new));
+        pass(10).await;
+        client.enter(bearer(&new)).await.unwrap();
+        assert!(client.enter(bearer(&old)).await.is_err());
+        assert_eq!(publisher.requests(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_keeps_nobody_out_who_has_the_token_of_another() {
+    let signer = Signer::ec("a");
+    let away = Publisher::start(Answers::Nothing).await;
+    let of_one_that_is_away = JwtAuthenticator::builder(keys_of(&away))
+        .issuer("https://away.test")
+        .audience(crate::issuer::AUDIENCE);
+    let server = Server::builder()
+        .authenticator(of_one_that_is_away.build().unwrap())
+        .authenticator(tokens(Keys::jwks(jwks(&[&signer]))).build().unwrap())
+        .authorization("guarded.Vault/Bill", Authorization::Public)
+        .authorization("guarded.Vault/Move", Authorization::Public);
+    let client = serve(server).await;
+    let bearer = format!("Bearer {}", signer.token(&claims()));
+    for _ in 0..2 {
+        let call = client.enter(with(&bearer)).timeout(Duration::from_secs(5));
+        call.await.unwrap();
+    }
+    assert_eq!(away.requests(), 0);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::authentication::Caller;
 const PARTS: usize = 8;
 /// How many tokens a generation of a part has; there are two.
 const GENERATION: usize = 128;
-/// The largest token that is remembered, in bytes: so all of them have 8 MiB at most.
+/// The largest token that is remembered, in bytes: so their texts have 8 MiB at most.
 const MAX_SIZE: usize = 4 << 10;
 
 /// What is asked for moves to the young generation; when that is full, it becomes the old one, and the old one goes. Only
@@ -33,21 +33,27 @@ struct Generations {
 }
 
 #[derive(Clone)]
-struct Entry {
+pub(super) struct Entry {
     token: Arc<str>,
     verified: Verified,
     keys: Arc<KeySet>,
 }
 
+impl Entry {
+    /// The caller, where the token was verified by these keys, and is still valid.
+    pub(super) fn caller_by(self, keys: &Arc<KeySet>) -> Option<Caller> {
+        let is_good = Arc::ptr_eq(&self.keys, keys)
+            && jsonwebtoken::get_current_timestamp() <= self.verified.valid_until;
+        is_good.then_some(self.verified.caller)
+    }
+}
+
 impl Cache {
-    /// The caller of a token that was verified by these keys, and is still valid.
-    pub(super) fn get(&self, token: &str, keys: &Arc<KeySet>) -> Option<Caller> {
+    /// What there is of a token that was verified, by whichever keys.
+    pub(super) fn get(&self, token: &str) -> Option<Entry> {
         let hash = self.hasher.hash_one(token);
         let entry = self.part(hash).get(hash)?;
-        let is_good = *entry.token == *token
-            && Arc::ptr_eq(&entry.keys, keys)
-            && jsonwebtoken::get_current_timestamp() <= entry.verified.valid_until;
-        is_good.then_some(entry.verified.caller)
+        (*entry.token == *token).then_some(entry)
     }
 
     pub(super) fn insert(&self, token: &str, keys: &Arc<KeySet>, verified: &Verified) {
@@ -108,6 +114,10 @@ mod tests {
         Arc::new(KeySet::of_secret(b"secret"))
     }
 
+    fn caller(cache: &Cache, token: &str, keys: &Arc<KeySet>) -> Option<Caller> {
+        cache.get(token)?.caller_by(keys)
+    }
+
     #[test]
     fn what_is_asked_for_stays_and_the_rest_goes() {
         let (cache, keys) = (Cache::default(), keys());
@@ -115,7 +125,7 @@ mod tests {
         for at in 0..10_000 {
             let token = at.to_string();
             cache.insert(&token, &keys, &verified(&token, 60));
-            let kept = cache.get("kept", &keys).unwrap();
+            let kept = caller(&cache, "kept", &keys).unwrap();
             assert_eq!(kept.subject(), "kept");
         }
         let remembered = (0..10_000).filter(|at| {
@@ -133,14 +143,14 @@ mod tests {
     fn what_is_too_old_or_by_other_keys_or_too_large_is_not_known() {
         let (cache, keys) = (Cache::default(), keys());
         cache.insert("a", &keys, &verified("a", 60));
-        assert!(cache.get("a", &keys).is_some());
-        assert!(cache.get("a", &self::keys()).is_none());
+        assert!(caller(&cache, "a", &keys).is_some());
+        assert!(caller(&cache, "a", &self::keys()).is_none());
         let mut expired = verified("b", 0);
         expired.valid_until -= 1;
         cache.insert("b", &keys, &expired);
-        assert!(cache.get("b", &keys).is_none());
+        assert!(caller(&cache, "b", &keys).is_none());
         let large = "c".repeat(MAX_SIZE + 1);
         cache.insert(&large, &keys, &verified("c", 60));
-        assert!(cache.get(&large, &keys).is_none());
+        assert!(caller(&cache, &large, &keys).is_none());
     }
 }

@@ -28,7 +28,8 @@ impl Fetch {
     ///
     /// INVALID_ARGUMENT for what is no URL to fetch keys from, and for roots that cannot be read.
     pub(super) fn new(url: &str, roots: &Roots, plaintext: Plaintext) -> Result<Self, Status> {
-        let is_secure = check(url, plaintext).map_err(Status::invalid_argument)?;
+        let way = check(url, plaintext).map_err(Status::invalid_argument)?;
+        let is_secure = way == Way::Secure;
         let roots = match is_secure {
             true => roots.certificates()?,
             false => Vec::new(),
@@ -45,6 +46,11 @@ impl Fetch {
             .https_only(is_secure)
             .max_redirects(if is_secure { 3 } else { 0 })
             .user_agent("wireloom");
+        let config = match way {
+            // A proxy's `localhost` is another.
+            Way::Loopback => config.proxy(None),
+            Way::Secure | Way::Plaintext => config,
+        };
         Ok(Self {
             url: url.to_owned(),
             agent: config.build().new_agent(),
@@ -81,12 +87,22 @@ fn get(agent: &Agent, url: &str) -> Result<Vec<u8>, String> {
     get().map_err(|error: ureq::Error| error.to_string())
 }
 
-/// Whether a URL is `https://`.
+/// How keys come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Secure,
+    /// In plaintext, from this machine.
+    Loopback,
+    /// In plaintext, from another.
+    Plaintext,
+}
+
+/// How what a URL names comes.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-fn check(url: &str, plaintext: Plaintext) -> Result<bool, String> {
+fn check(url: &str, plaintext: Plaintext) -> Result<Way, String> {
     let parsed = url.parse::<Uri>().ok();
     let parsed = parsed.filter(|uri| uri.host().is_some());
     let Some(uri) = parsed else {
@@ -95,11 +111,12 @@ fn check(url: &str, plaintext: Plaintext) -> Result<bool, String> {
         ));
     };
     match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTPS => Ok(true),
+        Some(scheme) if *scheme == Scheme::HTTPS => Ok(Way::Secure),
         Some(scheme) if *scheme == Scheme::HTTP => {
-            match plaintext == Plaintext::Allowed || is_loopback(uri.host().unwrap_or_default()) {
-                true => Ok(false),
-                false => Err(format!(
+            match (is_loopback(uri.host().unwrap_or_default()), plaintext) {
+                (true, _) => Ok(Way::Loopback),
+                (false, Plaintext::Allowed) => Ok(Way::Plaintext),
+                (false, Plaintext::Loopback) => Err(format!(
                     "keys from {url} could be changed on the way: use https://, or, where nobody is in between, \
                      `Keys::allow_plaintext`"
                 )),
@@ -122,14 +139,14 @@ mod tests {
     #[test]
     fn plaintext_is_for_this_machine_unless_it_is_allowed() {
         let (loopback, allowed) = (Plaintext::Loopback, Plaintext::Allowed);
-        assert_eq!(check("https://a.example/keys", loopback), Ok(true));
-        assert_eq!(check("http://a.example/keys", allowed), Ok(false));
+        assert_eq!(check("https://a.example/keys", loopback), Ok(Way::Secure));
+        assert_eq!(check("http://a.example/keys", allowed), Ok(Way::Plaintext));
         for local in [
             "http://localhost:80/",
             "http://127.0.0.1/",
             "http://[::1]:8080/",
         ] {
-            assert_eq!(check(local, loopback), Ok(false), "{local}");
+            assert_eq!(check(local, loopback), Ok(Way::Loopback), "{local}");
         }
         for refused in [
             "http://a.example/keys",
@@ -141,6 +158,29 @@ mod tests {
             "",
         ] {
             assert!(check(refused, loopback).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn keys_of_this_machine_come_by_no_proxy() {
+        let name = "jwt::fetch::tests::keys_of_this_machine_come_by_no_proxy";
+        if std::env::var_os("ALL_PROXY").is_none() {
+            // What the environment says is for a process as a whole.
+            let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+            process.args(["--exact", name]);
+            process.env("ALL_PROXY", "http://proxy.example:3128");
+            return assert!(process.output().unwrap().status.success());
+        }
+        let has_proxy = |url: &str, plaintext| {
+            let fetch = Fetch::new(url, &Roots::system(), plaintext).unwrap();
+            fetch.agent.config().proxy().is_some()
+        };
+        let (loopback, allowed) = (Plaintext::Loopback, Plaintext::Allowed);
+        assert!(has_proxy("https://issuer.example/keys", loopback));
+        assert!(has_proxy("http://issuer.example/keys", allowed));
+        for url in ["http://localhost/keys", "http://127.0.0.1:8080/keys"] {
+            assert!(!has_proxy(url, loopback), "{url}");
+            assert!(!has_proxy(url, allowed), "{url}");
         }
     }
 }

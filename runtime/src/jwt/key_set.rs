@@ -95,6 +95,11 @@ impl KeySet {
         }])
     }
 
+    /// Whether a key has this name.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id.as_deref() == Some(id))
+    }
+
     /// The keys that a token may be signed by.
     pub(super) fn candidates<'a>(
         &'a self,

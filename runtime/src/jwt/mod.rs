@@ -69,27 +69,25 @@ impl JwtAuthenticator {
     }
 
     async fn verify(&self, token: &str) -> Result<Caller, Failure> {
+        let remembered = self.cache.get(token);
+        if remembered.is_none() {
+            // Of another issuer's token nothing depends on whether the keys of this one can be had.
+            self.verifier.check_issuer(token)?;
+        }
         let keys = self.source.keys().await?;
-        if let Some(caller) = self.cache.get(token, &keys) {
+        if let Some(caller) = remembered.and_then(|entry| entry.caller_by(&keys)) {
             return Ok(caller);
         }
-        // Whose keys are not these would have them fetched again for nothing.
-        self.verifier.check_issuer(token)?;
-        let verified = match self.verifier.verify(token, &keys) {
+        let (verified, keys) = match self.verifier.verify(token, &keys) {
             Err(Failure::UnknownKey) => {
                 // The issuer may have begun to sign by another key.
                 let newer = self.source.newer_keys(&keys).await;
                 let newer = newer.ok_or(Failure::UnknownKey)?;
-                let verified = self.verifier.verify(token, &newer)?;
-                self.cache.insert(token, &newer, &verified);
-                verified
+                (self.verifier.verify(token, &newer)?, newer)
             }
-            verified => {
-                let verified = verified?;
-                self.cache.insert(token, &keys, &verified);
-                verified
-            }
+            verified => (verified?, keys),
         };
+        self.cache.insert(token, &keys, &verified);
         Ok(verified.caller)
     }
 }

@@ -38,9 +38,9 @@ pub(super) struct Verified {
 pub(super) enum Failure {
     /// It is not one that could be verified.
     Malformed(String),
-    /// It names a key that is not there.
+    /// It is of no key that is there: it names another, or names none and none fits.
     UnknownKey,
-    /// No key fits its signature.
+    /// The key that it names does not fit its signature.
     Signature,
     /// It is as its issuer made it, and not for this: what of it.
     Claims(ErrorKind),
@@ -73,8 +73,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(why) => f.write_str(why),
-            Self::UnknownKey => f.write_str("it names a key that is not there"),
-            Self::Signature => f.write_str("no key fits its signature"),
+            Self::UnknownKey => f.write_str("it is of no key that is there"),
+            Self::Signature => f.write_str("the key that it names does not fit its signature"),
             Self::Claims(kind) => write!(f, "{kind:?}"),
             Self::NoKeys(status) => f.write_str(status.message()),
         }
@@ -102,12 +102,7 @@ impl Verifier {
         let header = jsonwebtoken::decode_header(token)
             .map_err(|error| Failure::Malformed(format!("its header cannot be read: {error}")))?;
         self.check_header(&header)?;
-        let mut candidates = keys
-            .candidates(header.kid.as_deref(), header.alg)
-            .peekable();
-        if candidates.peek().is_none() {
-            return Err(Failure::UnknownKey);
-        }
+        let candidates = keys.candidates(header.kid.as_deref(), header.alg);
         let mut validation = self.validation.clone();
         validation.algorithms = vec![header.alg];
         for key in candidates.take(MOST_TRIED) {
@@ -121,7 +116,10 @@ impl Verifier {
                 },
             }
         }
-        Err(Failure::Signature)
+        match header.kid.is_some_and(|id| keys.has(&id)) {
+            true => Err(Failure::Signature),
+            false => Err(Failure::UnknownKey),
+        }
     }
 
     fn check_header(&self, header: &Header) -> Result<(), Failure> {
