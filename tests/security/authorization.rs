@@ -6,7 +6,7 @@ use wireloom::server::{Call, Listener, Reply, Service};
 use wireloom::tls::{ClientCertificates, ServerTls};
 use wireloom::{
     AuthenticationRequest, Authenticator, Authorization, CallObserver, Caller, Channel, Code,
-    InterceptedCall, Interceptor, Next, Requirements, Response, Server, Status,
+    InterceptedCall, Interceptor, Next, Requirements, Response, Server, Status, tokio_stream,
 };
 
 use crate::support::{self, ProbeClient, task};
@@ -234,6 +234,48 @@ by_hand! {
     Health = "grpc.health.v1.Health"
     Reflection = "grpc.reflection.v1.ServerReflection"
     ReflectionAlpha = "grpc.reflection.v1alpha.ServerReflection"
+}
+
+/// A service around another, which does not hand on what that says of its methods.
+struct Around<S>(S);
+
+impl<S: Service> Service for Around<S> {
+    const NAME: &'static str = S::NAME;
+
+    async fn call(&self, call: Call) -> Reply {
+        self.0.call(call).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_holds_though_a_service_around_it_does_not_hand_it_on() {
+    let around = |server: Server| {
+        let server = server.add_service(Around(VaultServer::new(Handler)));
+        VaultClient::new(Channel::in_process(server).lazy().unwrap())
+    };
+    let codes = async |client: VaultClient| {
+        let all = || with("vault.read vault.write");
+        let look = client.look(tokio_stream::iter([Nothing {}]));
+        let look = look.metadata("authorization", "vault.read");
+        [
+            code(client.hours(all()).await),
+            code(client.enter(all()).await),
+            code(client.put(all()).await),
+            code(look.await.unwrap().into_inner().message().await),
+        ]
+    };
+    use Code::{Ok, PermissionDenied as Denied};
+    let nobody_is_asked = around(Server::builder());
+    assert_eq!(codes(nobody_is_asked).await, [Ok, Denied, Denied, Denied]);
+    let they_must_be_known = around(Server::builder().authenticator(Trusting));
+    assert_eq!(
+        codes(they_must_be_known).await,
+        [Ok, Denied, Denied, Denied]
+    );
+    let overruled = Server::builder().authorization("guarded.Vault", Authorization::Public);
+    assert_eq!(codes(around(overruled)).await, [Ok; 4]);
+    let unrestricted = around(Server::builder().unrestricted());
+    assert_eq!(codes(unrestricted).await, [Ok; 4]);
 }
 
 async fn call(channel: &Channel, method: &'static wireloom::Method<String, String>) -> Code {

@@ -16,9 +16,10 @@ use super::{
     pieces::Batches,
 };
 use crate::{
+    authorization::Authorization,
     compression::Compression,
     frame,
-    method::Method,
+    method::{Method, MethodDescriptor},
     reserved,
     streaming::{MessageReader, Streaming},
 };
@@ -41,6 +42,8 @@ pub struct Call {
     pub(super) compression: Compression,
     /// How its responses may be encoded.
     pub(super) negotiated: Negotiated,
+    /// Whether what is declared of its method was asked of its caller, or need not be.
+    pub(super) is_authorized: bool,
     /// Where no service is to see it.
     pub(super) refusal: Option<Box<Refusal>>,
     /// Where an adaptive limit measures it.
@@ -56,7 +59,7 @@ impl Call {
     /// Answers a method with one request and one response.
     pub async fn unary<Req, Res, F>(
         mut self,
-        _: &Method<Req, Res>,
+        method: &Method<Req, Res>,
         handler: impl FnOnce(Request<Req>) -> F,
     ) -> Reply
     where
@@ -64,6 +67,9 @@ impl Call {
         Res: Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
+        if let Err(status) = self.check_declaration(method.descriptor()) {
+            return Reply::status(status);
+        }
         let negotiated = self.negotiated;
         let uploading = self.measured.take().map(Uploading::of);
         let received = self.receive_one().await;
@@ -78,7 +84,7 @@ impl Call {
     /// Answers a method with one request and many responses.
     pub async fn server_streaming<Req, Res, F, S>(
         mut self,
-        _: &Method<Req, Res>,
+        method: &Method<Req, Res>,
         handler: impl FnOnce(Request<Req>) -> F,
     ) -> Reply
     where
@@ -87,6 +93,9 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
+        if let Err(status) = self.check_declaration(method.descriptor()) {
+            return Reply::status(status);
+        }
         self.has_stream();
         let negotiated = self.negotiated;
         let request = match self.receive_one().await.and_then(decode) {
@@ -99,13 +108,16 @@ impl Call {
     /// Answers a method with many requests and one response.
     pub async fn client_streaming<Req, Res, F>(
         self,
-        _: &Method<Req, Res>,
+        method: &Method<Req, Res>,
         handler: impl FnOnce(Request<Streaming<Req>>) -> F,
     ) -> Reply
     where
         Res: Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
+        if let Err(status) = self.check_declaration(method.descriptor()) {
+            return Reply::status(status);
+        }
         let negotiated = self.negotiated;
         one_message(handler(self.receive_many()).await, negotiated)
     }
@@ -113,7 +125,7 @@ impl Call {
     /// Answers a method with many requests and many responses.
     pub async fn bidi_streaming<Req, Res, F, S>(
         self,
-        _: &Method<Req, Res>,
+        method: &Method<Req, Res>,
         handler: impl FnOnce(Request<Streaming<Req>>) -> F,
     ) -> Reply
     where
@@ -121,6 +133,9 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
+        if let Err(status) = self.check_declaration(method.descriptor()) {
+            return Reply::status(status);
+        }
         let negotiated = self.negotiated;
         messages(handler(self.receive_many()).await, negotiated)
     }
@@ -132,6 +147,20 @@ impl Call {
 
     pub(super) fn no_such_method(&self) -> Status {
         Status::unimplemented(format!("there is no method {}", self.path()))
+    }
+
+    /// Refuses a call of a method that declares who may call it, where its service did not hand that on by
+    /// [`METHODS`](super::Service::METHODS), so that nobody was asked.
+    fn check_declaration(&self, method: &MethodDescriptor) -> Result<(), Status> {
+        match method.authorization() {
+            None | Some(Authorization::Public) => Ok(()),
+            Some(_) if self.is_authorized => Ok(()),
+            Some(Authorization::Authenticated | Authorization::Required(_)) => {
+                Err(Status::permission_denied(
+                    "who may call this method is declared, and its service does not hand it on to the server",
+                ))
+            }
+        }
     }
 
     fn into_parts(self) -> (MetadataMap, Extensions, MessageReader) {

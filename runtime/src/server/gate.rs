@@ -28,6 +28,8 @@ const EXEMPT: [&str; 3] = [
 enum Rule {
     /// What is declared for it.
     Declared(Authorization),
+    /// Nothing is, nor for any other: callers must be known.
+    Known,
     /// Nothing is, though something is for others: nobody may call it.
     Undeclared,
     /// Its service says which methods it has, and this is none of them.
@@ -66,7 +68,7 @@ impl Gate {
         refuse_unknown(router, named)?;
         let fallback = match is_declared {
             true => Rule::Undeclared,
-            false => Rule::Declared(Authorization::Authenticated),
+            false => Rule::Known,
         };
         let mut gate = Self {
             methods: HashMap::new(),
@@ -168,16 +170,21 @@ impl Gate {
         let Some(rule) = self.rule(call.path()) else {
             return;
         };
-        let admitted = match rule {
+        // What its service says later of a method, no rule was made of.
+        call.is_authorized = matches!(rule, Rule::Declared(_));
+        let needed = match rule {
             Rule::Declared(Authorization::Public) => return,
-            Rule::Declared(authorization) => {
-                // On the heap, so that a server without rules has no room for it.
-                Box::pin(self.check_caller(authorization, &mut call.head)).await
-            }
+            Rule::Declared(authorization) => Ok(authorization),
+            Rule::Known => Ok(Authorization::Authenticated),
             Rule::Undeclared => Err(Status::permission_denied(
                 "who may call this method is not declared",
             )),
             Rule::Unknown => Err(call.no_such_method()),
+        };
+        let admitted = match needed {
+            // On the heap, so that a server without rules has no room for it.
+            Ok(authorization) => Box::pin(self.check_caller(authorization, &mut call.head)).await,
+            Err(status) => Err(status),
         };
         if let Err(status) = admitted {
             tracing::debug!(

@@ -125,6 +125,7 @@ async fn serve_call(
         max_receive_message_size,
         compression,
         negotiated,
+        is_authorized: shared.options.is_unrestricted,
         refusal,
         measured: place.measured(),
     };
