@@ -46,11 +46,12 @@ impl Keys {
     /// Those of a JWKS that an issuer publishes, such as `https://issuer.example.com/.well-known/jwks.json`; the issuer's
     /// `/.well-known/openid-configuration` says where it is (`jwks_uri`).
     ///
-    /// They are fetched when the first token comes, and again when they are [10 minutes old](Self::refresh_interval) or a
-    /// token names a key that is not among them, at most once in 10 seconds. A fetch that fails changes nothing: the keys
+    /// They are fetched when the issuer's first token comes, and again when they are [10 minutes old](Self::refresh_interval)
+    /// or a token is of a key that is not among them, at most once in 10 seconds. A fetch that fails changes nothing: the keys
     /// that were there stay, and one `warn` event says so. Where there have been none, calls fail with UNAVAILABLE.
     ///
-    /// A proxy is taken from the environment (`HTTPS_PROXY`). The address must be `https://`; `http://` is for this machine
+    /// A proxy is taken from the environment (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), but for `http://` from this
+    /// machine. The address must be `https://`; `http://` is for this machine
     /// (`localhost`, 127.0.0.1, `[::1]`), or by [`allow_plaintext`](Self::allow_plaintext).
     pub fn url(url: impl Into<String>) -> Self {
         Self::new(Origin::Url(url.into()))

@@ -123,54 +123,72 @@ impl Remote {
             };
             tokio::spawn(async move {
                 let mut outcome = outcome;
-                outcome.result = outcome.of.fetch.run().await;
+                let text = outcome.of.fetch.run().await;
+                outcome.result = text.and_then(|text| outcome.of.read(text));
             });
         }
     }
 
-    fn end(&self, result: Result<Vec<u8>, String>) {
-        let url = self.fetch.url();
-        let now = Instant::now();
+    fn end(&self, fetched: Result<Kept, String>) {
+        let failure = fetched.as_ref().err().cloned();
+        let mut was_failing = false;
+        let mut has_keys = false;
         self.state.send_modify(|state| {
             state.is_fetching = false;
-            let same = |kept: &&mut Kept, text: &[u8]| kept.text == text;
-            let ended = result.and_then(|text| {
-                if let Some(kept) = state.keys.as_mut().filter(|kept| same(kept, &text)) {
-                    kept.at = now;
-                    return Ok(());
-                }
-                let keys = Arc::new(KeySet::of_jwks(&text)?);
-                let at = now;
-                state.keys = Some(Kept { keys, text, at });
-                tracing::debug!(target: "wireloom", url, "the keys of tokens are new");
-                Ok(())
-            });
-            let was_failing = state.failure.is_some();
-            state.failure = ended.err();
-            match (&state.failure, &state.keys) {
-                // Said once, until one goes well.
-                (Some(_), _) if was_failing => {}
-                (Some(error), Some(_)) => tracing::warn!(
-                    target: "wireloom", url, error,
-                    "the keys of tokens cannot be fetched; those before stay in use"
-                ),
-                (Some(error), None) => tracing::warn!(
-                    target: "wireloom", url, error,
-                    "the keys of tokens cannot be fetched; calls with tokens fail until they can"
-                ),
-                (None, _) if was_failing => {
-                    tracing::info!(target: "wireloom", url, "the keys of tokens are fetched again");
-                }
-                (None, _) => {}
+            was_failing = state.failure.is_some();
+            match fetched {
+                Ok(kept) => (state.keys, state.failure) = (Some(kept), None),
+                Err(failure) => state.failure = Some(failure),
             }
+            has_keys = state.keys.is_some();
         });
+        let url = self.fetch.url();
+        match failure {
+            // Said once, until one goes well.
+            Some(_) if was_failing => {}
+            Some(error) if has_keys => tracing::warn!(
+                target: "wireloom", url, error,
+                "the keys of tokens cannot be fetched; those before stay in use"
+            ),
+            Some(error) => tracing::warn!(
+                target: "wireloom", url, error,
+                "the keys of tokens cannot be fetched; calls with tokens fail until they can"
+            ),
+            None if was_failing => {
+                tracing::info!(target: "wireloom", url, "the keys of tokens are fetched again");
+            }
+            None => {}
+        }
+    }
+
+    /// The keys of a document: those that there are, where it is the same. Calls do not wait for it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be used.
+    fn read(&self, text: Vec<u8>) -> Result<Kept, String> {
+        let same = {
+            let state = self.state.borrow();
+            let kept = state.keys.as_ref().filter(|kept| kept.text == text);
+            kept.map(|kept| Arc::clone(&kept.keys))
+        };
+        let keys = match same {
+            Some(keys) => keys,
+            None => {
+                let keys = Arc::new(KeySet::of_jwks(&text)?);
+                tracing::debug!(target: "wireloom", url = self.fetch.url(), "the keys of tokens are new");
+                keys
+            }
+        };
+        let at = Instant::now();
+        Ok(Kept { keys, text, at })
     }
 }
 
 /// What came of a fetch, told when dropped: so callers go on even where its runtime was shut down.
 struct Outcome {
     of: Arc<Remote>,
-    result: Result<Vec<u8>, String>,
+    result: Result<Kept, String>,
 }
 
 impl Drop for Outcome {

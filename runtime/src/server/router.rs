@@ -22,7 +22,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// All methods, with what their proto says of them. Empty where the service does not say which it has: while
     /// [authorization](crate::Server::authorization) is in force, it is then declared for the service by name, or nobody may
-    /// call it.
+    /// call it. A service around a generated one hands its own on: else calls of what its proto declares for some are refused.
     const METHODS: &'static [&'static MethodDescriptor] = &[];
 
     /// Answers one call.
