@@ -383,6 +383,46 @@ async fn what_nothing_is_said_of_is_denied_once_anything_is_said() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_written_in_another_way_leads_past_nothing() {
+    use wireloom::Method;
+    const PATHS: [&str; 16] = [
+        "/guarded.Vault/Put/",
+        "/guarded.Vault/Put//",
+        "//guarded.Vault/Put",
+        "/guarded.Vault//Put",
+        "/guarded.Vault/./Put",
+        "/guarded.Vault/Hours/../Put",
+        "/guarded.Vault/Pu%74",
+        "/guarded.Vault%2FPut",
+        "/%67uarded.Vault/Put",
+        "/guarded.vault/put",
+        "/guarded.Vault/Put;a",
+        "/guarded.Vault/Put%00",
+        "/.guarded.Vault/Put",
+        "/guarded.Vault",
+        "/guarded.Vault/",
+        "/",
+    ];
+    let server = Server::builder()
+        .authenticator(Trusting)
+        .authorization("guarded.Vault/Bill", Authorization::Public)
+        .authorization("guarded.Vault/Move", Authorization::Public)
+        .add_service(VaultServer::new(Handler))
+        .add_service(ByHand);
+    let channel = Channel::in_process(server).lazy().unwrap();
+    for path in PATHS {
+        let method: &'static Method<String, String> = Box::leak(Box::new(Method::unary(path)));
+        assert_eq!(call(&channel, method).await, Code::Unimplemented, "{path}");
+    }
+    // A query is no part of what is asked for, nor of what is answered.
+    static QUERY: Method<String, String> = Method::unary("/guarded.Vault/Put?/guarded.Vault/Hours");
+    assert_eq!(call(&channel, &QUERY).await, Code::Unauthenticated);
+    static HAND: Method<String, String> =
+        Method::unary("/hand.Made/x?/grpc.health.v1.Health/Check");
+    assert_eq!(call(&channel, &HAND).await, Code::PermissionDenied);
+}
+
+#[tokio::test]
 async fn what_nothing_is_said_of_is_listed_at_the_start() {
     let (warnings, _listening) = Warnings::listen();
     let world = World::new();
