@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
 #[cfg(feature = "jwt")]
-pub use crate::jwt::fuzzing::{read_bearer, read_jwks, verify_by_secret};
+pub use crate::jwt::fuzzing::{read_bearer, read_jwks, verify_by_jwks, verify_by_secret};
 use crate::{
     client::Pushback,
     deadline::{decode_timeout, encode_timeout},

@@ -24,15 +24,24 @@ pub fn read_jwks(text: &[u8]) -> Result<usize, String> {
     Ok(algorithms.filter(has_key).count())
 }
 
+/// Verifies a token by the keys of a JWKS, of any issuer and for any audience.
+pub fn verify_by_jwks(text: &[u8], token: &str) -> Result<Claims, String> {
+    verify(&Algorithm::PUBLIC, token, &KeySet::of_jwks(text)?)
+}
+
 /// Verifies a token that is signed by a secret, with HS256, of any issuer and for any audience.
 pub fn verify_by_secret(secret: &[u8], token: &str) -> Result<Claims, String> {
+    verify(&[Algorithm::Hs256], token, &KeySet::of_secret(secret))
+}
+
+fn verify(algorithms: &[Algorithm], token: &str, keys: &KeySet) -> Result<Claims, String> {
     let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
     let verifier = Verifier {
-        algorithms: vec![Algorithm::Hs256.read()],
+        algorithms: algorithms.iter().map(|one| one.read()).collect(),
         validation: validation(&[], &[], Duration::from_secs(60)),
         scope_claims: Vec::new(),
     };
-    let verified = verifier.verify(token, &KeySet::of_secret(secret));
+    let verified = verifier.verify(token, keys);
     let verified = verified.map_err(|failure| failure.to_string())?;
     let mut extensions = http::Extensions::new();
     verified.caller.extend(&mut extensions);
