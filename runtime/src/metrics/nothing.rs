@@ -69,7 +69,6 @@ impl ServerSource {
         ConnectionMeter
     }
 
-    #[allow(dead_code, reason = "admission tells of what it refuses")]
     pub(crate) fn refused(&self, _: &'static str) {}
 }
 

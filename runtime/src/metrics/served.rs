@@ -179,7 +179,6 @@ impl ServerSource {
     }
 
     /// Counts a call that no handler sees, for this reason.
-    #[allow(dead_code, reason = "admission tells of what it refuses")]
     pub(crate) fn refused(&self, reason: &'static str) {
         if let Some(metrics) = &self.metrics {
             let reason = KeyValue::new("reason", reason);

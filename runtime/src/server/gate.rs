@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use http::request::Parts;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::{Code, Status, metadata::MetadataMap};
 
 use super::{
     Call,
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     authentication::{AuthenticationRequest, Authenticators},
     authorization::{Authorization, Requirements},
+    metrics::ServerSource,
 };
 
 /// What tools ask of any server. They are open to all unless they are declared otherwise.
@@ -163,7 +164,7 @@ impl Gate {
     }
 
     /// Lets `call` pass, or leaves it with the refusal that it is answered with: interceptors and observers see that.
-    pub(super) async fn admit(&self, call: &mut Call) {
+    pub(super) async fn admit(&self, call: &mut Call, metrics: &ServerSource) {
         if call.refusal.is_some() {
             return;
         }
@@ -194,6 +195,12 @@ impl Gate {
                 reason = status.message(),
                 "a call was refused"
             );
+            metrics.refused(match status.code() {
+                Code::PermissionDenied => "permission_denied",
+                Code::Unauthenticated => "unauthenticated",
+                Code::Unimplemented => "no_such_method",
+                _ => "authentication_failed",
+            });
             call.refusal = Some(Box::new(status.into()));
         }
     }

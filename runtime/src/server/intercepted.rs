@@ -21,7 +21,7 @@ pub(super) async fn dispatch(
     observers: Option<&Arc<Observers>>,
 ) -> Reply {
     if let Some(gate) = &shared.gate {
-        gate.admit(&mut call).await;
+        gate.admit(&mut call, &shared.options.metrics).await;
     }
     match observers {
         None => pin!(shared.router.call(call)).await,

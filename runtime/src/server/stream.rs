@@ -103,7 +103,7 @@ async fn serve_call(
         refusal,
     } = Terms::take(&mut head.headers);
     let mut ending = Ending::new(deadline, cut_off);
-    let place = match admitted(entry, respond, &mut ending, span).await {
+    let place = match admitted(shared, entry, respond, &mut ending, span).await {
         Ok(place) => place,
         Err(ended) => return ended,
     };
@@ -157,6 +157,7 @@ async fn serve_call(
 ///
 /// How the call ended, where it never gets its turn.
 async fn admitted(
+    shared: &Shared,
     entry: Result<Entry, Refusal>,
     respond: &mut Respond,
     ending: &mut Ending,
@@ -165,7 +166,11 @@ async fn admitted(
     let waiting = match entry {
         Ok(Entry::In(place)) => return Ok(place),
         Ok(Entry::Waits(waiting)) => waiting,
-        Err(refusal) => return Err(Ended::Answered(answer_refusal(respond, refusal, span))),
+        Err(refusal) => {
+            return Err(Ended::Answered(answer_refusal(
+                shared, respond, refusal, span,
+            )));
+        }
     };
     let mut place = Box::pin(waiting.place());
     let turn = poll_fn(|cx| {
@@ -177,7 +182,9 @@ async fn admitted(
     });
     match turn.await {
         Ok(Ok(place)) => Ok(place),
-        Ok(Err(refusal)) => Err(Ended::Answered(answer_refusal(respond, refusal, span))),
+        Ok(Err(refusal)) => Err(Ended::Answered(answer_refusal(
+            shared, respond, refusal, span,
+        ))),
         Err(End::Reset(code)) => Err(Ended::Early(gone(code))),
         Err(End::Status(status)) => {
             let status = answer_status(respond, HeaderMap::new(), status);
@@ -187,8 +194,14 @@ async fn admitted(
 }
 
 /// Where all refusals pass.
-fn answer_refusal(respond: &mut Respond, refusal: Refusal, span: &ServerSpan) -> Status {
+fn answer_refusal(
+    shared: &Shared,
+    respond: &mut Respond,
+    refusal: Refusal,
+    span: &ServerSpan,
+) -> Status {
     span.refused(refusal.reason);
+    shared.options.metrics.refused(refusal.reason.name());
     answer_status(respond, HeaderMap::new(), refusal.status())
 }
 

@@ -7,10 +7,11 @@ use tokio_stream as stream;
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
+    authorization::Authorization,
     channel::Channel,
     method::{Method, MethodDescriptor},
     metrics::tests::{Point, Recorded},
-    server::{Call, Reply, Server, Service},
+    server::{Call, Limits, RateLimit, Reply, Server, Service},
 };
 
 static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
@@ -198,5 +199,35 @@ async fn polls_that_block_a_thread_are_counted() {
     assert_eq!(
         recorded.points()["wireloom.server.blocked_threads"],
         [point(&["test.Test/Unary"], 1, 1)]
+    );
+}
+
+#[tokio::test]
+async fn calls_that_no_handler_sees_are_counted_by_the_reason() {
+    let (metrics, recorded) = Recorded::new();
+    let server = Server::builder()
+        .metrics(metrics)
+        .limits(Limits {
+            rate: Some(RateLimit {
+                calls_per_second: 0.001,
+                burst: 3,
+            }),
+            ..Limits::default()
+        })
+        .authorization("test.Test/Many", Authorization::Public)
+        .add_service(Test);
+    let channel = Channel::in_process(server).lazy().unwrap();
+    assert_eq!(call(&channel, "hello").await, Code::PermissionDenied);
+    let none = channel.unary(&NONE, "hello".to_owned()).await;
+    assert_eq!(none.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(call(&channel, "hello").await, Code::PermissionDenied);
+    assert_eq!(call(&channel, "hello").await, Code::ResourceExhausted);
+    assert_eq!(
+        recorded.points()["wireloom.server.refused_calls"],
+        [
+            point(&["no_such_method"], 1, 1),
+            point(&["permission_denied"], 2, 2),
+            point(&["rate"], 1, 1),
+        ]
     );
 }
