@@ -114,3 +114,26 @@ async fn an_abstract_socket_has_no_file_and_the_peer_of_a_unix_socket_has_a_user
     let user = nix::unistd::getuid().to_string();
     assert_eq!(response.metadata().get("user").unwrap(), user.as_str());
 }
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "precious").unwrap();
+    let address = format!("unix:{}", path.display());
+    let status = Listener::bind(&address).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_listener_that_is_dropped_leaves_the_file_of_its_successor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let address = format!("unix:{}", path.display());
+    let first = Listener::bind(&address).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let _second = Listener::bind(&address).await.unwrap();
+    drop(first);
+    assert!(path.exists());
+}

@@ -2,7 +2,10 @@
 
 use std::{
     fmt, io,
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -31,13 +34,39 @@ pub(super) fn path_of(address: &str) -> Result<Option<PathBuf>, Status> {
 pub(super) struct UnixSocket {
     listener: UnixListener,
     /// Unless the file is the caller's, or there is none.
-    file: Option<PathBuf>,
+    file: Option<BoundFile>,
+}
+
+/// The file of a socket, which another may have replaced since.
+#[derive(Debug)]
+struct BoundFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl BoundFile {
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let metadata = std::fs::symlink_metadata(&path)?;
+        Ok(Self {
+            path,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    fn is_there(&self) -> bool {
+        let metadata = std::fs::symlink_metadata(&self.path);
+        metadata.is_ok_and(|file| (file.dev(), file.ino()) == (self.device, self.inode))
+    }
 }
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            let _ = std::fs::remove_file(file);
+        if let Some(file) = &self.file
+            && file.is_there()
+        {
+            let _ = std::fs::remove_file(&file.path);
         }
     }
 }
@@ -56,9 +85,9 @@ impl UnixSocket {
             }
             bound => bound,
         };
-        bound.map(|listener| Self {
-            listener,
-            file: Some(path),
+        Ok(Self {
+            listener: bound?,
+            file: Some(BoundFile::at(path)?),
         })
     }
 
@@ -117,6 +146,11 @@ fn abstract_name(_: &tokio::net::unix::SocketAddr) -> Option<String> {
 
 /// Whether `path` is a socket that a process left behind.
 async fn is_stale_socket(path: &Path) -> bool {
+    // A file that is no socket refuses connections as well.
+    let is_socket = |file: std::fs::Metadata| file.file_type().is_socket();
+    if !std::fs::symlink_metadata(path).is_ok_and(is_socket) {
+        return false;
+    }
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     UnixStream::connect(path).await.as_ref().is_err_and(refused)
 }
