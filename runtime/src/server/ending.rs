@@ -2,13 +2,13 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
 
 use h2::Reason;
-use tokio::time::Sleep;
+use tokio::{task::unconstrained, time::Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 
@@ -64,8 +64,9 @@ impl Ending {
             deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at.instant()))),
             cut_off: Box::pin(cut_off.clone().cancelled_owned()),
         });
+        // Though the handler has used up its turn, and this comes behind it: it may do so each time.
         if let Some(sleep) = &mut watched.deadline
-            && sleep.as_mut().poll(cx).is_ready()
+            && pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready()
         {
             return Poll::Ready(End::Status(status::deadline_exceeded()));
         }

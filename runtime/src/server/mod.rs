@@ -39,7 +39,6 @@ use std::{
     future::{Future, pending},
     pin::pin,
     sync::Arc,
-    time::Duration,
 };
 
 use tonic::{Code, Status};
@@ -208,12 +207,17 @@ impl Server {
         if let Some(health) = health {
             health.shut_down();
         }
-        let shutdown_timeout = tokio::select! {
+        let is_cut_off = tokio::select! {
             never = connections.accept_from(&listeners) => match never {},
-            () = tokio::time::sleep(lame_duck_time) => shutdown_timeout,
-            () = &mut cut_off => Duration::ZERO,
+            () = tokio::time::sleep(lame_duck_time) => false,
+            () = &mut cut_off => true,
         };
         drop((listeners, siblings));
+        let cut_off = async {
+            if !is_cut_off {
+                cut_off.await;
+            }
+        };
         Ok(connections.shut_down(shutdown_timeout, cut_off).await)
     }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
 
-use super::{Call, Listener, Reply, Server, Service};
+use super::{Call, CutOff, Listener, Reply, Server, Service};
 use crate::{
     channel::Channel,
     frame,
@@ -183,6 +183,23 @@ async fn an_answer_that_the_peer_has_no_room_for_at_once_leaves_as_it_makes_some
 }
 
 #[tokio::test]
+async fn a_handler_that_never_waits_for_anything_but_its_turn_ends_at_its_deadline() {
+    let server = Server::builder().add_service(Serve(|call: Call| {
+        call.unary(&UNARY, |_: Request<String>| async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+            #[allow(unreachable_code)]
+            Ok(Response::new(String::new()))
+        })
+    }));
+    let call = call_by_hand(server, "/test.Test/Unary", &[("grpc-timeout", "100m")]);
+    let response = tokio::time::timeout(Duration::from_secs(5), call).await;
+    let response = response.expect("the call has ended");
+    assert_eq!(response.headers()["grpc-status"], "4");
+}
+
+#[tokio::test]
 async fn rule_49_expiry_is_told_in_trailers_where_the_peer_has_room() {
     let response = call_by_hand(
         stream_and_wait(1),
@@ -264,5 +281,17 @@ async fn a_call_in_an_encoding_that_is_not_supported_is_told_which_are() {
         let response = call_by_hand(server, "/test.Test/Unary", &fields).await;
         let accepted = response.headers()["grpc-accept-encoding"].to_str().unwrap();
         assert!(accepted.starts_with("identity"), "{accepted}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_within_the_lame_duck_time_ends_the_server_at_once() {
+    // What decides is polled in a random order.
+    for _ in 0..20 {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::builder().lame_duck_time(Duration::from_secs(600));
+        let signalled = async { CutOff(async {}) };
+        let ended = tokio::spawn(server.run(listener.into(), signalled));
+        assert_eq!(ended.await.unwrap().unwrap().cut_off_calls, 0);
     }
 }
