@@ -7,13 +7,16 @@
 mod tests;
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
 
 use h2::{Ping, PingPong};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::shutdown::{FLUSH_TIME, Phases};
@@ -179,7 +182,8 @@ impl Lifetime {
             if !look.is_elapsed() && self.asked.as_ref().is_some_and(is_asked) {
                 return Poll::Pending;
             }
-            if look.as_mut().poll(cx).is_pending() {
+            // Though what came in has used up the task's turn: it may do so each time.
+            if pin!(unconstrained(look.as_mut())).poll(cx).is_pending() {
                 self.asked = Some(cx.waker().clone());
                 return Poll::Pending;
             }
@@ -201,12 +205,8 @@ impl Lifetime {
                 if is_past(self.max_age_at) || is_past(max_idle_at) {
                     return Some(self.drain(now, Some(self.limits.max_age_grace)));
                 }
-                let (time, timeout) = (self.keepalive_time(), self.limits.keepalive_timeout);
-                let keepalive = self.keepalive.as_mut();
-                let ping_at = match keepalive.map(|pings| pings.look(cx, now, time, timeout)) {
-                    Some(Ok(next)) => next,
-                    Some(Err(Silent)) => return Some(Step::Close),
-                    None => None,
+                let Ok(ping_at) = self.look_for_life(cx, now) else {
+                    return Some(Step::Close);
                 };
                 self.look_again(earliest([self.max_age_at, max_idle_at, ping_at]));
             }
@@ -224,7 +224,11 @@ impl Lifetime {
                 if is_past(farewell_at) {
                     return Some(Step::Close);
                 }
-                self.look_again(earliest([cut_off_at, farewell_at]));
+                // A grace without a limit is none for a peer that is gone.
+                let Ok(ping_at) = self.look_for_life(cx, now) else {
+                    return Some(Step::Close);
+                };
+                self.look_again(earliest([cut_off_at, farewell_at, ping_at]));
             }
             Stage::CutOff { close_at } => {
                 if close_at <= now {
@@ -234,6 +238,19 @@ impl Lifetime {
             }
         }
         None
+    }
+
+    /// Says when to look for a sign of life of the peer again.
+    fn look_for_life(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        now: Instant,
+    ) -> Result<Option<Instant>, Silent> {
+        let (time, timeout) = (self.keepalive_time(), self.limits.keepalive_timeout);
+        match &mut self.keepalive {
+            Some(keepalive) => keepalive.look(cx, now, time, timeout),
+            None => Ok(None),
+        }
     }
 
     fn drain(&mut self, now: Instant, grace: Option<Duration>) -> Step {

@@ -190,20 +190,17 @@ async fn a_peer_that_answers_pings_is_kept() {
     assert_eq!(connected.call(1).await.unwrap(), "0");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_answer_a_ping_is_left_and_its_calls_end() {
+/// How long a call lasts on a connection to `server` whose client reads nothing from some time on.
+async fn outlasts_its_peer(server: Server, silent_after: Duration) -> Duration {
     let (dropped_in, dropped) = tokio::sync::oneshot::channel::<()>();
     let dropped_in = std::sync::Mutex::new(Some(dropped_in));
-    let server = Server::builder()
-        .keepalive(SECOND * 30)
-        .keepalive_timeout(SECOND * 10)
-        .add_service(Serve(move |call: crate::server::Call| {
-            let dropped_in = dropped_in.lock().unwrap().take();
-            call.unary(&WAIT, |_: Request<String>| async move {
-                let _dropped_in = dropped_in;
-                std::future::pending().await
-            })
-        }));
+    let server = server.add_service(Serve(move |call: crate::server::Call| {
+        let dropped_in = dropped_in.lock().unwrap().take();
+        call.unary(&WAIT, |_: Request<String>| async move {
+            let _dropped_in = dropped_in;
+            std::future::pending().await
+        })
+    }));
     let server = server.into_process().unwrap();
     let io = server.connect().unwrap();
     let (mut sender, mut connection) = h2::client::handshake(io).await.unwrap();
@@ -213,9 +210,27 @@ async fn a_peer_that_does_not_answer_a_ping_is_left_and_its_calls_end() {
     body.send_data(frame::encode(&String::new()).unwrap(), true)
         .unwrap();
     let begun = Instant::now();
-    assert!(timeout(SECOND, &mut connection).await.is_err());
+    assert!(timeout(silent_after, &mut connection).await.is_err());
     let ended = timeout(FOR_EVER, dropped).await;
     ended.expect("the handler is dropped").unwrap_err();
-    let after = begun.elapsed();
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_answer_a_ping_is_left_and_its_calls_end() {
+    let server = Server::builder()
+        .keepalive(SECOND * 30)
+        .keepalive_timeout(SECOND * 10);
+    let after = outlasts_its_peer(server, SECOND).await;
     assert!((SECOND * 40..SECOND * 42).contains(&after), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_falls_silent_while_its_connection_drains_is_left_too() {
+    let server = Server::builder()
+        .keepalive(SECOND * 30)
+        .keepalive_timeout(SECOND * 10)
+        .max_connection_age(SECOND * 100);
+    let after = outlasts_its_peer(server, SECOND * 200).await;
+    assert!((SECOND * 210..SECOND * 250).contains(&after), "{after:?}");
 }
