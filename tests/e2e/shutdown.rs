@@ -1,8 +1,10 @@
 use std::future::IntoFuture as _;
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
-use wireloom::Code;
+use wireloom::server::Runtimes;
 use wireloom::tokio_stream::wrappers::ReceiverStream;
+use wireloom::{Code, InterceptedCall, Interceptor, Next, Response, Server, Status};
 
 use crate::support::{Event, Setup, Task, TestServer, serve, task};
 
@@ -80,4 +82,49 @@ async fn a_peer_that_never_speaks_does_not_hold_up_the_shutdown() {
     let address = server.target.strip_prefix("http://").unwrap();
     let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
     assert_eq!(server.stopped().await.cut_off_calls, 0);
+}
+
+/// Blocks the thread that polls a call first.
+struct BlockThread;
+
+impl Interceptor for BlockThread {
+    async fn intercept(
+        &self,
+        call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        let response = next.run(call).await;
+        std::thread::sleep(Duration::from_secs(5));
+        response
+    }
+}
+
+/// How long a server takes to shut down at once while a handler blocks its thread.
+async fn stops_beside_a_blocked_thread(server: Server) -> Duration {
+    let mut server = TestServer::start(Setup {
+        server: server.interceptor(BlockThread),
+        shutdown_timeout: Duration::ZERO,
+        ..Setup::default()
+    })
+    .await;
+    let client = server.client().await;
+    let call = tokio::spawn(client.unary(task("a")).no_retry().into_future());
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    let begun = Instant::now();
+    assert_eq!(server.stopped().await.cut_off_calls, 1);
+    call.abort();
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_blocks_its_thread_does_not_hold_up_the_end_of_a_shutdown() {
+    let took = stops_beside_a_blocked_thread(Server::builder()).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_handler_that_blocks_a_runtime_of_the_server_s_own_does_not_either() {
+    let server = Server::builder().runtimes(Runtimes::Threads(NonZeroUsize::MIN));
+    let took = stops_beside_a_blocked_thread(server).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }

@@ -10,11 +10,12 @@ use std::{
 };
 
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
 };
 use tonic::{Code, Status};
 
+use super::shutdown::within_flush_time;
 use crate::status;
 
 /// Which runtimes of tokio serve a server's connections.
@@ -108,29 +109,34 @@ impl Workers {
         self.workers.len()
     }
 
-    /// Ends them, with what handlers have left running on them.
+    /// Ends them, with what handlers have left running on them; those whose thread is blocked end once it no longer is.
     pub(super) async fn end(self) {
         let ended: Vec<_> = self
             .workers
             .into_iter()
             .map(|worker| worker.ended)
             .collect();
-        for ended in ended {
-            // It is dropped rather than sent to: either way the thread is at its end.
-            let _ = ended.await;
-        }
+        let all_ended = async {
+            for ended in ended {
+                // It is dropped rather than sent to: either way the thread is at its end.
+                let _ = ended.await;
+            }
+        };
+        let _ = within_flush_time(all_ended).await;
     }
 }
 
 impl Worker {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Never within a closure that is dropped here: a runtime may not be dropped where another one runs.
+        let (give_runtime, runtime) = std::sync::mpsc::channel::<Runtime>();
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let (at_end, ended) = oneshot::channel();
         std::thread::Builder::new()
             .name(format!("wireloom-{number}"))
             .spawn(move || {
                 let _at_end: oneshot::Sender<()> = at_end;
+                let Ok(runtime) = runtime.recv() else { return };
                 runtime.block_on(async {
                     while let Some(job) = queue.recv().await {
                         job();
@@ -139,6 +145,9 @@ impl Worker {
                 // Blocking work that still goes on does not hold up the rest.
                 runtime.shutdown_background();
             })?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // The thread waits for it.
+        let _ = give_runtime.send(runtime);
         Ok(Self {
             jobs,
             ended,

@@ -2,12 +2,18 @@
 
 use std::{future::Future, time::Duration};
 
+use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shutdown, lifetime::Ends};
 
 /// How long cut-off calls' last frames may take to leave before their connections are closed.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(250);
+
+/// Waits for something that ends at once, unless a thread is blocked.
+pub(super) async fn within_flush_time<F: Future>(ends: F) -> Result<F::Output, Elapsed> {
+    tokio::time::timeout(FLUSH_TIME, ends).await
+}
 
 /// Which phase of its shutdown a server has reached; each is a token that fires.
 #[derive(Debug, Default)]
@@ -65,12 +71,12 @@ impl Phases {
         }
         let cut_off_calls = calls_left();
         self.cut_off.cancel();
-        if tokio::time::timeout(FLUSH_TIME, &mut drained)
-            .await
-            .is_err()
-        {
+        if within_flush_time(&mut drained).await.is_err() {
             self.closed.cancel();
-            drained.await;
+            // Where it blocks its thread, a handler would hold its connection up for as long as it likes.
+            if within_flush_time(drained).await.is_err() {
+                tracing::warn!(target: "wireloom", "handlers that block their threads outlive the server");
+            }
         }
         Shutdown { cut_off_calls }
     }
