@@ -122,6 +122,10 @@ impl Connections {
             })
             .collect();
         poll_fn(|cx| {
+            // The first of them in a turn may leave none of it to the others.
+            if !accepting.is_empty() {
+                accepting.rotate_left(1);
+            }
             for accepting in &mut accepting {
                 let _ = accepting.as_mut().poll(cx);
             }
