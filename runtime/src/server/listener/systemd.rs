@@ -23,6 +23,9 @@ use crate::status;
 /// The first descriptor that is passed (`SD_LISTEN_FDS_START`).
 const FIRST: RawFd = 3;
 
+/// As many descriptors as Linux lets a process have, unless it is told otherwise (`fs.nr_open`).
+const MAX_PASSED: usize = 1 << 20;
+
 /// The sockets that systemd passed to this process, which it has once.
 ///
 /// ```no_run
@@ -188,9 +191,14 @@ fn names(
     if of != id || count == 0 {
         return Ok(None);
     }
-    let Ok(count) = usize::try_from(count) else {
-        return Ok(None);
-    };
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|count| *count <= MAX_PASSED)
+        .ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "LISTEN_FDS is {count}, and no process has so many descriptors"
+            ))
+        })?;
     let Some(names) = environment("LISTEN_FDNAMES") else {
         return Ok(Some(vec!["unknown".to_owned(); count]));
     };
@@ -287,6 +295,10 @@ mod tests {
         assert_eq!(
             read(&[("LISTEN_FDS", "2"), pid, ("LISTEN_FDNAMES", "grpc")]),
             Err("LISTEN_FDNAMES has 1 names, and LISTEN_FDS is 2".into())
+        );
+        assert_eq!(
+            read(&[("LISTEN_FDS", "4294967295"), pid]),
+            Err("LISTEN_FDS is 4294967295, and no process has so many descriptors".into())
         );
     }
 }
