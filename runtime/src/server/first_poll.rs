@@ -63,8 +63,8 @@ impl<F: Future<Output = ()> + Send + 'static> FirstPolls<F> {
     pub(super) fn start(&mut self, call: F, cx: &mut Context<'_>) {
         let mut place = self.spare.take().unwrap_or_else(|| Box::pin(None));
         place.as_mut().set(Some(call));
+        let counted = self.calls.token();
         if self.has_turn() && self.pace.polls() {
-            let counted = self.calls.token();
             let began = Instant::now();
             let polled = poll_caught(&mut place, cx);
             self.pace.took(began.elapsed());
@@ -73,9 +73,11 @@ impl<F: Future<Output = ()> + Send + 'static> FirstPolls<F> {
                 self.spare = Some(place);
                 return;
             }
-            drop(counted);
         }
-        self.calls.spawn(async move { call_in(&mut place).await });
+        tokio::spawn(async move {
+            call_in(&mut place).await;
+            drop(counted);
+        });
     }
 
     fn has_turn(&mut self) -> bool {
