@@ -181,8 +181,45 @@ async fn a_panic_of_a_route_ends_no_call() {
     let mut http1 = connect_http1(&server.target).await;
     let request = Request::get("/panic").header("host", "probe.test");
     let request = request.body(String::new()).unwrap();
-    http1.send_request(request).await.unwrap_err();
+    let response = http1.send_request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let status = call.await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     ProbeClient::connect(&server.target).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_of_http1_ends_at_its_age() {
+    let server = Server::builder()
+        .accept_http1()
+        .max_connection_age(Duration::from_millis(50));
+    let server = serve(server).await;
+    let mut http1 = connect_http1(&server.target).await;
+    let to_the_end = async {
+        while http1.ready().await.is_ok() {
+            let request = Request::get("/hello").header("host", "probe.test");
+            let request = request.body(String::new()).unwrap();
+            if http1.send_request(request).await.is_err() {
+                break;
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(5), to_the_end).await;
+    ended.expect("the connection ends");
+}
+
+#[tokio::test]
+async fn a_connection_of_http1_ends_once_it_was_idle_for_too_long() {
+    let server = Server::builder()
+        .accept_http1()
+        .max_connection_idle(Duration::from_millis(50));
+    let server = serve(server).await;
+    let mut http1 = connect_http1(&server.target).await;
+    request_http1(&mut http1, "GET", "/hello", "text/plain", "").await;
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        while !http1.is_closed() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    ended.await.expect("the connection ends");
 }

@@ -232,3 +232,84 @@ async fn a_layer_that_fails_with_a_status_ends_the_call_with_it() {
         (Code::ResourceExhausted, "too much")
     );
 }
+
+/// Panics instead of an answer.
+#[derive(Clone)]
+struct Panic;
+
+impl<S> Layer<S> for Panic {
+    type Service = Self;
+
+    fn layer(&self, _: S) -> Self {
+        Self
+    }
+}
+
+impl Service<Request<Body>> for Panic {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = std::future::Ready<Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        panic!("as asked");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_panics_ends_the_call_with_internal() {
+    let (_server, client) = serve(Server::builder().layer(Panic)).await;
+    let status = client.unary(task("a")).no_retry().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status}");
+}
+
+/// Ends the bodies of responses with a failure.
+#[derive(Clone)]
+struct FailBody;
+
+#[derive(Clone)]
+struct FailingBody<S>(S);
+
+impl<S> Layer<S> for FailBody {
+    type Service = FailingBody<S>;
+
+    fn layer(&self, inner: S) -> FailingBody<S> {
+        FailingBody(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for FailingBody<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let response = self.0.call(request);
+        Box::pin(async move {
+            let response = response.await?;
+            let failed = Err::<hyper::body::Frame<bytes::Bytes>, _>(Status::data_loss("broken"));
+            let body = http_body_util::StreamBody::new(tokio_stream::once(failed));
+            Ok(response.map(|_| Body::new(body)))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_fails_in_a_layer_ends_the_call_with_its_status() {
+    let (_server, client) = serve(Server::builder().layer(FailBody)).await;
+    let status = client.unary(task("a")).no_retry().await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::DataLoss, "broken")
+    );
+}

@@ -132,7 +132,8 @@ async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
             served.map_err(|error| error.to_string())
         }
         Spoken::Http1 => {
-            let served = http1::serve(io, service, peer, phases).await;
+            let lifetime = Lifetime::new(entrance.shared.options.lifetime, phases);
+            let served = http1::serve(io, service, peer, lifetime).await;
             served.map_err(|error| error.to_string())
         }
     }

@@ -124,6 +124,12 @@ impl Lifetime {
         }
     }
 
+    /// How long the connection may be without a call.
+    #[cfg(feature = "http1")]
+    pub(super) fn max_idle(&self) -> Duration {
+        self.limits.max_idle
+    }
+
     /// Fires once the connection drains.
     pub(super) fn draining(&self) -> &CancellationToken {
         &self.draining

@@ -144,6 +144,8 @@ impl Server {
     /// Serves until the process gets SIGTERM or SIGINT (Ctrl-C), then shuts down as
     /// [`serve_with_shutdown`](Self::serve_with_shutdown) does. A second signal cuts off at once what has not ended by then.
     ///
+    /// From its first call on, neither signal ends the process by itself any more, also after the server has ended.
+    ///
     /// # Errors
     ///
     /// As [`serve`](Self::serve); UNAVAILABLE where the system does not let signals be listened to.

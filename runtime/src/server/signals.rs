@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, which Ctrl-C sends; while they are listened to, they do not end the process.
+/// SIGTERM and SIGINT, which Ctrl-C sends; once they were listened to, they no longer end the process.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,

@@ -98,7 +98,7 @@ impl Listener {
     /// Linux, `unix-abstract:name`, a socket without a file.
     ///
     /// A Unix socket's file must not exist yet, unless it is a socket that nobody listens on any more: that one is
-    /// replaced. It is removed when the listener is dropped.
+    /// replaced. It is removed when the listener is dropped, unless another has taken its place.
     ///
     /// # Errors
     ///

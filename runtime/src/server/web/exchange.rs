@@ -8,12 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendResponse};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
-use tonic::body::Body;
+use tonic::{Code, Status, body::Body};
 
-use super::HttpService;
-use crate::{flow, server::body::Source};
+use super::{HttpService, answer};
+use crate::{flow, limits, server::body::Source, status};
 
 /// Names that no response over HTTP/2 may have (RFC 9113 section 8.2.2).
 const OF_CONNECTIONS: [&str; 5] = [
@@ -30,10 +30,11 @@ pub(in crate::server) async fn serve(
     request: Request<Source>,
     mut respond: SendResponse<Bytes>,
 ) {
+    let is_grpc = limits::is_grpc(request.headers());
     let response = {
-        let mut answer = pin!(service.0.answer(request.map(Body::new)));
+        let mut answer = pin!(answer(&service, request.map(Body::new)));
         poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Some(response)),
+            Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => respond.poll_reset(cx).map(|_| None),
         })
         .await
@@ -51,11 +52,11 @@ pub(in crate::server) async fn serve(
     if let Ok(mut stream) = respond.send_response(head, is_end)
         && !is_end
     {
-        send(&mut stream, body).await;
+        send(&mut stream, body, is_grpc).await;
     }
 }
 
-async fn send(stream: &mut SendStream<Bytes>, body: Body) {
+async fn send(stream: &mut SendStream<Bytes>, body: Body, is_grpc: bool) {
     let mut body = pin!(body);
     loop {
         let frame = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
@@ -75,7 +76,7 @@ async fn send(stream: &mut SendStream<Bytes>, body: Body) {
                     return;
                 }
             },
-            Some(Some(Err(_))) => return stream.send_reset(Reason::CANCEL),
+            Some(Some(Err(status))) => return fail(stream, &status, is_grpc),
             Some(None) => {
                 let _ = stream.send_data(Bytes::new(), true);
                 return;
@@ -83,5 +84,19 @@ async fn send(stream: &mut SendStream<Bytes>, body: Body) {
             // The caller does not want the rest.
             None => return,
         }
+    }
+}
+
+/// Ends a response whose body fails.
+fn fail(stream: &mut SendStream<Bytes>, status: &Status, is_grpc: bool) {
+    match status.code() {
+        // Such as of a call past its deadline, whose peer has no room for more.
+        Code::Cancelled => stream.send_reset(Reason::CANCEL),
+        _ if is_grpc => {
+            let mut trailers = HeaderMap::new();
+            status::write(status, &mut trailers);
+            let _ = stream.send_trailers(trailers);
+        }
+        _ => stream.send_reset(Reason::INTERNAL_ERROR),
     }
 }

@@ -1,6 +1,8 @@
 //! HTTP/1.1 beside HTTP/2 on one port: which of them a peer speaks, and how it is served.
 
 use std::{
+    convert::Infallible,
+    future::{Future as _, poll_fn},
     io,
     pin::{Pin, pin},
     task::{Context as TaskContext, Poll},
@@ -14,8 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tonic::body::Body;
 
-use super::HttpService;
-use crate::server::{lifetime::Ends, peer::Peer, shutdown::Phases};
+use super::{HttpService, answer};
+use crate::server::{
+    lifetime::{Lifetime, Step},
+    peer::Peer,
+};
 
 /// What a client of HTTP/2 says first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,7 +60,7 @@ pub(in crate::server) async fn listen<T: AsyncRead + Unpin>(
     Ok((spoken, Rewound { read, io }))
 }
 
-/// Serves a connection of HTTP/1.1.
+/// Serves a connection of HTTP/1.1, for as long as `lifetime` says.
 ///
 /// # Errors
 ///
@@ -64,25 +69,30 @@ pub(in crate::server) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     service: HttpService,
     peer: Peer,
-    phases: &Phases,
+    mut lifetime: Lifetime,
 ) -> Result<(), hyper::Error> {
-    let Ends { draining, cut_off } = phases.ends();
-    let answer = service_fn(|mut request: Request<Incoming>| {
+    let respond = service_fn(|mut request: Request<Incoming>| {
         peer.extend(request.extensions_mut());
-        service.0.answer(request.map(Body::new))
+        let answer = answer(&service, request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(io), answer);
+        .header_read_timeout(lifetime.max_idle().min(HEAD_TIMEOUT))
+        .serve_connection(TokioIo::new(io), respond);
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    tokio::select! {
-        ended = connection => ended,
-        () = cut_off.cancelled() => Ok(()),
+    lifetime.begin(None, None);
+    loop {
+        let step = poll_fn(|cx| match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended)),
+            // Whether it is idle is for its head's timeout to say.
+            Poll::Pending => lifetime.poll(cx, || true).map(Ok),
+        });
+        match step.await {
+            Ok(Step::Drain) => connection.as_mut().graceful_shutdown(),
+            Ok(Step::Close) => return Ok(()),
+            Err(ended) => return ended,
+        }
     }
 }
 

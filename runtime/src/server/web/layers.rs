@@ -73,7 +73,7 @@ impl Server {
     ///
     /// It sees `http::Request<Body>` and `http::Response<Body>`, of calls as of what [`fallback`](Self::fallback) answers,
     /// with the peer in the request's extensions. A layer that fails ends a call with the [`Status`] that it
-    /// fails with, or else with INTERNAL; another request, with HTTP status 500. What is not layered pays nothing.
+    /// fails with, or else with INTERNAL, as does one that panics; another request, with HTTP status 500. What is not layered pays nothing.
     pub fn layer<L, B>(mut self, layer: L) -> Self
     where
         L: Layer<HttpService> + Send + Sync + 'static,

@@ -10,7 +10,8 @@ use std::{
     convert::Infallible,
     fmt,
     future::{Future, poll_fn},
-    pin::Pin,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context as TaskContext, Poll},
 };
@@ -99,6 +100,28 @@ where
                 Err(error) => failed(error.into(), is_grpc),
             })
         })
+    }
+}
+
+/// Answers `request` by `service`; where it panics, this request alone fails.
+async fn answer(service: &HttpService, request: Request<Body>) -> Response<Body> {
+    let is_grpc = limits::is_grpc(request.headers());
+    // It may panic where it is called, too.
+    let mut answer = pin!(async { service.0.answer(request).await });
+    let answered = poll_fn(|cx| {
+        // What a panic leaves half done is dropped with the request.
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    });
+    match answered.await {
+        Some(Ok(response)) => response,
+        None => {
+            tracing::error!(target: "wireloom", "an HTTP service panicked");
+            match is_grpc {
+                true => grpc(&Status::internal("an HTTP layer panicked")),
+                false => plain(StatusCode::INTERNAL_SERVER_ERROR),
+            }
+        }
     }
 }
 
