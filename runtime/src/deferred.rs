@@ -116,6 +116,11 @@ impl<T: AsyncWrite + Unpin> Deferred<T> {
 
     /// Whether a flush that is wanted now has to wait.
     fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Turn::Asked { bytes, at } = self.turn
+            && at != self.now()
+        {
+            self.turn = Turn::Taken(bytes);
+        }
         match self.turn {
             Turn::None if self.rest > 0 => {
                 self.rest -= 1;
@@ -175,8 +180,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Deferred<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // HTTP/2 looks for what has come whenever it is polled, and before it writes.
-        if let Turn::Asked { bytes, at } = this.turn
-            && (this.turns.is_none() || at != this.now())
+        if let Turn::Asked { bytes, .. } = this.turn
+            && this.turns.is_none()
         {
             this.turn = Turn::Taken(bytes);
         }
@@ -338,6 +343,22 @@ mod tests {
         }
         turn(&mut io, b"waits again");
         assert_eq!(io.io.written.len(), usize::from(REST) + 1);
+    }
+
+    #[test]
+    fn a_turn_in_which_nothing_is_read_is_one_as_well() {
+        let turns = Turns::default();
+        let mut io = Deferred {
+            rest: 0,
+            ..Deferred::with_turns(Writes::default(), turns.clone())
+        };
+        turn(&mut io, b"waits");
+        turn(&mut io, b"");
+        assert!(io.io.written.is_empty());
+        turns.next();
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut io).poll_flush(cx).is_ready());
+        assert_eq!(io.io.written, [b"waits"]);
     }
 
     #[test]
