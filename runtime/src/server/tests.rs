@@ -200,6 +200,15 @@ async fn a_handler_that_never_waits_for_anything_but_its_turn_ends_at_its_deadli
 }
 
 #[tokio::test]
+async fn rule_50_holds_inside_of_http_layers() {
+    for messages in [7, 100] {
+        let server = stream_and_wait(messages).layer(tower_layer::Identity::new());
+        let (_, ended) = read_late(server).await;
+        assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    }
+}
+
+#[tokio::test]
 async fn rule_49_expiry_is_told_in_trailers_where_the_peer_has_room() {
     let response = call_by_hand(
         stream_and_wait(1),

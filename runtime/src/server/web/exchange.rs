@@ -13,7 +13,13 @@ use http_body::Body as _;
 use tonic::{Code, Status, body::Body};
 
 use super::{HttpService, answer};
-use crate::{flow, limits, server::body::Source, status};
+use crate::{
+    deadline::{self, Deadline},
+    flow::{self, Gone},
+    limits,
+    server::body::Source,
+    status,
+};
 
 /// Names that no response over HTTP/2 may have (RFC 9113 section 8.2.2).
 const OF_CONNECTIONS: [&str; 5] = [
@@ -30,7 +36,7 @@ pub(in crate::server) async fn serve(
     request: Request<Source>,
     mut respond: SendResponse<Bytes>,
 ) {
-    let is_grpc = limits::is_grpc(request.headers());
+    let kind = Kind::of(request.headers());
     let response = {
         let mut answer = pin!(answer(&service, request.map(Body::new)));
         poll_fn(|cx| match answer.as_mut().poll(cx) {
@@ -52,12 +58,34 @@ pub(in crate::server) async fn serve(
     if let Ok(mut stream) = respond.send_response(head, is_end)
         && !is_end
     {
-        send(&mut stream, body, is_grpc).await;
+        // Nobody to tell, either.
+        let _ = send(&mut stream, body, kind).await;
     }
 }
 
-async fn send(stream: &mut SendStream<Bytes>, body: Body, is_grpc: bool) {
+/// What a request is.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Of gRPC: its deadline bounds how long it waits for its peer's room.
+    Call(Option<Deadline>),
+    Other,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Self {
+        if !limits::is_grpc(headers) {
+            return Self::Other;
+        }
+        let timeout = headers.get(deadline::GRPC_TIMEOUT);
+        // One that cannot be read is refused further inwards.
+        let timeout = timeout.and_then(|value| deadline::decode_timeout(value.as_bytes()).ok());
+        Self::Call(timeout.map(Deadline::after))
+    }
+}
+
+async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<(), Gone> {
     let mut body = pin!(body);
+    let mut has_sent = false;
     loop {
         let frame = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Some(frame)),
@@ -65,38 +93,58 @@ async fn send(stream: &mut SendStream<Bytes>, body: Body, is_grpc: bool) {
         });
         match frame.await {
             Some(Some(Ok(frame))) => match frame.into_data() {
+                // Empty data says nothing: there is no room to wait for.
+                Ok(data) if data.is_empty() => {}
                 Ok(data) => {
-                    if flow::send(stream, data).await.is_err() {
-                        return;
-                    }
+                    room(stream, data.len(), kind).await?;
+                    stream.send_data(data, false).map_err(|_| Gone)?;
+                    has_sent = true;
                 }
                 Err(frame) => {
+                    if has_sent {
+                        room(stream, 1, kind).await?;
+                    }
                     let trailers = frame.into_trailers().unwrap_or_default();
-                    let _ = stream.send_trailers(trailers);
-                    return;
+                    return stream.send_trailers(trailers).map_err(|_| Gone);
                 }
             },
-            Some(Some(Err(status))) => return fail(stream, &status, is_grpc),
-            Some(None) => {
-                let _ = stream.send_data(Bytes::new(), true);
-                return;
+            Some(Some(Err(status))) => {
+                fail(stream, &status, kind);
+                return Ok(());
             }
+            Some(None) => return stream.send_data(Bytes::new(), true).map_err(|_| Gone),
             // The caller does not want the rest.
-            None => return,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Waits until the peer has room for all that was sent, and for some of `bytes` more. A call that waits past its deadline is
+/// reset: no status can follow what waits.
+async fn room(stream: &mut SendStream<Bytes>, bytes: usize, kind: Kind) -> Result<(), Gone> {
+    let Kind::Call(Some(deadline)) = kind else {
+        return flow::room_for(stream, bytes).await;
+    };
+    let room = flow::room_for(stream, bytes);
+    match tokio::time::timeout_at(deadline.instant(), room).await {
+        Ok(room) => room,
+        Err(_) => {
+            stream.send_reset(Reason::CANCEL);
+            Err(Gone)
         }
     }
 }
 
 /// Ends a response whose body fails.
-fn fail(stream: &mut SendStream<Bytes>, status: &Status, is_grpc: bool) {
-    match status.code() {
+fn fail(stream: &mut SendStream<Bytes>, status: &Status, kind: Kind) {
+    match (status.code(), kind) {
         // Such as of a call past its deadline, whose peer has no room for more.
-        Code::Cancelled => stream.send_reset(Reason::CANCEL),
-        _ if is_grpc => {
+        (Code::Cancelled, _) => stream.send_reset(Reason::CANCEL),
+        (_, Kind::Call(_)) => {
             let mut trailers = HeaderMap::new();
             status::write(status, &mut trailers);
             let _ = stream.send_trailers(trailers);
         }
-        _ => stream.send_reset(Reason::INTERNAL_ERROR),
+        (_, Kind::Other) => stream.send_reset(Reason::INTERNAL_ERROR),
     }
 }
