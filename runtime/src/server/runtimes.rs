@@ -15,7 +15,7 @@ use tokio::{
 };
 use tonic::{Code, Status};
 
-use super::shutdown::within_flush_time;
+use super::shutdown;
 use crate::status;
 
 /// Which runtimes of tokio serve a server's connections.
@@ -122,7 +122,7 @@ impl Workers {
                 let _ = ended.await;
             }
         };
-        let _ = within_flush_time(all_ended).await;
+        let _ = shutdown::ended(all_ended).await;
     }
 }
 

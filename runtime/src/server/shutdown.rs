@@ -10,9 +10,12 @@ use super::{Shutdown, lifetime::Ends};
 /// How long cut-off calls' last frames may take to leave before their connections are closed.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(250);
 
-/// Waits for something that ends at once, unless a thread is blocked.
-pub(super) async fn within_flush_time<F: Future>(ends: F) -> Result<F::Output, Elapsed> {
-    tokio::time::timeout(FLUSH_TIME, ends).await
+/// How long closed connections and their threads may take to end, which is a moment unless a handler blocks them.
+const END_TIME: Duration = Duration::from_secs(1);
+
+/// Waits for the end of what is to end now, but not for what is blocked.
+pub(super) async fn ended<F: Future>(ends: F) -> Result<F::Output, Elapsed> {
+    tokio::time::timeout(END_TIME, ends).await
 }
 
 /// Which phase of its shutdown a server has reached; each is a token that fires.
@@ -71,10 +74,13 @@ impl Phases {
         }
         let cut_off_calls = calls_left();
         self.cut_off.cancel();
-        if within_flush_time(&mut drained).await.is_err() {
+        if tokio::time::timeout(FLUSH_TIME, &mut drained)
+            .await
+            .is_err()
+        {
             self.closed.cancel();
             // Where it blocks its thread, a handler would hold its connection up for as long as it likes.
-            if within_flush_time(drained).await.is_err() {
+            if ended(drained).await.is_err() {
                 tracing::warn!(target: "wireloom", "handlers that block their threads outlive the server");
             }
         }
