@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use wireloom::Server;
-
 use crate::python::Python;
 use crate::support::{Event, Setup, TestServer, serve};
 use wireloom::Server;
