@@ -121,13 +121,31 @@ fn every_file_that_is_linked_to_exists() {
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://")) {
-            assert!(
-                page.with_file_name(link).exists(),
-                "{}: {link}",
-                page.display()
-            );
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.with_file_name(file),
+            };
+            let there = target.exists() && (heading.is_empty() || has_heading(&target, heading));
+            assert!(there, "{}: {link}", page.display());
         }
     }
+}
+
+/// Whether `page` has a heading that a link names as GitHub does: in lower case, with `-` for spaces.
+fn has_heading(page: &Path, named: &str) -> bool {
+    let text = fs::read_to_string(page).unwrap();
+    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.any(|heading| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+        words
+            .chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+            == named
+    })
 }
 
 fn pages() -> impl Iterator<Item = PathBuf> {
