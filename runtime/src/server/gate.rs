@@ -249,16 +249,7 @@ impl Gate {
 
 fn refuse_unknown(router: &Router, named: &BTreeMap<String, Authorization>) -> Result<(), Status> {
     for name in named.keys() {
-        let service = name
-            .split_once('/')
-            .map_or(name.as_str(), |(service, _)| service);
-        let methods = router.services().find(|(known, _)| *known == service);
-        let is_served = methods.is_some_and(|(_, methods)| {
-            !name.contains('/')
-                || methods.is_empty()
-                || methods.iter().any(|method| method.full_name() == name)
-        });
-        if !is_served {
+        if !router.serves(name) {
             return Err(Status::invalid_argument(format!(
                 "there is no service or method {name}, for which an authorization is set: it must be one that is served, \
                  such as helloworld.Greeter or helloworld.Greeter/SayHello"

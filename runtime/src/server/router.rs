@@ -133,6 +133,20 @@ impl Router {
             .flat_map(|(_, methods)| methods.iter().copied())
     }
 
+    /// Whether `name` is that of a service here, or of a method of one; a service that does not say which methods it has may
+    /// have any.
+    pub(super) fn serves(&self, name: &str) -> bool {
+        let service = name.split_once('/').map_or(name, |(service, _)| service);
+        let service = self.services.get(service);
+        service
+            .map(|service| service.methods())
+            .is_some_and(|methods| {
+                !name.contains('/')
+                    || methods.is_empty()
+                    || methods.iter().any(|method| method.full_name() == name)
+            })
+    }
+
     /// Answers `call` by the service that its path names, unless it is refused.
     pub(super) async fn call(&self, mut call: Call) -> Reply {
         if let Some(refusal) = call.refusal.take() {

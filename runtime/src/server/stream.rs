@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::{
     Call,
-    admission::{Entry, Place, Refusal},
+    admission::{Entry, Place, Reason as RefusalReason, Refusal},
     body::{Reply, ReplyBody, RequestBody, Source},
     connections::Shared,
     ending::{End, Ending, is_cut_off},
@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    deadline::Deadline,
     interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
@@ -46,10 +47,20 @@ pub(super) fn serve(
 ) -> impl Future<Output = ()> + Send + 'static {
     // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
     let entry = shared.admission.receive(&request);
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let received = Received {
+        terms: Terms::take(&mut head.headers),
+        entry,
+    };
     // On the heap: each future that a call is handed through has room for it.
     let head = Box::new(head);
-    serve_stream(shared, head, body, respond, cut_off, entry, protection)
+    serve_stream(shared, head, body, respond, cut_off, received, protection)
+}
+
+/// What is known of a call, and done for it, when its head has come in.
+struct Received {
+    terms: Terms,
+    entry: Result<Entry, Refusal>,
 }
 
 async fn serve_stream(
@@ -58,7 +69,7 @@ async fn serve_stream(
     body: Source,
     mut respond: Respond,
     cut_off: CancellationToken,
-    entry: Result<Entry, Refusal>,
+    received: Received,
     protection: Option<Arc<Protection>>,
 ) {
     if let Err(refusal) = check_is_grpc(&head) {
@@ -76,7 +87,7 @@ async fn serve_stream(
             body,
             &mut respond,
             cut_off,
-            entry,
+            received,
             &span
         ));
         served.instrument(span.span().clone()).await
@@ -93,15 +104,16 @@ async fn serve_call(
     body: Source,
     respond: &mut Respond,
     cut_off: CancellationToken,
-    entry: Result<Entry, Refusal>,
+    received: Received,
     span: &ServerSpan,
 ) -> Ended {
     let negotiated = shared.options.compression.negotiate(&head.headers);
+    let Received { terms, entry } = received;
     let Terms {
         deadline,
         compression,
         refusal,
-    } = Terms::take(&mut head.headers);
+    } = terms;
     let mut ending = Ending::new(deadline, cut_off);
     let place = match admitted(shared, entry, respond, &mut ending, span).await {
         Ok(place) => place,
@@ -151,7 +163,8 @@ async fn serve_call(
     ended
 }
 
-/// Waits for the call's turn, where it has to.
+/// Waits for the call's turn, where it has to. A call whose deadline has passed by then does not have it: nobody waits for
+/// what its handler would do.
 ///
 /// # Errors
 ///
@@ -163,14 +176,26 @@ async fn admitted(
     ending: &mut Ending,
     span: &ServerSpan,
 ) -> Result<Place, Ended> {
+    let refuse = |respond: &mut Respond, reason, status| {
+        // All that no handler sees passes here.
+        span.refused(reason);
+        shared.options.metrics.refused(reason.name());
+        Err(Ended::Answered(answer_status(
+            respond,
+            HeaderMap::new(),
+            status,
+        )))
+    };
+    let late = RefusalReason::DeadlinePassed;
     let waiting = match entry {
+        // It has waited for the runtime, and for nothing else.
+        Ok(Entry::In(place)) if ending.deadline().is_some_and(Deadline::is_expired) => {
+            place.came_late();
+            return refuse(respond, late, status::deadline_exceeded());
+        }
         Ok(Entry::In(place)) => return Ok(place),
         Ok(Entry::Waits(waiting)) => waiting,
-        Err(refusal) => {
-            return Err(Ended::Answered(answer_refusal(
-                shared, respond, refusal, span,
-            )));
-        }
+        Err(refusal) => return refuse(respond, refusal.reason, refusal.status()),
     };
     let mut place = Box::pin(waiting.place());
     let turn = poll_fn(|cx| {
@@ -182,27 +207,16 @@ async fn admitted(
     });
     match turn.await {
         Ok(Ok(place)) => Ok(place),
-        Ok(Err(refusal)) => Err(Ended::Answered(answer_refusal(
-            shared, respond, refusal, span,
-        ))),
+        Ok(Err(refusal)) => refuse(respond, refusal.reason, refusal.status()),
         Err(End::Reset(code)) => Err(Ended::Early(gone(code))),
+        Err(End::Status(status)) if status.code() == Code::DeadlineExceeded => {
+            refuse(respond, late, status)
+        }
         Err(End::Status(status)) => {
             let status = answer_status(respond, HeaderMap::new(), status);
             Err(Ended::Answered(status))
         }
     }
-}
-
-/// Where all refusals pass.
-fn answer_refusal(
-    shared: &Shared,
-    respond: &mut Respond,
-    refusal: Refusal,
-    span: &ServerSpan,
-) -> Status {
-    span.refused(refusal.reason);
-    shared.options.metrics.refused(refusal.reason.name());
-    answer_status(respond, HeaderMap::new(), refusal.status())
 }
 
 /// How a call ended.

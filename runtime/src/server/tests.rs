@@ -8,7 +8,7 @@ use std::{
 
 use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
-use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
+use tonic::{Code, Request, Response, Status, body::Body, metadata::MetadataValue};
 
 use super::{Call, CutOff, Listener, Reply, Server, Service};
 use crate::{
@@ -303,4 +303,31 @@ async fn a_cut_off_within_the_lame_duck_time_ends_the_server_at_once() {
         let ended = tokio::spawn(server.run(listener.into(), signalled));
         assert_eq!(ended.await.unwrap().unwrap().cut_off_calls, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_deadline_passes_before_its_turn_on_the_runtime_reaches_no_handler() {
+    let reached = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&reached);
+    let server = Server::builder().add_service(Serve(move |call: Call| {
+        *count.lock().unwrap() += 1;
+        call.unary(&UNARY, async |_: Request<String>| {
+            Ok(Response::new(String::new()))
+        })
+    }));
+    let mut server = server.into_service().unwrap();
+    let mut call = |timeout| {
+        let request = http::Request::post("/test.Test/Unary")
+            .version(http::Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", timeout);
+        tower_service::Service::call(&mut server, request.body(Body::empty()).unwrap())
+    };
+    let (late, in_time) = (call("10m"), call("1S"));
+    tokio::time::advance(Duration::from_millis(11)).await;
+    let late = late.await.unwrap();
+    assert_eq!(late.headers()["grpc-status"], "4");
+    assert_eq!(*reached.lock().unwrap(), 0);
+    in_time.await.unwrap();
+    assert_eq!(*reached.lock().unwrap(), 1);
 }

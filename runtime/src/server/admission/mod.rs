@@ -26,6 +26,7 @@ use self::{
     gate::{Entered, Gate, Ticket},
     rate::Bucket,
 };
+use super::router::Router;
 
 /// The services that are exempt unless the user says otherwise: whoever keeps a server running must not take it for dead
 /// because it is busy.
@@ -50,6 +51,21 @@ impl Default for AdmissionOptions {
             limits: Limits::default(),
             methods: HashMap::new(),
             exempt: EXEMPT.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl AdmissionOptions {
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for limits of what is not served: a name that is misspelt would leave its method without any.
+    pub(super) fn refuse_unknown(&self, router: &Router) -> Result<(), Status> {
+        match self.methods.keys().find(|name| !router.serves(name)) {
+            None => Ok(()),
+            Some(name) => Err(Status::invalid_argument(format!(
+                "there is no service or method {name}, for which limits are set: it must be one that is served, such as \
+                 helloworld.Greeter or helloworld.Greeter/SayHello"
+            ))),
         }
     }
 }

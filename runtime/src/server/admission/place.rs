@@ -37,6 +37,15 @@ impl Place {
         self.measured.clone()
     }
 
+    /// Gives up the place of a call whose deadline passed before it could begin: whatever kind it is, all its time is that of
+    /// the server's queue.
+    pub(in crate::server) fn came_late(self) {
+        if let Some(measured) = self.measured {
+            measured.is_unary.store(true, Relaxed);
+            measured.finish(Code::DeadlineExceeded);
+        }
+    }
+
     /// Gives up the place of a call that ended with `code`.
     pub(in crate::server) fn finish(self, code: Code) {
         if let Some(measured) = self.measured {

@@ -23,6 +23,8 @@ pub(crate) enum Reason {
     Overload,
     /// It has waited for as long as it may.
     WaitedTooLong,
+    /// Its deadline passed before it had its turn, in the queue or on the runtime.
+    DeadlinePassed,
 }
 
 impl Reason {
@@ -33,6 +35,7 @@ impl Reason {
             Self::TooManyCalls => "too_many_calls",
             Self::Overload => "overload",
             Self::WaitedTooLong => "waited_too_long",
+            Self::DeadlinePassed => "deadline_passed",
         }
     }
 
@@ -41,6 +44,7 @@ impl Reason {
             Self::Rate => Code::ResourceExhausted,
             // Another server may have room.
             Self::TooManyCalls | Self::Overload | Self::WaitedTooLong => Code::Unavailable,
+            Self::DeadlinePassed => Code::DeadlineExceeded,
         }
     }
 
@@ -52,6 +56,7 @@ impl Reason {
             Self::WaitedTooLong => {
                 "the server is overloaded: the call waited for its turn as long as it may"
             }
+            Self::DeadlinePassed => "the call's deadline passed before it had its turn",
         }
     }
 }

@@ -215,6 +215,17 @@ async fn errors_count_where_they_took_longer_than_usual() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_are_late_before_they_begin_lower_the_limit() {
+    let gate = used_gate().await;
+    for _ in 0..50 {
+        let held: Vec<_> = (0..gate.limit()).map(|_| hold(&gate).0).collect();
+        sleep(Duration::from_millis(200)).await;
+        held.into_iter().for_each(Place::came_late);
+    }
+    assert!(gate.limit() < 10, "{}", gate.limit());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_slow_call_among_many_moves_nothing() {
     let mut gradient = Gradient::new(AdaptiveLimit::default());
     for window in 0..100 {
