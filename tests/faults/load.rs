@@ -60,12 +60,16 @@ impl Tally {
 
     /// Fails the test unless all calls ended with one of `codes`, in time.
     pub fn assert_ended_with(&self, codes: &[Code]) {
+        self.assert_ended_with_late(codes, Duration::ZERO);
+    }
+
+    /// The same on a machine that is known to have held up calls by `held_up`.
+    pub fn assert_ended_with_late(&self, codes: &[Code], held_up: Duration) {
         let expected: usize = codes.iter().map(|code| self.ended_with(*code)).sum();
         assert_eq!(expected, self.attempted(), "{self}");
         assert!(
-            self.late_by < LATENESS,
-            "late by {:?}: {self}",
-            self.late_by
+            self.late_by < LATENESS + held_up,
+            "late by more than {held_up:?} explain: {self}"
         );
     }
 }
@@ -76,7 +80,7 @@ impl fmt::Display for Tally {
         for (code, count) in &self.by_code {
             write!(f, ", {count} {:?}", Code::from_i32(*code))?;
         }
-        Ok(())
+        write!(f, ", late by {:?} at most", self.late_by)
     }
 }
 

@@ -15,6 +15,10 @@ use crate::proto::probe::{Outcome, ProbeClient, Task};
 /// For each kind of calls.
 const CALLERS: u64 = 4;
 
+/// Before the next call: those that fail at once are not to be most of all that are made, the more so the slower the machine
+/// is at those that succeed.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
 /// The kinds of calls.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -121,7 +125,7 @@ impl Caller {
                 .unwrap()
                 .add(timeout, started.elapsed(), call.ok());
             if failed {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(AFTER_FAILURE).await;
             }
         }
     }
