@@ -1,8 +1,9 @@
 //! Who gets to whom, and what the others are told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use wireloom::server::Listener;
 use wireloom::tls::{ClientTls, Identity, Roots, ServerTls, TlsVersion};
@@ -268,6 +269,33 @@ async fn clients_that_do_not_shake_hands_hold_up_nobody_and_are_ended() {
         io.readable().await.unwrap();
         assert_eq!(io.try_read(&mut [0; 1]).unwrap(), 0, "it is still open");
     }
+}
+
+#[tokio::test]
+async fn a_handshake_that_comes_byte_by_byte_is_ended_in_the_same_time() {
+    let world = World::new();
+    let timeout = Duration::from_millis(300);
+    let server = serve(world.server_tls().handshake_timeout(timeout)).await;
+    let address = server.target.strip_prefix("https://").unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    // The header of a record that holds a message of the handshake, 16 KiB long: more than ever comes.
+    let mut bytes = [22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc]
+        .into_iter()
+        .chain(std::iter::repeat(0));
+    let started = Instant::now();
+    // A write fails once the server has ended the connection.
+    while slow.write_all(&[bytes.next().unwrap()]).await.is_ok() {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "it is still open"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(
+        started.elapsed() >= timeout,
+        "it was not the time that ended it"
+    );
+    client(&server, world.client_tls()).await.unwrap();
 }
 
 #[tokio::test]

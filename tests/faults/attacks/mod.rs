@@ -2,6 +2,8 @@
 //! the server hold is bounded, and gone once they are.
 
 mod connections;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod floods;
 mod headers;
 mod readers;
