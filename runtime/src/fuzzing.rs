@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
+use tokio::io::DuplexStream;
 use tonic::Status;
 
 #[cfg(feature = "jwt")]
 pub use crate::jwt::fuzzing::{read_bearer, read_jwks, verify_by_jwks, verify_by_secret};
 use crate::{
+    Server,
     client::Pushback,
     deadline::{decode_timeout, encode_timeout},
     policy::{Backoff, RetryPolicy},
@@ -66,4 +68,10 @@ pub fn read_pushback(status: &Status) -> RetryAfter {
 pub fn backoffs(policy: &RetryPolicy, jitter: f64) -> Vec<Duration> {
     let mut backoff = Backoff::new(policy);
     (0..8).map(|_| backoff.next_delay(jitter)).collect()
+}
+
+/// The client's side of a connection to `server`, over memory.
+pub fn connect_to(server: Server) -> Result<DuplexStream, Status> {
+    let connected = server.into_process()?.connect();
+    connected.map_err(|error| Status::unavailable(error.to_string()))
 }
