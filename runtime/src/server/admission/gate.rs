@@ -87,11 +87,11 @@ impl Gate {
             Entered::In(self.permit())
         } else {
             match line.join() {
-                Some((number, turn)) => Entered::Waits(Ticket {
+                Some((number, turn, until)) => Entered::Waits(Ticket {
                     gate: Arc::clone(self),
                     number,
                     turn,
-                    until: Instant::now() + line.max_wait(),
+                    until,
                 }),
                 None => Entered::Full,
             }

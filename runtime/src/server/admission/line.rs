@@ -1,6 +1,6 @@
 //! The calls that wait at a gate.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -20,6 +20,7 @@ pub(super) struct Line {
 struct Waiting {
     id: u64,
     turn: oneshot::Sender<Permit>,
+    until: Instant,
 }
 
 /// Says which of the waiting calls one is.
@@ -36,25 +37,23 @@ impl Line {
         }
     }
 
-    pub(super) fn max_wait(&self) -> Duration {
-        self.queue.max_wait
-    }
-
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Lets a call wait, if there is room for it.
-    pub(super) fn join(&mut self) -> Option<(Number, oneshot::Receiver<Permit>)> {
+    /// Lets a call wait, if there is room for it: says until when, too.
+    pub(super) fn join(&mut self) -> Option<(Number, oneshot::Receiver<Permit>, Instant)> {
         if self.queue.max_wait.is_zero() || self.len() >= self.queue.max_calls {
             return None;
         }
-        self.standing_since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        self.standing_since.get_or_insert(now);
+        let until = now + self.queue.max_wait;
         let (turn, permit) = oneshot::channel();
         let id = self.next_id;
         self.next_id += 1;
-        self.waiting.push_back(Waiting { id, turn });
-        Some((Number(id), permit))
+        self.waiting.push_back(Waiting { id, turn, until });
+        Some((Number(id), permit, until))
     }
 
     /// Lets go of a call that waits no longer.
@@ -63,11 +62,16 @@ impl Line {
         self.note_length();
     }
 
-    /// The call whose turn it is.
+    /// The call whose turn it is. Those that have waited for too long leave here: on a busy runtime, their timers are late.
     pub(super) fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
+        let now = Instant::now();
         let overloaded = self
             .standing_since
-            .is_some_and(|since| since.elapsed() >= self.queue.max_wait);
+            .is_some_and(|since| now - since >= self.queue.max_wait);
+        // In the order in which they came, and each waits for as long as any other.
+        while self.waiting.front().is_some_and(|first| first.until <= now) {
+            self.waiting.pop_front();
+        }
         let next = match overloaded {
             true => self.waiting.pop_back(),
             false => self.waiting.pop_front(),

@@ -162,6 +162,18 @@ async fn a_call_waits_no_longer_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_has_waited_too_long_has_no_turn_though_its_timer_is_late() {
+    let gate = Gate::fixed(1, QUEUE);
+    let permit = entered(&gate);
+    let mut late = waits(&gate);
+    advance(QUEUE.max_wait).await;
+    // Nothing has polled it since.
+    drop(permit);
+    assert!(late.turn().await.is_none());
+    assert_eq!((gate.in_flight(), gate.waiting()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_gives_up_leaves_its_place_in_the_line_to_others() {
     let gate = Gate::fixed(1, QUEUE);
     let held = entered(&gate);
