@@ -1,8 +1,9 @@
 //! The server, a process of its own with one thread.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -18,6 +19,31 @@ use wireloom_tests::real::route_guide::routeguide::{
 };
 
 use super::Error;
+
+/// Work that takes the processor, however often the system interrupts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounds(pub u64);
+
+impl Rounds {
+    /// Those that take [`CPU_TIME`], on a machine that does nothing else.
+    pub fn measure() -> Self {
+        let few = Self(100_000);
+        let time = || {
+            let start = Instant::now();
+            few.take();
+            start.elapsed()
+        };
+        let least = (0..200).map(|_| time()).min().unwrap_or_default();
+        let share = CPU_TIME.as_secs_f64() / least.as_secs_f64();
+        Self((few.0 as f64 * share) as u64)
+    }
+
+    fn take(self) {
+        for round in 0..self.0 {
+            std::hint::black_box(round);
+        }
+    }
+}
 
 /// What a call has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +114,40 @@ impl Limited {
     }
 }
 
+/// The processor core of a process, so that the load takes nothing from the server.
+#[derive(Clone, Copy, Debug)]
+pub enum Core {
+    Server,
+    Load,
+}
+
+impl Core {
+    fn number(self) -> &'static str {
+        match self {
+            Self::Server => "0",
+            Self::Load => "1",
+        }
+    }
+
+    /// Starts `program` on this core, with util-linux's `taskset`.
+    fn command(self, program: &Path) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", self.number()]).arg(program);
+        command
+    }
+
+    /// Moves this process to it.
+    pub fn take(self) -> Result<(), Error> {
+        let pid = std::process::id().to_string();
+        let mut command = Command::new("taskset");
+        command.args(["--all-tasks", "--cpu-list", "--pid", self.number(), &pid]);
+        match command.stdout(Stdio::null()).status()?.success() {
+            true => Ok(()),
+            false => Err("there is no core for the load: this needs two".into()),
+        }
+    }
+}
+
 /// A running server, stopped when dropped.
 pub struct ServerProcess {
     process: Child,
@@ -95,9 +155,11 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    pub fn start(work: Work, limited: Limited) -> Result<Self, Error> {
-        let mut process = Command::new(env::current_exe()?)
-            .args(["serve", work.name(), limited.name()])
+    pub fn start(work: Work, limited: Limited, rounds: Rounds) -> Result<Self, Error> {
+        let program = env::current_exe()?;
+        let mut process = Core::Server
+            .command(&program)
+            .args(["serve", work.name(), limited.name(), &rounds.0.to_string()])
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = process.stdout.take().ok_or("the server has no output")?;
@@ -114,12 +176,29 @@ impl ServerProcess {
         &self.address
     }
 
-    /// The memory that the process has, as Linux tells it.
-    pub fn resident_mib(&self) -> Result<f64, Error> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    /// Forgets how much memory the process had before.
+    pub fn forget_most_memory(&self) -> Result<(), Error> {
+        Ok(fs::write(self.file("clear_refs"), "5")?)
+    }
+
+    /// The most memory that the process had since then, as Linux tells it.
+    pub fn most_memory_mib(&self) -> Result<f64, Error> {
+        let status = fs::read_to_string(self.file("status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        Ok(kib.ok_or("the process has no VmRSS")?.parse::<f64>()? / 1024.0)
+        Ok(kib.ok_or("the process has no VmHWM")?.parse::<f64>()? / 1024.0)
+    }
+
+    /// The time that the process has had the processor.
+    pub fn cpu_time(&self) -> Result<Duration, Error> {
+        let times = fs::read_to_string(self.file("schedstat"))?;
+        let nanoseconds = times.split_whitespace().next();
+        let nanoseconds = nanoseconds.ok_or("the process has no schedstat")?;
+        Ok(Duration::from_nanos(nanoseconds.parse()?))
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.process.id())
     }
 }
 
@@ -131,7 +210,7 @@ impl Drop for ServerProcess {
 }
 
 /// Serves until the process is killed; says its address on the first line of the output.
-pub fn serve(work: Work, limited: Limited) -> Result<(), Error> {
+pub fn serve(work: Work, limited: Limited, rounds: Rounds) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -141,6 +220,7 @@ pub fn serve(work: Work, limited: Limited) -> Result<(), Error> {
         std::io::stdout().flush()?;
         let service = Service {
             work,
+            rounds,
             database: Semaphore::new(QUERIES as usize),
         };
         Server::builder()
@@ -154,6 +234,7 @@ pub fn serve(work: Work, limited: Limited) -> Result<(), Error> {
 
 struct Service {
     work: Work,
+    rounds: Rounds,
     database: Semaphore,
 }
 
@@ -161,10 +242,7 @@ impl RouteGuide for Service {
     async fn get_feature(&self, _: Request<Point>) -> Result<Response<Feature>, Status> {
         match self.work {
             Work::Cpu => {
-                let start = Instant::now();
-                while start.elapsed() < CPU_TIME {
-                    std::hint::spin_loop();
-                }
+                self.rounds.take();
             }
             Work::Database => {
                 let permit = self.database.acquire().await;
