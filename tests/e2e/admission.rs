@@ -279,6 +279,21 @@ async fn limits_that_are_not_valid_are_told_before_anything_is_served() {
 }
 
 #[tokio::test]
+async fn limits_of_what_is_not_served_are_told_before_anything_is_served() {
+    for name in ["probe.Prob", "probe.Probe/Unari", "Unary"] {
+        let (server, listener) = (
+            Server::builder().method_limits(name, Limits::default()),
+            wireloom::server::Listener::bind("127.0.0.1:0")
+                .await
+                .unwrap(),
+        );
+        let status = server.serve(listener).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains(name), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_adaptive_limit_as_the_guide_has_it_lets_calls_through() {
     let limits = Limits {
         adaptive: Some(AdaptiveLimit::default()),
