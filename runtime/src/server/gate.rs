@@ -9,20 +9,13 @@ use super::{
     Call,
     certificate::{Certificate, Certificates},
     options::Options,
-    router::{self, Router},
+    router::{self, ASKED_OF_ANY_SERVER, Router},
 };
 use crate::{
     authentication::{AuthenticationRequest, Authenticators},
     authorization::{Authorization, Requirements},
     metrics::ServerSource,
 };
-
-/// What tools ask of any server. They are open to all unless they are declared otherwise.
-const EXEMPT: [&str; 3] = [
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-];
 
 /// What holds for a method.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +71,8 @@ impl Gate {
         };
         for (service, methods) in router.services() {
             let of_service = named.get(service).copied();
-            let exempt = EXEMPT.contains(&service).then_some(Authorization::Public);
+            let is_exempt = ASKED_OF_ANY_SERVER.contains(&service);
+            let exempt = is_exempt.then_some(Authorization::Public);
             for method in methods {
                 let rule = named.get(method.full_name()).copied();
                 let rule = rule.or(of_service).or(method.authorization()).or(exempt);

@@ -163,6 +163,13 @@ impl Router {
     }
 }
 
+/// What tools ask of any server, and those who keep it running: open to all, and not limited, unless the user says otherwise.
+pub(super) const ASKED_OF_ANY_SERVER: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
 /// Whether a service, or the path of a call, is of those that tell of a server itself: health and reflection.
 ///
 /// They have no health of their own, and their streams, which last for as long as somebody watches, hold up no drain.

@@ -26,15 +26,7 @@ use self::{
     gate::{Entered, Gate, Ticket},
     rate::Bucket,
 };
-use super::router::Router;
-
-/// The services that are exempt unless the user says otherwise: whoever keeps a server running must not take it for dead
-/// because it is busy.
-const EXEMPT: [&str; 3] = [
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-];
+use super::router::{ASKED_OF_ANY_SERVER, Router};
 
 /// What a server is told of admission.
 #[derive(Clone, Debug)]
@@ -50,7 +42,8 @@ impl Default for AdmissionOptions {
         Self {
             limits: Limits::default(),
             methods: HashMap::new(),
-            exempt: EXEMPT.map(str::to_owned).to_vec(),
+            // Whoever keeps a server running must not take it for dead because it is busy.
+            exempt: ASKED_OF_ANY_SERVER.map(str::to_owned).to_vec(),
         }
     }
 }
