@@ -202,18 +202,14 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
-                    request.extensions_mut().insert(lifetime.ends());
+                    request.extensions_mut().insert(lifetime.ends().clone());
                     request.extensions_mut().insert(Arc::clone(&protection));
                     let exchange = web::serve(web.clone(), request, respond);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }
-                // Who watches the server itself is no reason to go on.
                 let is_watcher = tells_of_server(request.uri().path());
-                let cut_off = match is_watcher {
-                    true => lifetime.draining().clone(),
-                    false => lifetime.cut_off().clone(),
-                };
+                let cut_off = lifetime.ends().of_call(is_watcher).clone();
                 let (shared, respond) = (Arc::clone(shared), Respond::Http2(respond));
                 let call = stream::serve(
                     shared,

@@ -77,6 +77,17 @@ pub(super) struct Ends {
     pub(super) cut_off: CancellationToken,
 }
 
+impl Ends {
+    /// When a call ends at the latest.
+    pub(super) fn of_call(&self, is_watcher: bool) -> &CancellationToken {
+        // Who watches the server itself is no reason to go on.
+        match is_watcher {
+            true => &self.draining,
+            false => &self.cut_off,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
@@ -93,8 +104,7 @@ enum Stage {
 /// Says when a connection drains and when it ends, its peer's wishes apart.
 pub(super) struct Lifetime {
     limits: Limits,
-    draining: CancellationToken,
-    cut_off: CancellationToken,
+    ends: Ends,
     drains: Pin<Box<WaitForCancellationFutureOwned>>,
     stage: Stage,
     max_age_at: Option<Instant>,
@@ -113,8 +123,10 @@ impl Lifetime {
         Self {
             limits,
             drains: Box::pin(draining.clone().cancelled_owned()),
-            draining,
-            cut_off: phases.cut_off().child_token(),
+            ends: Ends {
+                draining,
+                cut_off: phases.cut_off().child_token(),
+            },
             stage: Stage::Open,
             max_age_at: None,
             idle_since: None,
@@ -132,20 +144,12 @@ impl Lifetime {
 
     /// Fires once the connection drains.
     pub(super) fn draining(&self) -> &CancellationToken {
-        &self.draining
+        &self.ends.draining
     }
 
-    /// Fires when calls that have not ended by then are to end.
-    pub(super) fn cut_off(&self) -> &CancellationToken {
-        &self.cut_off
-    }
-
-    /// Both, for calls that pass HTTP layers first.
-    pub(super) fn ends(&self) -> Ends {
-        Ends {
-            draining: self.draining.clone(),
-            cut_off: self.cut_off.clone(),
-        }
+    /// When its calls are to end.
+    pub(super) fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// The connection is there now; `heard` notes what comes in on it.
@@ -218,7 +222,7 @@ impl Lifetime {
             }
             Stage::Draining { since, cut_off_at } => {
                 if is_past(cut_off_at) {
-                    self.cut_off.cancel();
+                    self.ends.cut_off.cancel();
                     let close_at = now + FLUSH_TIME;
                     self.stage = Stage::CutOff { close_at };
                     self.look_again(Some(close_at));
@@ -260,7 +264,7 @@ impl Lifetime {
     }
 
     fn drain(&mut self, now: Instant, grace: Option<Duration>) -> Step {
-        self.draining.cancel();
+        self.ends.draining.cancel();
         let cut_off_at = grace.and_then(|grace| now.checked_add(grace));
         self.stage = Stage::Draining {
             since: now,

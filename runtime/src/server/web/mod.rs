@@ -168,14 +168,11 @@ impl Answer for Innermost {
             // As grpc-go's handler has it: HTTP/1.1 has no reliable trailers.
             return Box::pin(async { Ok(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED)) });
         }
-        let Ends { draining, cut_off } = match request.extensions_mut().remove() {
-            Some(of_connection) => of_connection,
-            None => self.shared.phases.ends(),
-        };
+        let of_connection: Option<Ends> = request.extensions_mut().remove();
+        let ends = of_connection.unwrap_or_else(|| self.shared.phases.ends());
         let protection = request.extensions_mut().remove();
-        // Who watches the server itself is no reason to go on.
         let is_watcher = tells_of_server(request.uri().path());
-        let cut_off = if is_watcher { draining } else { cut_off };
+        let cut_off = ends.of_call(is_watcher).clone();
         let (shared, request) = (Arc::clone(&self.shared), request.map(Source::Http));
         let calls = self.shared.calls.clone();
         let (respond, response) = Respond::http();
