@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::{sync::oneshot, time::Instant};
+use tonic::Code;
 
 use super::{
     gradient::{Gradient, Sample},
@@ -208,19 +209,20 @@ impl Permit {
     }
 
     /// Tells the gate how long its call took, without the time that its request took to come in.
-    pub(super) fn measure(&self, uploading: Duration, has_failed: bool) {
+    pub(super) fn measure(&self, uploading: Duration, ended: Code) {
         let (Some(began), Some(mut gradient)) = (self.began, self.gate.gradient()) else {
             return;
         };
         let latency = began.elapsed().saturating_sub(uploading);
         // What failed fast says nothing, nor does what its caller gave up soon.
-        if has_failed && gradient.usual().is_none_or(|usual| latency <= usual) {
+        if ended != Code::Ok && gradient.usual().is_none_or(|usual| latency <= usual) {
             return;
         }
         gradient.sample(Sample {
             began,
             latency,
             in_flight: self.gate.in_flight.load(Ordering::SeqCst),
+            given_up: matches!(ended, Code::Cancelled | Code::DeadlineExceeded),
         });
         self.gate.limit.store(gradient.limit(), Ordering::Relaxed);
     }

@@ -26,9 +26,14 @@ const PROBE_TIME: f64 = 4.0;
 /// A usual latency that a probe changes by no more than this share was right.
 const PROBE_AGREES: f64 = 0.2;
 
-/// How fast the usual latency follows windows that were faster, and those that were slower at ease.
+/// How far the usual latency follows a window that was faster, and in what time it follows those that were slower at ease. The
+/// second is slow: what seems to be at ease may be a load that comes near to what can be served.
 const FALL: f64 = 0.3;
-const RISE: f64 = 0.1;
+const RISE_TIME: Duration = Duration::from_secs(10);
+
+/// The share of calls that were given up from which a window was not at ease, whatever its latency: that is what their callers
+/// would wait for then, and not what the server would take.
+const MANY_GIVEN_UP: f64 = 0.1;
 
 /// One call that ended.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,8 @@ pub(super) struct Sample {
     pub(super) latency: Duration,
     /// The calls under way when it ended, itself among them.
     pub(super) in_flight: usize,
+    /// It ended by its deadline, or its caller cancelled it.
+    pub(super) given_up: bool,
 }
 
 /// The limit, and what it is based on.
@@ -47,6 +54,8 @@ pub(super) struct Gradient {
     /// In seconds; known once a window has been judged.
     usual: Option<f64>,
     window: Window,
+    /// How many calls were under way on average in the window before.
+    before: f64,
     probing: Probing,
     probe_after: Duration,
 }
@@ -58,6 +67,22 @@ struct Window {
     /// Of the logarithms of latencies in seconds: their mean is the geometric one, which one slow call does not move far.
     sum: f64,
     most_in_flight: usize,
+    /// Over all calls, how many were under way when each ended.
+    in_flight: f64,
+    given_up: u32,
+}
+
+/// What a window comes to.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    time: Duration,
+    /// In seconds.
+    latency: f64,
+    most_in_flight: usize,
+    /// On average.
+    in_flight: f64,
+    /// Of all calls.
+    share_given_up: f64,
 }
 
 #[derive(Debug)]
@@ -85,6 +110,8 @@ impl Window {
             calls: 0,
             sum: 0.0,
             most_in_flight: 0,
+            in_flight: 0.0,
+            given_up: 0,
         }
     }
 
@@ -92,6 +119,22 @@ impl Window {
         self.calls += 1;
         self.sum += sample.latency.as_secs_f64().max(1e-9).ln();
         self.most_in_flight = self.most_in_flight.max(sample.in_flight);
+        self.in_flight += sample.in_flight as f64;
+        self.given_up += u32::from(sample.given_up);
+    }
+
+    /// What it comes to, once it is long enough.
+    fn judge(&self, now: Instant) -> Option<Judged> {
+        let time = now - self.since;
+        let latency = self.latency().filter(|_| time >= WINDOW)?;
+        let of_all = |sum: f64| sum / f64::from(self.calls);
+        Some(Judged {
+            time,
+            latency,
+            most_in_flight: self.most_in_flight,
+            in_flight: of_all(self.in_flight),
+            share_given_up: of_all(self.given_up.into()),
+        })
     }
 
     /// The latency, once there are enough calls.
@@ -107,6 +150,7 @@ impl Gradient {
             limit: bounds.initial as f64,
             usual: None,
             window: Window::from(Instant::now()),
+            before: 0.0,
             probing: Probing::Not(None),
             probe_after: FIRST_PROBE,
         }
@@ -153,44 +197,64 @@ impl Gradient {
             self.window = Window::from(now);
         }
         self.window.add(sample);
-        if now - self.window.since < WINDOW {
-            return;
-        }
-        let Some(latency) = self.window.latency() else {
+        let Some(window) = self.window.judge(now) else {
             return;
         };
-        let most_in_flight = self.window.most_in_flight;
         self.window = Window::from(now);
-        let usual = self.usual.unwrap_or(latency);
-        let is_in_use = most_in_flight * 2 >= self.limit();
-        let is_reached = most_in_flight >= self.limit();
-        self.usual = Some(match latency < usual {
-            true => usual + (latency - usual) * FALL,
-            // Slower, with room to spare: that is how calls are now, and no queue.
-            false if !is_in_use => usual + (latency - usual) * RISE,
-            false => usual,
-        });
-        self.adjust(usual, latency, is_in_use);
-        self.consider_probe(is_reached, now);
+        let usual = self.usual.unwrap_or(window.latency);
+        self.usual = Some(self.follow(usual, &window));
+        self.before = window.in_flight;
+        self.adjust(usual, &window);
+        self.consider_probe(&window, now);
     }
 
-    fn adjust(&mut self, usual: f64, latency: f64, is_in_use: bool) {
-        let gradient = (self.bounds.tolerance * usual / latency).clamp(0.5, 1.0);
-        if gradient == 1.0 && !is_in_use {
+    /// The usual latency after a window.
+    fn follow(&self, usual: f64, window: &Judged) -> f64 {
+        let difference = window.latency - usual;
+        if difference < 0.0 {
+            return usual + difference * FALL;
+        }
+        // Slower, with room to spare, no more calls under way than before, and in time for its callers: that is how calls are
+        // now, and no queue.
+        let at_ease = !self.is_in_use(window)
+            && window.in_flight <= self.before
+            && window.share_given_up < MANY_GIVEN_UP;
+        match at_ease {
+            true => {
+                usual + difference * (window.time.as_secs_f64() / RISE_TIME.as_secs_f64()).min(1.0)
+            }
+            false => usual,
+        }
+    }
+
+    fn is_in_use(&self, window: &Judged) -> bool {
+        window.most_in_flight * 2 >= self.limit()
+    }
+
+    fn adjust(&mut self, usual: f64, window: &Judged) {
+        let gradient = (self.bounds.tolerance * usual / window.latency).clamp(0.5, 1.0);
+        if gradient == 1.0 {
+            if self.is_in_use(window) {
+                self.set_limit(self.limit + self.limit.sqrt());
+            }
             return;
         }
-        self.set_limit(self.limit * gradient + self.limit.sqrt());
+        // What is above the calls under way has no part in their latency.
+        let limit = self.limit.min(window.most_in_flight as f64);
+        self.set_limit(limit * gradient + limit.sqrt());
     }
 
     fn set_limit(&mut self, limit: f64) {
         self.limit = limit.clamp(self.bounds.min as f64, self.bounds.max as f64);
     }
 
-    fn consider_probe(&mut self, is_reached: bool, now: Instant) {
+    fn consider_probe(&mut self, window: &Judged, now: Instant) {
+        let is_due =
+            window.most_in_flight >= self.limit() || window.share_given_up >= MANY_GIVEN_UP;
         let since = match self.probing {
-            Probing::Not(Some(since)) if is_reached => since,
+            Probing::Not(Some(since)) if is_due => since,
             _ => {
-                self.probing = Probing::Not(is_reached.then_some(now));
+                self.probing = Probing::Not(is_due.then_some(now));
                 return;
             }
         };

@@ -75,11 +75,15 @@ pub struct RateLimit {
 /// A limit on calls under way that follows their latency, as a queue inside the server makes it longer.
 ///
 /// In windows of at least 100 milliseconds and 10 calls, the geometric mean of their latencies is compared with the *usual*
-/// one, which is that of windows in which the limit was not reached. Up to `tolerance` times the usual, the limit grows by its
-/// square root, if it was in use; beyond, it shrinks in proportion, by half at most. When the limit has been reached for a
-/// while (a second at first, up to 30 as the result stays the same), it is quartered until some ten calls have ended, whose
-/// latency is the usual one from then on: the usual latency of a server that is overloaded all the time would grow with the
-/// overload otherwise, and that of a server that has become slower would be out of date.
+/// one. Up to `tolerance` times the usual, the limit grows by its square root, if half of it was in use; beyond, it becomes
+/// what was under way, less in proportion, by half at most.
+///
+/// The usual latency follows a faster window by 30 % of the difference, and a slower one within some 10 seconds, where nothing
+/// speaks for a queue: less than half of the limit is in use, no more calls are under way than in the window before, and fewer
+/// than a tenth were given up by their callers. When the limit has been reached for a while, or many were given up (a second
+/// and 100 times the usual latency at first, up to 30 seconds as the result stays the same), it is quartered until some ten
+/// calls have ended, whose latency is the usual one from then on: the usual latency of a server that is overloaded all the time
+/// would grow with the overload otherwise, and that of a server that has become slower would be out of date.
 ///
 /// Latency is that of calls with one request and one response, from when they are admitted, without the time that their
 /// request takes to come in. Those that end with an error count where they took longer than usual: an error is often quick. A

@@ -88,7 +88,7 @@ impl Measured {
         let permits = self.take();
         if self.is_unary.load(Relaxed) {
             for permit in &permits {
-                permit.measure(uploading, code != Code::Ok);
+                permit.measure(uploading, code);
             }
         }
     }

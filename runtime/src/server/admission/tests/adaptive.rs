@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tonic::Code;
 
@@ -25,12 +25,13 @@ fn gate(bounds: AdaptiveLimit) -> Arc<Gate> {
     Gate::adaptive(bounds, NO_QUEUE)
 }
 
-/// A server that takes `takes` for a call, and serves `parallel` at a time.
+/// A server that takes `takes` for a call, and serves `parallel` at a time. Who has waited for `deadline` has gone.
 #[derive(Clone)]
 struct Simulated {
     gate: Arc<Gate>,
     parallel: Arc<Semaphore>,
     takes: Duration,
+    deadline: Duration,
 }
 
 impl Simulated {
@@ -39,6 +40,7 @@ impl Simulated {
             gate: gate(bounds),
             parallel: Arc::new(Semaphore::new(parallel)),
             takes,
+            deadline: Duration::from_secs(60),
         }
     }
 
@@ -59,9 +61,13 @@ impl Simulated {
                     place.hold(permit);
                     drop(Uploading::of(place.measured().unwrap()));
                     let began = Instant::now();
-                    let turn = server.parallel.acquire().await.unwrap();
-                    sleep(server.takes).await;
-                    drop(turn);
+                    let serve = async {
+                        let _turn = server.parallel.acquire().await.unwrap();
+                        sleep(server.takes).await;
+                    };
+                    if timeout(server.deadline, serve).await.is_err() {
+                        return place.finish(Code::DeadlineExceeded);
+                    }
                     place.finish(Code::Ok);
                     let _ = done.send((began, began.elapsed()));
                 });
@@ -75,7 +81,8 @@ impl Simulated {
                 late.push(latency);
             }
         }
-        let mean = late.iter().sum::<Duration>() / u32::try_from(late.len()).unwrap();
+        let calls = u32::try_from(late.len()).unwrap().max(1);
+        let mean = late.iter().sum::<Duration>() / calls;
         (count, mean)
     }
 }
@@ -88,6 +95,52 @@ async fn at_ten_times_the_load_latency_stays_near_the_usual_and_all_capacity_is_
     let (served, latency) = server.load(6400, Duration::from_secs(30)).await;
     assert!(served >= 640 * 30 * 95 / 100, "{served}");
     assert!(latency < Duration::from_millis(150), "{latency:?}");
+}
+
+/// Loads in percent of what a server can serve, one after the other; what it serves of each within a deadline, likewise.
+async fn ramp(loads: impl IntoIterator<Item = u32>, time: Duration) -> Vec<(u32, u32)> {
+    const CAPACITY: u32 = 400;
+    let takes = Duration::from_millis(40);
+    let server = Simulated {
+        deadline: Duration::from_millis(250),
+        ..Simulated::new(16, takes, AdaptiveLimit::default())
+    };
+    let seconds = u32::try_from(time.as_secs()).unwrap();
+    let mut served = Vec::new();
+    for load in loads {
+        let (count, _) = server.load(CAPACITY * load / 100, time).await;
+        served.push((load, count * 100 / (CAPACITY * seconds)));
+    }
+    served
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_rises_in_steps_past_what_can_be_served_leaves_goodput_at_its_peak() {
+    let loads = [50, 80, 100, 101, 102, 105, 110, 120, 150, 200, 400, 1000];
+    for (load, served) in ramp(loads, Duration::from_secs(5)).await {
+        assert!(served >= load.min(100) * 9 / 10, "{served} % of {load} %");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_creeps_past_what_can_be_served_leaves_goodput_at_its_peak() {
+    for (load, served) in ramp(
+        (90..130).chain((130..400).step_by(10)),
+        Duration::from_secs(2),
+    )
+    .await
+    {
+        assert!(served >= load.min(100) * 8 / 10, "{served} % of {load} %");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_just_what_can_be_served_does_not_become_the_usual() {
+    let mut loads = vec![100; 60];
+    loads.extend([150, 1000]);
+    for (load, served) in ramp(loads, Duration::from_secs(5)).await {
+        assert!(served >= 90, "{served} % of {load} %");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,6 +194,7 @@ async fn used_gate() -> Arc<Gate> {
         gate: gate(bounds),
         parallel: Arc::new(Semaphore::new(10)),
         takes: Duration::from_millis(10),
+        deadline: Duration::from_secs(60),
     };
     server.load(200, Duration::from_secs(2)).await;
     server.gate
@@ -240,6 +294,7 @@ async fn one_slow_call_among_many_moves_nothing() {
                     Duration::from_millis(5)
                 },
                 in_flight: 40,
+                given_up: false,
             });
         }
     }
@@ -249,7 +304,7 @@ async fn one_slow_call_among_many_moves_nothing() {
 proptest! {
     #[test]
     fn whatever_is_measured_the_limit_stays_within_its_bounds(
-        samples in prop::collection::vec((0..20_000u64, 0..50u64, 0..2000usize), 1..500),
+        samples in prop::collection::vec((0..20_000u64, 0..50u64, 0..2000usize, any::<bool>()), 1..500),
         min in 1..50usize,
         more in 0..500usize,
     ) {
@@ -261,11 +316,11 @@ proptest! {
         runtime.block_on(async {
             let bounds = AdaptiveLimit { initial: min, min, max: min + more, tolerance: 1.5 };
             let mut gradient = Gradient::new(bounds);
-            for (latency, pause, in_flight) in samples {
+            for (latency, pause, in_flight, given_up) in samples {
                 tokio::time::advance(Duration::from_millis(pause)).await;
                 let latency = Duration::from_millis(latency);
                 let began = Instant::now();
-                gradient.sample(Sample { began, latency, in_flight });
+                gradient.sample(Sample { began, latency, in_flight, given_up });
                 prop_assert!((min..=min + more).contains(&gradient.limit()));
             }
             Ok(())
