@@ -212,6 +212,15 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The reply to a call that no service sees; interceptors and observers do.
+    pub(super) fn early(status: Status) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            body: ReplyBody::TrailersOnly(status),
+        }
+    }
+
+    /// The reply of a handler that failed.
     pub(super) fn status(status: Status) -> Self {
         Self {
             headers: HeaderMap::new(),

@@ -12,7 +12,6 @@ use super::{
     admission::{Measured, Uploading},
     body::{Reply, ReplyBody, RequestBody},
     encoding::Negotiated,
-    head::Refusal,
     pieces::Batches,
 };
 use crate::{
@@ -45,7 +44,7 @@ pub struct Call {
     /// Whether what is declared of its method was asked of its caller, or need not be.
     pub(super) is_authorized: bool,
     /// Where no service is to see it.
-    pub(super) refusal: Option<Box<Refusal>>,
+    pub(super) early_reply: Option<Box<Reply>>,
     /// Where an adaptive limit measures it.
     pub(super) measured: Option<Arc<Measured>>,
 }

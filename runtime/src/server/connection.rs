@@ -22,7 +22,7 @@ use super::{
     peer::Peer,
     protection::{Flood, Guard, Protection},
     respond::Respond,
-    router::tells_of_server,
+    router::is_asked_of_any_server,
     runtimes::Held,
     stream, watchdog, web,
 };
@@ -208,7 +208,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }
-                let is_watcher = tells_of_server(request.uri().path());
+                let is_watcher = is_asked_of_any_server(request.uri().path());
                 let cut_off = lifetime.ends().of_call(is_watcher).clone();
                 let (shared, respond) = (Arc::clone(shared), Respond::Http2(respond));
                 let call = stream::serve(

@@ -21,9 +21,9 @@ use super::listener::Security;
 use super::{
     Shutdown,
     admission::Admission,
+    authorizer::Authorizer,
     certificate::Certificates,
     connection::{serve, serve_http2},
-    gate::Gate,
     listener::{Accepted, Listener, Listeners, PeerAddr},
     options::Options,
     peer::Peer,
@@ -45,7 +45,7 @@ const IN_PROCESS_BUFFER: usize = 256 << 10;
 pub(super) struct Shared {
     pub(super) router: Arc<Router>,
     /// Where not everyone may call everything.
-    pub(super) gate: Option<Gate>,
+    pub(super) authorizer: Option<Authorizer>,
     pub(super) admission: Admission,
     pub(super) options: Options,
     pub(super) phases: Phases,
@@ -67,7 +67,7 @@ impl Shared {
         options.admission.refuse_unknown(&router)?;
         let certificates = Certificates::of(&options, listeners);
         Ok(Self {
-            gate: Gate::new(&router, &options, certificates)?,
+            authorizer: Authorizer::new(&router, &options, certificates)?,
             router,
             admission: Admission::new(&options.admission)?,
             places: Arc::new(Places::new(&options.protection)),

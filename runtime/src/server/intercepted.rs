@@ -20,8 +20,8 @@ pub(super) async fn dispatch(
     mut call: Call,
     observers: Option<&Arc<Observers>>,
 ) -> Reply {
-    if let Some(gate) = &shared.gate {
-        gate.admit(&mut call, &shared.options.metrics).await;
+    if let Some(authorizer) = &shared.authorizer {
+        authorizer.admit(&mut call, &shared.options.metrics).await;
     }
     match observers {
         None => pin!(shared.router.call(call)).await,
@@ -31,7 +31,7 @@ pub(super) async fn dispatch(
 }
 
 async fn intercept(shared: &Shared, mut call: Call, observers: &Arc<Observers>) -> Reply {
-    let explained = call.refusal.as_ref().map(|refusal| refusal.headers.clone());
+    let explained = call.early_reply.as_ref().map(|reply| reply.headers.clone());
     let head = &mut call.head;
     let deadline = head.extensions.get::<Deadline>().copied();
     let intercepted = InterceptedCall::new(

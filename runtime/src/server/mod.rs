@@ -2,6 +2,7 @@
 //! cancellation -> authentication and authorization -> interceptors -> dispatch -> handler.
 
 mod admission;
+mod authorizer;
 mod body;
 mod call;
 mod certificate;
@@ -10,7 +11,6 @@ mod connections;
 mod encoding;
 mod ending;
 mod first_poll;
-mod gate;
 mod guard;
 mod head;
 mod intercepted;

@@ -69,7 +69,11 @@ impl Router {
 
     /// Answers for the health of all services by `reporter`, unless one of them does so already.
     pub(super) fn tell_of_health(&mut self, reporter: &HealthReporter) {
-        for name in self.services.keys().filter(|name| !tells_of_server(name)) {
+        for name in self
+            .services
+            .keys()
+            .filter(|name| !ASKED_OF_ANY_SERVER.contains(name))
+        {
             reporter.register(name);
         }
         let health = || Arc::new(Health::new(reporter.clone()));
@@ -101,7 +105,7 @@ impl Router {
     #[cfg(feature = "validation")]
     pub(super) fn validate(&mut self, more: &[&'static [u8]]) -> Result<(), Status> {
         let names = self.services.keys().copied();
-        let names = names.filter(|name| !tells_of_server(name));
+        let names = names.filter(|name| !ASKED_OF_ANY_SERVER.contains(name));
         let sets: Vec<_> = self.descriptor_sets().chain(more.iter().copied()).collect();
         let validation = crate::validation::Validation::new(names, sets.iter().copied())?;
         self.validation = Some(Arc::new(validation));
@@ -149,8 +153,8 @@ impl Router {
 
     /// Answers `call` by the service that its path names, unless it is refused.
     pub(super) async fn call(&self, mut call: Call) -> Reply {
-        if let Some(refusal) = call.refusal.take() {
-            return (*refusal).into();
+        if let Some(reply) = call.early_reply.take() {
+            return *reply;
         }
         #[cfg(feature = "validation")]
         if let Some(validation) = &self.validation {
@@ -163,19 +167,21 @@ impl Router {
     }
 }
 
-/// What tools ask of any server, and those who keep it running: open to all, and not limited, unless the user says otherwise.
+/// What tools ask of any server, and those who keep it running: it is of the server itself.
+///
+/// These services are open to all, and not limited, unless the user says otherwise. They have no health of their own, and
+/// their streams, which last for as long as somebody watches, hold up no drain.
 pub(super) const ASKED_OF_ANY_SERVER: [&str; 3] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// Whether a service, or the path of a call, is of those that tell of a server itself: health and reflection.
-///
-/// They have no health of their own, and their streams, which last for as long as somebody watches, hold up no drain.
-pub(super) fn tells_of_server(name: &str) -> bool {
-    let name = name.trim_start_matches('/');
-    name.starts_with("grpc.health.") || name.starts_with("grpc.reflection.")
+/// Whether a call's path is of one of [those services](ASKED_OF_ANY_SERVER).
+pub(super) fn is_asked_of_any_server(path: &str) -> bool {
+    // What most paths differ by, so that they are looked at once.
+    path.starts_with("/grpc.")
+        && service_of(path).is_some_and(|service| ASKED_OF_ANY_SERVER.contains(&service))
 }
 
 /// The service that a path names (`helloworld.Greeter` of `/helloworld.Greeter/SayHello`).

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, Request, Response, header, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, header, request::Parts};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -45,13 +45,13 @@ pub(super) fn serve(
     cut_off: CancellationToken,
     protection: Option<Arc<Protection>>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
-    let entry = shared.admission.receive(&request);
     let (mut head, body) = request.into_parts();
-    let received = Received {
+    // What is no call takes nothing of what calls are limited by.
+    let received = check_is_grpc(&head).map(|()| Received {
+        // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
+        entry: shared.admission.receive(head.uri.path()),
         terms: Terms::take(&mut head.headers),
-        entry,
-    };
+    });
     // On the heap: each future that a call is handed through has room for it.
     let head = Box::new(head);
     serve_stream(shared, head, body, respond, cut_off, received, protection)
@@ -69,13 +69,18 @@ async fn serve_stream(
     body: Source,
     mut respond: Respond,
     cut_off: CancellationToken,
-    received: Received,
+    received: Result<Received, StatusCode>,
     protection: Option<Arc<Protection>>,
 ) {
-    if let Err(refusal) = check_is_grpc(&head) {
-        let _ = respond.send_response(refusal, true);
-        return;
-    }
+    let received = match received {
+        Ok(received) => received,
+        Err(status) => {
+            let mut response = Response::new(());
+            *response.status_mut() = status;
+            let _ = respond.send_response(response, true);
+            return;
+        }
+    };
     let caller = TraceContext::extract(&head.headers);
     let method = head.uri.path().trim_start_matches('/');
     let meter = shared.options.metrics.call(method);
@@ -112,7 +117,7 @@ async fn serve_call(
     let Terms {
         deadline,
         compression,
-        refusal,
+        early_reply,
     } = terms;
     let mut ending = Ending::new(deadline, cut_off);
     let place = match admitted(shared, entry, respond, &mut ending, span).await {
@@ -138,7 +143,7 @@ async fn serve_call(
         compression,
         negotiated,
         is_authorized: shared.options.is_unrestricted,
-        refusal,
+        early_reply,
         measured: place.measured(),
     };
     let ended = {

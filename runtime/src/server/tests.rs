@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, body::Body, metadata::MetadataValue};
 
-use super::{Call, CutOff, Listener, Reply, Server, Service};
+use super::{Call, CutOff, Limits, Listener, RateLimit, Reply, Server, Service};
 use crate::{
     channel::Channel,
     frame,
@@ -330,4 +330,47 @@ async fn a_call_whose_deadline_passes_before_its_turn_on_the_runtime_reaches_no_
     assert_eq!(*reached.lock().unwrap(), 0);
     in_time.await.unwrap();
     assert_eq!(*reached.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_call_takes_nothing_of_a_rate_and_a_call_of_no_method_does() {
+    let limits = Limits {
+        rate: Some(RateLimit {
+            calls_per_second: 0.001,
+            burst: 1,
+        }),
+        ..Limits::default()
+    };
+    let mut server = Server::builder().limits(limits).into_service().unwrap();
+    let mut send = |method, content_type| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/test.Test/Unary")
+            .version(http::Version::HTTP_2)
+            .header("content-type", content_type)
+            .body(Body::empty())
+            .unwrap();
+        tower_service::Service::call(&mut server, request)
+    };
+    let mut statuses = Vec::new();
+    for (method, content_type) in [
+        ("GET", "application/grpc"),
+        ("POST", "text/plain"),
+        ("POST", "application/grpc"),
+        ("POST", "application/grpc"),
+    ] {
+        let response = send(method, content_type).await.unwrap();
+        let code = response.headers().get("grpc-status");
+        let code = code.map(|code| Code::from_bytes(code.as_bytes()));
+        statuses.push((response.status().as_u16(), code));
+    }
+    assert_eq!(
+        statuses,
+        [
+            (405, None),
+            (415, None),
+            (200, Some(Code::Unimplemented)),
+            (200, Some(Code::ResourceExhausted)),
+        ]
+    );
 }

@@ -15,7 +15,6 @@ mod tests;
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::Request;
 use tonic::Status;
 
 pub use self::limits::{AdaptiveLimit, Limits, Queue, RateLimit};
@@ -199,18 +198,18 @@ impl Admission {
         })
     }
 
-    /// Receives the call of `request`; what is not gRPC is none.
+    /// Receives a call by its path.
+    ///
+    /// A method that is not served counts as any other of its service or of the server: authenticators and interceptors are
+    /// asked before it is found that nobody serves it, and a made-up name must not be a way to have them work without limits.
     ///
     /// # Errors
     ///
     /// Why it is refused.
-    pub(super) fn receive<T>(&self, request: &Request<T>) -> Result<Entry, Refusal> {
-        if self.server.are_none() && self.methods.is_empty()
-            || !crate::limits::is_grpc(request.headers())
-        {
+    pub(super) fn receive(&self, path: &str) -> Result<Entry, Refusal> {
+        if self.server.are_none() && self.methods.is_empty() {
             return Ok(Entry::In(Place::default()));
         }
-        let path = request.uri().path();
         self.enter(path.strip_prefix('/').unwrap_or(path))
     }
 

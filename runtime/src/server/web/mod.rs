@@ -24,8 +24,8 @@ use tracing::Instrument as _;
 
 pub(super) use self::{exchange::serve, layers::Layers};
 use super::{
-    body::Source, connections::Shared, lifetime::Ends, respond::Respond, router::tells_of_server,
-    stream,
+    body::Source, connections::Shared, lifetime::Ends, respond::Respond,
+    router::is_asked_of_any_server, stream,
 };
 use crate::{
     limits::{self, CONTENT_TYPE},
@@ -171,7 +171,7 @@ impl Answer for Innermost {
         let of_connection: Option<Ends> = request.extensions_mut().remove();
         let ends = of_connection.unwrap_or_else(|| self.shared.phases.ends());
         let protection = request.extensions_mut().remove();
-        let is_watcher = tells_of_server(request.uri().path());
+        let is_watcher = is_asked_of_any_server(request.uri().path());
         let cut_off = ends.of_call(is_watcher).clone();
         let (shared, request) = (Arc::clone(&self.shared), request.map(Source::Http));
         let calls = self.shared.calls.clone();

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use http::Request;
-
 use super::super::{
     Admission, AdmissionOptions, Entry, Limits, Place, Queue, RateLimit, Reason, Refusal,
 };
@@ -117,20 +115,6 @@ fn health_and_reflection_are_exempt_unless_the_user_says_otherwise() {
         Some(Reason::Rate)
     );
     assert_eq!(refused(&admission, "a.A/One"), None);
-}
-
-#[test]
-fn what_is_not_grpc_is_no_call() {
-    let admission = admission(rate(0.001, 1), &[]);
-    for _ in 0..2 {
-        let request = Request::post("/a.A/One").body(()).unwrap();
-        assert!(admission.receive(&request).is_ok());
-    }
-    let call = || {
-        let request = Request::post("/a.A/One").header("content-type", "application/grpc");
-        admission.receive(&request.body(()).unwrap()).is_ok()
-    };
-    assert_eq!([call(), call()], [true, false]);
 }
 
 #[test]

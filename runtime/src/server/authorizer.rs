@@ -6,7 +6,7 @@ use http::request::Parts;
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use super::{
-    Call,
+    Call, Reply,
     certificate::{Certificate, Certificates},
     options::Options,
     router::{self, ASKED_OF_ANY_SERVER, Router},
@@ -31,7 +31,7 @@ enum Rule {
 }
 
 /// The rules of a server, made once.
-pub(super) struct Gate {
+pub(super) struct Authorizer {
     /// By the method's path (`/helloworld.Greeter/SayHello`).
     methods: HashMap<String, Rule>,
     /// By the service's name, for what is not among the methods.
@@ -39,7 +39,7 @@ pub(super) struct Gate {
     authenticators: Authenticators,
 }
 
-impl Gate {
+impl Authorizer {
     /// None where nothing is declared and nobody is to be known.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Gate {
             true => Rule::Undeclared,
             false => Rule::Known,
         };
-        let mut gate = Self {
+        let mut authorizer = Self {
             methods: HashMap::new(),
             services: HashMap::new(),
             authenticators: options.authenticators.clone(),
@@ -77,22 +77,22 @@ impl Gate {
                 let rule = named.get(method.full_name()).copied();
                 let rule = rule.or(of_service).or(method.authorization()).or(exempt);
                 let rule = rule.map_or(fallback, Rule::Declared);
-                gate.methods.insert(method.path().to_owned(), rule);
+                authorizer.methods.insert(method.path().to_owned(), rule);
             }
             let rest = match of_service.or(exempt) {
                 Some(authorization) => Rule::Declared(authorization),
                 None if methods.is_empty() => fallback,
                 None => Rule::Unknown,
             };
-            gate.services.insert(service, rest);
+            authorizer.services.insert(service, rest);
         }
         // Of services that do not say which methods they have.
         let of_methods = named.iter().filter(|(name, _)| name.contains('/'));
         let of_methods = of_methods.map(|(name, rule)| (format!("/{name}"), Rule::Declared(*rule)));
-        gate.methods.extend(of_methods);
-        gate.check(certificates)?;
-        gate.tell_of_undeclared();
-        Ok(Some(gate))
+        authorizer.methods.extend(of_methods);
+        authorizer.check(certificates)?;
+        authorizer.tell_of_undeclared();
+        Ok(Some(authorizer))
     }
 
     /// Refuses what nobody could meet.
@@ -157,9 +157,9 @@ impl Gate {
         services.chain(methods).collect()
     }
 
-    /// Lets `call` pass, or leaves it with the refusal that it is answered with: interceptors and observers see that.
+    /// Lets `call` pass, or leaves it with the reply that it gets instead: interceptors and observers see that.
     pub(super) async fn admit(&self, call: &mut Call, metrics: &ServerSource) {
-        if call.refusal.is_some() {
+        if call.early_reply.is_some() {
             return;
         }
         let Some(rule) = self.rule(call.path()) else {
@@ -195,7 +195,7 @@ impl Gate {
                 Code::Unimplemented => "no_such_method",
                 _ => "authentication_failed",
             });
-            call.refusal = Some(Box::new(status.into()));
+            call.early_reply = Some(Box::new(Reply::early(status)));
         }
     }
 
