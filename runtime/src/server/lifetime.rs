@@ -3,6 +3,7 @@
 //!
 //! [gRFC A9]: https://github.com/grpc/proposal/blob/master/A9-server-side-conn-mgt.md
 
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+pub(super) use self::options::Limits;
 use super::shutdown::{FLUSH_TIME, Phases};
 use crate::heard::Heard;
 
@@ -31,35 +33,6 @@ const FAREWELL_TIME: Duration = Duration::from_secs(20);
 
 /// No peer is pinged more often.
 const MIN_KEEPALIVE_TIME: Duration = Duration::from_secs(1);
-
-/// How long connections last. [`Duration::MAX`] is no limit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) max_age: Duration,
-    pub(super) max_age_grace: Duration,
-    pub(super) max_idle: Duration,
-    pub(super) keepalive_time: Duration,
-    pub(super) keepalive_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_age: Duration::MAX,
-            max_age_grace: Duration::MAX,
-            max_idle: Duration::MAX,
-            keepalive_time: Duration::from_secs(2 * 60 * 60),
-            keepalive_timeout: Duration::from_secs(20),
-        }
-    }
-}
-
-impl Limits {
-    /// What notes when something comes in, where somebody wants to know.
-    pub(super) fn heard(&self) -> Option<Heard> {
-        (self.keepalive_time < Duration::MAX).then(Heard::new)
-    }
-}
 
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Runtimes, Server,
-    admission::{AdmissionOptions, Limits},
-    encoding::ResponseCompression,
-    lifetime, protection,
-    settings::Origins,
-    web::Layers,
+    Runtimes, Server, admission::AdmissionOptions, encoding::ResponseCompression, lifetime,
+    protection, settings::Origins, web::Layers,
 };
 use crate::{
     Compression,
@@ -163,31 +159,6 @@ impl Server {
         self
     }
 
-    /// Refuses calls beyond these limits, which hold for all methods together. The default has no limits; see [`Limits`].
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.options.admission.limits = limits;
-        self
-    }
-
-    /// Refuses calls of a method (`helloworld.Greeter/SayHello`), or of all methods of a service together
-    /// (`helloworld.Greeter`), beyond these limits, which hold beside the server's. A method with limits of its own is not
-    /// counted for its service's. The default has none; those of the same name are replaced.
-    pub fn method_limits(mut self, name: impl Into<String>, limits: Limits) -> Self {
-        self.options.admission.methods.insert(name.into(), limits);
-        self
-    }
-
-    /// Holds these services (`helloworld.Greeter`) and methods (`helloworld.Greeter/SayHello`) to no limits, in place of the
-    /// default: `grpc.health.v1.Health` and the `ServerReflection` of `grpc.reflection.v1` and `grpc.reflection.v1alpha`,
-    /// since whoever keeps a server running must not take it for dead because it is busy.
-    pub fn exempt_from_limits<N: Into<String>>(
-        mut self,
-        names: impl IntoIterator<Item = N>,
-    ) -> Self {
-        self.options.admission.exempt = names.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// How long calls may go on once the server shuts down, before they are cut off with UNAVAILABLE. The default is
     /// 30 seconds; zero cuts them off at once.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
@@ -210,43 +181,6 @@ impl Server {
     #[cfg(feature = "metrics")]
     pub fn metrics(mut self, metrics: crate::Metrics) -> Self {
         self.options.metrics = ServerSource::new(metrics);
-        self
-    }
-
-    /// How old a connection gets before its peer is told to go away (gRFC A9), so that clients look again where to connect.
-    /// The age is a tenth less or more, at random for each. No limit by default, as [`Duration::MAX`] is.
-    ///
-    /// Calls go on for [`max_connection_age_grace`](Self::max_connection_age_grace).
-    pub fn max_connection_age(mut self, age: Duration) -> Self {
-        self.options.lifetime.max_age = age;
-        self
-    }
-
-    /// How long calls may go on once their connection is too old or was idle for too long, before they are cut off with
-    /// UNAVAILABLE (gRFC A9). No limit by default, as [`Duration::MAX`] is.
-    pub fn max_connection_age_grace(mut self, grace: Duration) -> Self {
-        self.options.lifetime.max_age_grace = grace;
-        self
-    }
-
-    /// How long a connection may be without a call, counted from the end of the last one, before its peer is told to go away
-    /// (gRFC A9). No limit by default, as [`Duration::MAX`] is.
-    pub fn max_connection_idle(mut self, time: Duration) -> Self {
-        self.options.lifetime.max_idle = time;
-        self
-    }
-
-    /// How long a peer may be silent before it is pinged (gRFC A9). The default is 2 hours; less than a second is a second, and
-    /// [`Duration::MAX`] is never.
-    pub fn keepalive(mut self, time: Duration) -> Self {
-        self.options.lifetime.keepalive_time = time;
-        self
-    }
-
-    /// How long a peer that was pinged may go on being silent before its connection is closed (gRFC A9). The default is 20
-    /// seconds.
-    pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
-        self.options.lifetime.keepalive_timeout = timeout;
         self
     }
 

@@ -7,6 +7,7 @@ mod gate;
 mod gradient;
 mod limits;
 mod line;
+mod options;
 mod place;
 mod rate;
 mod refusal;
@@ -18,6 +19,7 @@ use std::{collections::HashMap, sync::Arc};
 use tonic::Status;
 
 pub use self::limits::{AdaptiveLimit, Limits, Queue, RateLimit};
+pub(super) use self::options::AdmissionOptions;
 pub(super) use self::place::{Measured, Place, Uploading};
 pub(crate) use self::refusal::Reason;
 pub(super) use self::refusal::Refusal;
@@ -25,42 +27,6 @@ use self::{
     gate::{Entered, Gate, Ticket},
     rate::Bucket,
 };
-use super::router::{ASKED_OF_ANY_SERVER, Router};
-
-/// What a server is told of admission.
-#[derive(Clone, Debug)]
-pub(super) struct AdmissionOptions {
-    pub(super) limits: Limits,
-    /// By the name of a method (`package.Service/Method`) or of a service.
-    pub(super) methods: HashMap<String, Limits>,
-    pub(super) exempt: Vec<String>,
-}
-
-impl Default for AdmissionOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            methods: HashMap::new(),
-            // Whoever keeps a server running must not take it for dead because it is busy.
-            exempt: ASKED_OF_ANY_SERVER.map(str::to_owned).to_vec(),
-        }
-    }
-}
-
-impl AdmissionOptions {
-    /// # Errors
-    ///
-    /// INVALID_ARGUMENT for limits of what is not served: a name that is misspelt would leave its method without any.
-    pub(super) fn refuse_unknown(&self, router: &Router) -> Result<(), Status> {
-        match self.methods.keys().find(|name| !router.serves(name)) {
-            None => Ok(()),
-            Some(name) => Err(Status::invalid_argument(format!(
-                "there is no service or method {name}, for which limits are set: it must be one that is served, such as \
-                 helloworld.Greeter or helloworld.Greeter/SayHello"
-            ))),
-        }
-    }
-}
 
 /// The limits of a server, and what is under way of each.
 #[derive(Debug)]

@@ -123,8 +123,14 @@ mod tests {
         let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let page = std::fs::read_to_string(manifest.join("../docs/server.md")).unwrap();
         let (_, table) = page.split_once("## Configuration").unwrap();
-        let options = include_str!("../options.rs");
-        let methods = options.split("pub fn ").skip(1).filter_map(|text| {
+        let files = [
+            include_str!("../options.rs"),
+            include_str!("../admission/options.rs"),
+            include_str!("../lifetime/options.rs"),
+            include_str!("../protection/options.rs"),
+        ];
+        let methods = files.iter().flat_map(|file| file.split("pub fn ").skip(1));
+        let methods = methods.filter_map(|text| {
             let (name, rest) = text.split_once("(mut self, ")?;
             let (_, rest) = rest.split_once(": ")?;
             let (kind, _) = rest.split_once(')')?;
