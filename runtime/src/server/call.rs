@@ -13,6 +13,7 @@ use super::{
     body::{Reply, ReplyBody, RequestBody},
     encoding::Negotiated,
     pieces::Batches,
+    protection::Unsent,
 };
 use crate::{
     authorization::Authorization,
@@ -47,6 +48,8 @@ pub struct Call {
     pub(super) early_reply: Option<Box<Reply>>,
     /// Where an adaptive limit measures it.
     pub(super) measured: Option<Arc<Measured>>,
+    /// What of its connection's responses has not left, where that is bounded.
+    pub(super) unsent: Option<Arc<Unsent>>,
 }
 
 impl Call {
@@ -71,7 +74,9 @@ impl Call {
         }
         let negotiated = self.negotiated;
         let uploading = self.measured.take().map(Uploading::of);
+        let unsent = self.unsent.take();
         let received = self.receive_one().await;
+        room(unsent).await;
         drop(uploading);
         let request = match received.and_then(decode) {
             Ok(request) => request,
@@ -97,7 +102,10 @@ impl Call {
         }
         self.has_stream();
         let negotiated = self.negotiated;
-        let request = match self.receive_one().await.and_then(decode) {
+        let unsent = self.unsent.take();
+        let received = self.receive_one().await;
+        room(unsent).await;
+        let request = match received.and_then(decode) {
             Ok(request) => request,
             Err(status) => return Reply::status(status),
         };
@@ -106,7 +114,7 @@ impl Call {
 
     /// Answers a method with many requests and one response.
     pub async fn client_streaming<Req, Res, F>(
-        self,
+        mut self,
         method: &Method<Req, Res>,
         handler: impl FnOnce(Request<Streaming<Req>>) -> F,
     ) -> Reply
@@ -117,13 +125,14 @@ impl Call {
         if let Err(status) = self.check_declaration(method.descriptor()) {
             return Reply::status(status);
         }
+        room(self.unsent.take()).await;
         let negotiated = self.negotiated;
         one_message(handler(self.receive_many()).await, negotiated)
     }
 
     /// Answers a method with many requests and many responses.
     pub async fn bidi_streaming<Req, Res, F, S>(
-        self,
+        mut self,
         method: &Method<Req, Res>,
         handler: impl FnOnce(Request<Streaming<Req>>) -> F,
     ) -> Reply
@@ -135,6 +144,7 @@ impl Call {
         if let Err(status) = self.check_declaration(method.descriptor()) {
             return Reply::status(status);
         }
+        room(self.unsent.take()).await;
         let negotiated = self.negotiated;
         messages(handler(self.receive_many()).await, negotiated)
     }
@@ -197,6 +207,14 @@ impl fmt::Debug for Call {
         f.debug_struct("Call")
             .field("path", &self.path())
             .finish_non_exhaustive()
+    }
+}
+
+/// Waits while too much of a connection's responses has not left: a handler would make more of it.
+async fn room(unsent: Option<Arc<Unsent>>) {
+    if let Some(unsent) = unsent.filter(|unsent| unsent.is_full()) {
+        // On the heap: few calls wait for this.
+        Box::pin(unsent.room()).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Poll, ready},
 };
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use super::{
     head::{Terms, check_is_grpc},
     intercepted::dispatch,
     pieces::{BATCH_SIZE, Piece, Pieces},
-    protection::Protection,
+    protection::{Protection, Room, Unsent},
     respond::{Answer, Respond},
     sending::{all_has_room, send_data, send_last},
 };
@@ -51,15 +51,17 @@ pub(super) fn serve(
         // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
         entry: shared.admission.receive(head.uri.path()),
         terms: Terms::take(&mut head.headers),
+        cut_off,
     });
     // On the heap: each future that a call is handed through has room for it.
     let head = Box::new(head);
-    serve_stream(shared, head, body, respond, cut_off, received, protection)
+    serve_stream(shared, head, body, respond, received, protection)
 }
 
 /// What is known of a call, and done for it, when its head has come in.
 struct Received {
     terms: Terms,
+    cut_off: CancellationToken,
     entry: Result<Entry, Refusal>,
 }
 
@@ -68,7 +70,6 @@ async fn serve_stream(
     head: Box<Parts>,
     body: Source,
     mut respond: Respond,
-    cut_off: CancellationToken,
     received: Result<Received, StatusCode>,
     protection: Option<Arc<Protection>>,
 ) {
@@ -91,8 +92,8 @@ async fn serve_stream(
             head,
             body,
             &mut respond,
-            cut_off,
             received,
+            protection.as_deref().map(Protection::unsent),
             &span
         ));
         served.instrument(span.span().clone()).await
@@ -108,12 +109,16 @@ async fn serve_call(
     mut head: Box<Parts>,
     body: Source,
     respond: &mut Respond,
-    cut_off: CancellationToken,
     received: Received,
+    unsent: Option<&Arc<Unsent>>,
     span: &ServerSpan,
 ) -> Ended {
     let negotiated = shared.options.compression.negotiate(&head.headers);
-    let Received { terms, entry } = received;
+    let Received {
+        terms,
+        cut_off,
+        entry,
+    } = received;
     let Terms {
         deadline,
         compression,
@@ -145,6 +150,7 @@ async fn serve_call(
         is_authorized: shared.options.is_unrestricted,
         early_reply,
         measured: place.measured(),
+        unsent: unsent.cloned(),
     };
     let ended = {
         let answered = pin!(answer(
@@ -153,7 +159,8 @@ async fn serve_call(
             respond,
             &mut ending,
             &mut guard,
-            observers.as_ref()
+            observers.as_ref(),
+            unsent
         ));
         context.scope(answered).await
     };
@@ -255,6 +262,7 @@ async fn answer(
     ending: &mut Ending,
     guard: &mut Guard,
     observers: Option<&Arc<Observers>>,
+    unsent: Option<&Arc<Unsent>>,
 ) -> Ended {
     let prepared = {
         let mut prepared = pin!(prepare(shared, call, observers));
@@ -271,13 +279,22 @@ async fn answer(
         }
         Ok(Prepared::Message(headers, frame)) => {
             watch.data_sent(&frame);
-            answer_message(respond, headers, frame, ending).await
+            answer_message(respond, headers, hold(unsent, frame), ending).await
         }
         Ok(Prepared::Pieces(headers, first, pieces)) => {
             let Ok(mut stream) = respond.send_response(response(headers), false) else {
                 return Ended::Early(gone(Code::Cancelled));
             };
-            send_pieces(&mut stream, first, pieces, ending, guard, &mut watch).await
+            send_pieces(
+                &mut stream,
+                first,
+                pieces,
+                ending,
+                guard,
+                &mut watch,
+                unsent,
+            )
+            .await
         }
         Err(End::Reset(code)) => Ended::Early(gone(code)),
         Err(End::Status(status)) => Ended::Early(answer_status(respond, HeaderMap::new(), status)),
@@ -334,9 +351,11 @@ async fn send_pieces(
     ending: &mut Ending,
     guard: &mut Guard,
     watch: &mut Watch,
+    unsent: Option<&Arc<Unsent>>,
 ) -> Ended {
     let mut next = first;
     let mut is_last = false;
+    let mut room = Room::of(unsent);
     loop {
         let piece = match next.take() {
             Some(first) => Ok(Piece::Data(first)),
@@ -352,13 +371,17 @@ async fn send_pieces(
                         }
                     }
                     Poll::Ready(end) => Poll::Ready(Err(end)),
-                    Poll::Pending => guard.poll(|| pieces.poll_next(cx)),
+                    Poll::Pending => {
+                        ready!(room.poll(cx));
+                        guard.poll(|| pieces.poll_next(cx))
+                    }
                 })
                 .await
             }
         };
         let sent = match piece {
             Ok(Piece::Data(data)) => {
+                let data = hold(unsent, data);
                 // A full batch says that the handler's stream does not wait: others on this thread get their turn.
                 if data.len() >= BATCH_SIZE {
                     tokio::task::yield_now().await;
@@ -392,6 +415,14 @@ fn ended_early(stream: &mut Answer, end: End) -> Status {
         return status;
     }
     send_trailers(stream, HeaderMap::new(), status)
+}
+
+/// Counts `data` among what waits in its connection.
+fn hold(unsent: Option<&Arc<Unsent>>, data: Bytes) -> Bytes {
+    match unsent {
+        Some(unsent) => unsent.hold(data),
+        None => data,
+    }
 }
 
 fn response(mut headers: HeaderMap) -> Response<()> {

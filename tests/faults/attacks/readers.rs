@@ -36,6 +36,22 @@ async fn streams_to_a_peer_without_a_window_wait_and_keep_little() {
 }
 
 #[tokio::test]
+async fn streams_to_a_peer_without_a_window_keep_no_more_than_a_connection_may() {
+    let server = wireloom::Server::builder().max_unsent_bytes(MIB as usize);
+    let siege = Siege::lay(server).await;
+    let mut attacker = siege.attacker_with(&[(WINDOW, 0)]).await;
+    for n in 0..200 {
+        let call = call(2 * n + 1, SERVER_STREAM, &large_stream());
+        attacker.send(&call).await.unwrap();
+    }
+    until(|| siege.most_held() >= MIB).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(attacker);
+    // The requests, twice, of 10 KiB each, and the batches of a mebibyte in buffers that may have doubled.
+    siege.ends_with_at_most(8 * MIB).await;
+}
+
+#[tokio::test]
 async fn a_connection_that_takes_nothing_of_what_is_written_is_ended() {
     let server = wireloom::Server::builder()
         .min_ping_interval(Duration::ZERO)

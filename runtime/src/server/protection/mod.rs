@@ -3,7 +3,8 @@
 //!
 //! The `h2` crate bounds by itself what a peer can make it keep: header lists, CONTINUATION frames, small and empty DATA
 //! frames, streams, errors in streams. What it does not count is here: frames that ask for an answer and carry no call
-//! ([`Guard`]), calls that are reset as soon as they are made ([`Resets`]), and connections ([`Places`]).
+//! ([`Guard`]), calls that are reset as soon as they are made ([`Resets`]), responses that nobody reads ([`Unsent`]), and connections
+//! ([`Places`]).
 
 mod alarm;
 mod frames;
@@ -11,32 +12,45 @@ mod guard;
 mod options;
 mod places;
 mod resets;
+mod unsent;
 
 use std::sync::Arc;
 
 use tonic::Code;
 
 use self::{alarm::Alarm, resets::Resets};
-pub(super) use self::{alarm::Flood, guard::Guard, options::Limits, places::Places};
+pub(super) use self::{
+    alarm::Flood,
+    guard::Guard,
+    options::Limits,
+    places::Places,
+    unsent::{Room, Unsent},
+};
 use super::stream::Ended;
 
-/// What the calls of a connection share: how many of them were reset, and how the connection is told that it were too
-/// many.
+/// What the calls of a connection share: how many of them were reset, how the connection is told that it were too many, and
+/// what of their responses has not left.
 pub(super) struct Protection {
     alarm: Arc<Alarm>,
     resets: Resets,
+    unsent: Arc<Unsent>,
 }
 
 impl Protection {
-    pub(super) fn new(max_concurrent_streams: u32) -> Self {
+    pub(super) fn new(max_concurrent_streams: u32, max_unsent_bytes: usize) -> Self {
         Self {
             alarm: Arc::default(),
             resets: Resets::new(max_concurrent_streams),
+            unsent: Arc::new(Unsent::new(max_unsent_bytes)),
         }
     }
 
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
+    }
+
+    pub(super) fn unsent(&self) -> &Arc<Unsent> {
+        &self.unsent
     }
 
     /// Counts a call that has ended.

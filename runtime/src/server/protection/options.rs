@@ -9,6 +9,7 @@ pub(in crate::server) struct Limits {
     pub(in crate::server) max_connections: usize,
     pub(in crate::server) max_connections_per_address: usize,
     pub(in crate::server) handshake_timeout: Duration,
+    pub(in crate::server) max_unsent_bytes: usize,
     pub(in crate::server) allowance: Allowance,
 }
 
@@ -19,6 +20,7 @@ impl Default for Limits {
             max_connections: 10_000,
             max_connections_per_address: usize::MAX,
             handshake_timeout: Duration::from_secs(10),
+            max_unsent_bytes: 16 << 20,
             allowance: Allowance {
                 counts_frames: true,
                 min_ping_interval: Duration::from_secs(5),
@@ -59,6 +61,18 @@ impl Server {
     /// its own before that.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.options.protection.handshake_timeout = timeout;
+        self
+    }
+
+    /// The bytes of responses that may wait for the peer of one connection, to read them or to make room for them. The default
+    /// is 16 MiB; [`usize::MAX`] is no limit.
+    ///
+    /// While there are so many, the connection's next calls wait before their handlers, and its streams are not asked for
+    /// more; their deadlines hold. What handlers that are under way make still comes on top, and messages of less than 4 KiB
+    /// are not counted. A server that axum mounts has no such limit, and of services that tonic generated it is the streams
+    /// alone that wait.
+    pub fn max_unsent_bytes(mut self, bytes: usize) -> Self {
+        self.options.protection.max_unsent_bytes = bytes;
         self
     }
 

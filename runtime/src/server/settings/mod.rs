@@ -52,6 +52,7 @@ settings! {
     max_queued_calls: admission.limits.queue.max_calls,
     max_receive_message_size: max_receive_message_size,
     max_send_message_size: compression.max_message_size,
+    max_unsent_bytes: protection.max_unsent_bytes,
     min_ping_interval: protection.allowance.min_ping_interval,
     rate_limit: admission.limits.rate,
     runtimes: runtimes,
