@@ -3,6 +3,7 @@
 //! The file is read by hand rather than with serde's derive, so that every error has a place and a suggestion, and all
 //! errors are reported at once. Whether what it names exists in the protos, `lower` knows.
 
+mod server;
 mod table;
 
 use std::collections::BTreeMap;
@@ -106,8 +107,9 @@ impl Config {
 
     fn from_file(mut file: Table<'_>, folder: &Path, errors: &mut Vec<Error>) -> Self {
         let generate = file.table("generate", errors);
-        // Servers read it when they start, and say then what is wrong with it.
-        let _ = file.table("server", errors);
+        if let Some(table) = file.table("server", errors) {
+            server::check(table, errors);
+        }
         let config = Self {
             generate: generate
                 .map(|table| Generate::from_table(table, folder, errors))
@@ -421,8 +423,14 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_read_is_left_to_them() {
-        parse("[server]\nshutdown_timeout = '30s'").unwrap();
+    fn what_servers_read_is_left_to_them_but_for_keys_that_none_has() {
+        parse("[server]\nshutdown_timeout = '30s'\nlisten = ['a:1']").unwrap();
+        let (what, help) = error("[server]\nshutdown_timeuot = '30s'");
+        assert_eq!(
+            what,
+            "wireloom.toml:2:1: there is no key `shutdown_timeuot` here"
+        );
+        assert_eq!(help, "did you mean `shutdown_timeout`?");
         let (what, _) = error("server = 1");
         assert!(what.starts_with("wireloom.toml:1:10: `server`"), "{what}");
     }

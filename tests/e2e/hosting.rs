@@ -59,6 +59,25 @@ async fn sockets_of_systemd_or_others() {
 }
 
 #[tokio::test]
+async fn where_operators_say() {
+    let listening = async {
+        let server = Server::builder().listen(["127.0.0.1:0"]).configured()?;
+        let listeners = server.listeners().await?;
+        Ok::<_, Status>((server, listeners))
+    };
+    let (server, listeners) = listening.await.unwrap();
+    let targets: Vec<_> = listeners.iter().map(|of| of.target().to_string()).collect();
+    let (service, _events) = service();
+    let serve = |stopped: oneshot::Receiver<()>| {
+        let stop = async { drop(stopped.await) };
+        server
+            .add_service(service)
+            .serve_with_shutdown(listeners, stop)
+    };
+    run(serve, &targets).await;
+}
+
+#[tokio::test]
 async fn layers_and_routes() {
     let (service, _events) = service();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();

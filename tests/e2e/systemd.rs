@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
-use wireloom::server::{Listener, systemd::PassedSockets};
+use wireloom::server::{Listener, Listeners, systemd::PassedSockets};
 use wireloom::{Code, InterceptedCall, Interceptor, Next, Response, Server, Status};
 
 use crate::support::{ProbeClient, service, task};
@@ -43,6 +43,15 @@ async fn succeeds(mut child: Child) {
 
 #[tokio::test]
 async fn a_server_takes_sockets_by_name_and_tells_when_it_serves() {
+    serves("systemd::child_serves").await;
+}
+
+#[tokio::test]
+async fn a_server_listens_on_sockets_that_it_is_told_of() {
+    serves("systemd::child_listens").await;
+}
+
+async fn serves(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let grpc = TcpListener::bind("127.0.0.1:0").unwrap();
     let grpc_target = format!("http://{}", grpc.local_addr().unwrap());
@@ -50,14 +59,10 @@ async fn a_server_takes_sockets_by_name_and_tells_when_it_serves() {
     let admin = UnixListener::bind(&admin_path).unwrap();
     let notified = UnixDatagram::bind(folder.path().join("notify")).unwrap();
 
-    let child = start(
-        "systemd::child_serves",
-        "grpc:admin",
-        [grpc.into(), admin.into()],
-    )
-    .env("NOTIFY_SOCKET", folder.path().join("notify"))
-    .spawn()
-    .unwrap();
+    let child = start(test, "grpc:admin", [grpc.into(), admin.into()])
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .spawn()
+        .unwrap();
     assert_eq!(next(&notified).await, "READY=1");
     let grpc = ProbeClient::connect(&grpc_target).await.unwrap();
     grpc.unary(task("a")).await.unwrap();
@@ -110,9 +115,22 @@ async fn child_serves() {
     let grpc = sockets.named("grpc").unwrap();
     let admin = sockets.named("admin").unwrap();
     let listeners: Vec<Listener> = grpc.into_iter().chain(admin).collect();
+    serve_until_told(Server::builder(), listeners.into()).await;
+}
+
+#[tokio::test]
+#[ignore = "a child process of another test"]
+async fn child_listens() {
+    let server = Server::builder().listen(["systemd:admin", "systemd"]);
+    let listeners = server.listeners().await.unwrap();
+    assert_eq!(listeners.iter().count(), 2);
+    serve_until_told(server, listeners).await;
+}
+
+async fn serve_until_told(server: Server, listeners: Listeners) {
     let stop = Arc::new(Notify::new());
     let (service, _events) = service();
-    Server::builder()
+    server
         .notify_systemd()
         .interceptor(Stop(Arc::clone(&stop)))
         .add_service(service)

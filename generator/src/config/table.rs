@@ -62,6 +62,11 @@ impl<'a> Table<'a> {
         Spot::in_source(self.source, self.span.clone())
     }
 
+    /// Knows a key, and leaves its value to others.
+    pub(super) fn pass(&mut self, key: &str) {
+        let _ = self.take(key);
+    }
+
     /// Takes the value of a key.
     fn take(&mut self, key: &str) -> Option<(Spot, DeValue<'a>)> {
         self.known.push(key.to_owned());

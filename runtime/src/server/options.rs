@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Runtimes, Server, admission::AdmissionOptions, encoding::ResponseCompression, lifetime,
-    protection, settings::Origins, web::Layers,
+    protection, router::is_asked_of_any_server, settings::Origins, web::Layers,
 };
 use crate::{
     Compression,
     authentication::{Authenticator, Authenticators},
     authorization::Authorization,
+    deadline::Deadline,
     health::HealthReporter,
     interceptor::{Interceptor, Interceptors},
     limits::MAX_RECEIVE_MESSAGE_SIZE,
@@ -19,6 +20,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) blocking_threshold: Duration,
+    pub(super) default_timeout: Duration,
+    pub(super) listen: Vec<String>,
     pub(super) web: Layers,
     pub(super) runtimes: Runtimes,
     pub(super) notifies_systemd: bool,
@@ -52,6 +55,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             blocking_threshold: Duration::from_millis(100),
+            default_timeout: Duration::MAX,
+            listen: Vec::new(),
             web: Layers::default(),
             runtimes: Runtimes::default(),
             notifies_systemd: false,
@@ -83,6 +88,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The deadline of a call of `path` that states none.
+    pub(super) fn default_deadline(&self, path: &str) -> Option<Deadline> {
+        let is_bounded = self.default_timeout < Duration::MAX && !is_asked_of_any_server(path);
+        is_bounded.then(|| Deadline::after(self.default_timeout))
+    }
+
     /// Whether clients may prove themselves by certificates, where a listener does not say so.
     pub(super) fn take_client_certificates(&self) -> bool {
         #[cfg(feature = "tls")]
@@ -163,6 +174,16 @@ impl Server {
     /// 30 seconds; zero cuts them off at once.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.options.shutdown_timeout = timeout;
+        self
+    }
+
+    /// The timeout of calls that state none, from when they are received: they end with DEADLINE_EXCEEDED as those do whose
+    /// client set it. No limit by default, as [`Duration::MAX`] is, and as in grpc-go and grpc-java.
+    ///
+    /// It bounds how long a client may take to send its request, too, so set it where clients are not trusted. It holds for
+    /// streams as well, but not for health checks and reflection: a client that wants a longer one states a deadline.
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.options.default_timeout = timeout;
         self
     }
 

@@ -47,11 +47,17 @@ pub(super) fn serve(
 ) -> impl Future<Output = ()> + Send + 'static {
     let (mut head, body) = request.into_parts();
     // What is no call takes nothing of what calls are limited by.
-    let received = check_is_grpc(&head).map(|()| Received {
-        // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
-        entry: shared.admission.receive(head.uri.path()),
-        terms: Terms::take(&mut head.headers),
-        cut_off,
+    let received = check_is_grpc(&head).map(|()| {
+        let path = head.uri.path();
+        let mut terms = Terms::take(&mut head.headers);
+        let deadline = terms.deadline;
+        terms.deadline = deadline.or_else(|| shared.options.default_deadline(path));
+        Received {
+            terms,
+            cut_off,
+            // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
+            entry: shared.admission.receive(path),
+        }
     });
     // On the heap: each future that a call is handed through has room for it.
     let head = Box::new(head);

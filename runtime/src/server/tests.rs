@@ -2,10 +2,12 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -507,4 +509,51 @@ async fn streams_of_who_does_not_read_are_asked_for_no_more() {
     }
     assert_eq!(made.load(Ordering::Relaxed), CALLS + 10 + 2 * OTHERS);
     drop(responses);
+}
+
+/// The body of a request that never comes.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Status>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_states_no_deadline_has_that_of_the_server() {
+    let server = Server::builder()
+        .default_timeout(Duration::from_secs(10))
+        .add_service(Serve(|call: Call| {
+            call.unary(&UNARY, async |_: Request<String>| {
+                Ok(Response::new(String::new()))
+            })
+        }));
+    let mut server = server.into_service().unwrap();
+    let mut send = |path, timeout: Option<&str>| {
+        let mut request = http::Request::post(path)
+            .version(http::Version::HTTP_2)
+            .header("content-type", "application/grpc");
+        if let Some(timeout) = timeout {
+            request = request.header("grpc-timeout", timeout);
+        }
+        let request = request.body(Body::new(Endless)).unwrap();
+        tower_service::Service::call(&mut server, request)
+    };
+    for (stated, seconds) in [(None, 10), (Some("20S"), 20), (Some("5S"), 5)] {
+        let began = tokio::time::Instant::now();
+        let response = send("/test.Test/Unary", stated).await.unwrap();
+        assert_eq!(response.headers()["grpc-status"], "4");
+        assert_eq!(began.elapsed().as_secs(), seconds, "{stated:?}");
+    }
+    // Who keeps a server running watches it for as long as it likes.
+    let watch = send("/grpc.health.v1.Health/Watch", None);
+    let ended = tokio::time::timeout(Duration::from_secs(3600), watch).await;
+    assert!(ended.is_err());
 }

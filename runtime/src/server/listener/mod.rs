@@ -1,5 +1,6 @@
 //! Where a server takes connections from.
 
+mod configured;
 mod many;
 mod peer;
 pub mod systemd;

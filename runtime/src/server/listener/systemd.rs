@@ -89,8 +89,13 @@ impl PassedSockets {
     /// # Errors
     ///
     /// UNAVAILABLE where the system refuses.
-    pub fn all(self) -> Result<Listeners, Status> {
-        let listeners = self.0.into_iter().map(Passed::into_listener);
+    pub fn all(mut self) -> Result<Listeners, Status> {
+        self.drain()
+    }
+
+    /// Takes those that have not been taken.
+    pub(super) fn drain(&mut self) -> Result<Listeners, Status> {
+        let listeners = self.0.drain(..).map(Passed::into_listener);
         listeners.collect::<Result<Vec<_>, _>>().map(Into::into)
     }
 

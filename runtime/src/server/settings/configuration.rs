@@ -197,11 +197,22 @@ impl Source<'_> {
             return problems.push(format!("{place}: [{TABLE}] has no key {name}: {help}"));
         };
         let text = match value.into_inner() {
-            DeValue::String(text) => text.into_owned(),
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Float(number) => number.to_string(),
-            DeValue::Boolean(value) => value.to_string(),
-            _ => "of another kind".to_owned(),
+            DeValue::String(text) => Some(text.into_owned()),
+            DeValue::Integer(number) => Some(number.to_string()),
+            DeValue::Float(number) => Some(number.to_string()),
+            DeValue::Boolean(value) => Some(value.to_string()),
+            DeValue::Array(values) if (setting.is_list)(options) => {
+                let texts = values.iter().map(|value| value.get_ref().as_str());
+                texts
+                    .collect::<Option<Vec<_>>>()
+                    .map(|texts| texts.join(","))
+            }
+            _ => None,
+        };
+        let Some(text) = text else {
+            let expected = (setting.expected)(options);
+            let problem = format!("{place}: {name} is of another kind, and must be {expected}");
+            return problems.push(problem);
         };
         set(options, setting, &text, place, problems);
     }
@@ -267,6 +278,24 @@ mod tests {
             "shutdown_timeout=0ns (code)",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_lists_where_a_variable_has_commas() {
+        let file = "[server]\nlisten = ['127.0.0.1:0', 'unix:/run/a.sock']";
+        let listen = |server: Server| server.options.listen;
+        let configured = configure(Server::builder(), file, &[]).unwrap();
+        assert_eq!(listen(configured), ["127.0.0.1:0", "unix:/run/a.sock"]);
+        let variables = [("WIRELOOM_SERVER_LISTEN", "127.0.0.1:1,[::1]:1")];
+        let configured = configure(Server::builder(), file, &variables).unwrap();
+        assert_eq!(listen(configured), ["127.0.0.1:1", "[::1]:1"]);
+        for file in [
+            "[server]\nlisten = [1]",
+            "[server]\nlisten = []",
+            "[server]\nkeepalive = ['1h']",
+        ] {
+            assert!(error(file, &[]).contains("must be"), "{file}");
         }
     }
 

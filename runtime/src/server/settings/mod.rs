@@ -16,6 +16,12 @@ struct Setting {
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
     set: fn(&mut Options, &str) -> Result<(), &'static str>,
     show: fn(&Options) -> String,
+    /// Whether a file may have a list of texts for it.
+    #[cfg_attr(not(feature = "config"), allow(dead_code))]
+    is_list: fn(&Options) -> bool,
+    /// What a value must be.
+    #[cfg_attr(not(feature = "config"), allow(dead_code))]
+    expected: fn(&Options) -> &'static str,
 }
 
 macro_rules! settings {
@@ -26,6 +32,8 @@ macro_rules! settings {
                 name: stringify!($name),
                 set: |options, text| value::read(&mut options.$($field).+, text),
                 show: |options| options.$($field).+.show(),
+                is_list: |options| value::is_list(&options.$($field).+),
+                expected: |options| value::expected(&options.$($field).+),
             },
         )*];
     };
@@ -36,10 +44,12 @@ settings! {
     adaptive_limit: admission.limits.adaptive,
     blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold,
+    default_timeout: default_timeout,
     handshake_timeout: protection.handshake_timeout,
     keepalive: lifetime.keepalive_time,
     keepalive_timeout: lifetime.keepalive_timeout,
     lame_duck_time: lame_duck_time,
+    listen: listen,
     max_concurrent_calls: admission.limits.max_concurrent_calls,
     max_concurrent_streams: max_concurrent_streams,
     max_connection_age: lifetime.max_age,
@@ -148,6 +158,18 @@ mod tests {
                 "docs/server.md lacks {method}"
             );
         }
+    }
+
+    #[test]
+    fn the_generator_knows_all_settings() {
+        let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = manifest.join("../generator/src/config/server.rs");
+        let text = std::fs::read_to_string(file).unwrap();
+        let (_, list) = text.split_once("&[&str] = &[").unwrap();
+        let (list, _) = list.split_once(']').unwrap();
+        let keys: Vec<_> = list.split('"').skip(1).step_by(2).collect();
+        let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(keys, names);
     }
 
     #[test]

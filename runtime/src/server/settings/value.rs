@@ -9,12 +9,16 @@ pub(super) trait Value: Sized {
     /// What is read, to follow "must be".
     const EXPECTED: &'static str;
 
+    /// Whether a file may have a list of texts, which are read with commas between.
+    const IS_LIST: bool = false;
+
     fn read(text: &str) -> Option<Self>;
 
     fn show(&self) -> String;
 }
 
 const UNLIMITED: &str = "unlimited";
+const NONE: &str = "none";
 
 /// Sets `value` to what `text` says.
 ///
@@ -24,6 +28,14 @@ const UNLIMITED: &str = "unlimited";
 pub(super) fn read<T: Value>(value: &mut T, text: &str) -> Result<(), &'static str> {
     *value = T::read(text.trim()).ok_or(T::EXPECTED)?;
     Ok(())
+}
+
+pub(super) fn expected<T: Value>(_: &T) -> &'static str {
+    T::EXPECTED
+}
+
+pub(super) fn is_list<T: Value>(_: &T) -> bool {
+    T::IS_LIST
 }
 
 impl Value for Duration {
@@ -109,6 +121,29 @@ impl Value for Runtimes {
             Self::Current => "current".to_owned(),
             Self::PerCore => "per-core".to_owned(),
             Self::Threads(number) => number.to_string(),
+        }
+    }
+}
+
+impl Value for Vec<String> {
+    const EXPECTED: &'static str =
+        "addresses such as \"127.0.0.1:50051\" or \"unix:/run/greeter.sock\", or \"none\"";
+
+    const IS_LIST: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        if text == NONE {
+            return Some(Self::new());
+        }
+        let read = text.split(',').map(|address| address.trim().to_owned());
+        let read: Self = read.collect();
+        (!read.iter().any(String::is_empty)).then_some(read)
+    }
+
+    fn show(&self) -> String {
+        match self.as_slice() {
+            [] => NONE.to_owned(),
+            addresses => addresses.join(","),
         }
     }
 }
@@ -242,6 +277,17 @@ mod tests {
             Some("2".to_owned())
         );
         assert_eq!(Runtimes::read("0"), None);
+    }
+
+    #[test]
+    fn addresses_have_commas_between() {
+        let read = |text| Vec::<String>::read(text).map(|addresses| addresses.show());
+        let shown = read("127.0.0.1:50051, unix:/run/a.sock");
+        assert_eq!(shown.as_deref(), Some("127.0.0.1:50051,unix:/run/a.sock"));
+        assert_eq!(read("none").as_deref(), Some("none"));
+        for text in ["", "a:1,", ",a:1"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,43 @@
+//! The table `[server]`, which servers read when they start.
+
+use super::table::Table;
+use crate::error::Error;
+
+/// The settings that servers have; a test of the runtime holds them equal to what it has.
+const KEYS: &[&str] = &[
+    "adaptive_limit",
+    "blocking_threshold",
+    "compression_threshold",
+    "default_timeout",
+    "handshake_timeout",
+    "keepalive",
+    "keepalive_timeout",
+    "lame_duck_time",
+    "listen",
+    "max_concurrent_calls",
+    "max_concurrent_streams",
+    "max_connection_age",
+    "max_connection_age_grace",
+    "max_connection_idle",
+    "max_connections",
+    "max_connections_per_address",
+    "max_header_list_size",
+    "max_queue_time",
+    "max_queued_calls",
+    "max_receive_message_size",
+    "max_send_message_size",
+    "max_unsent_bytes",
+    "min_ping_interval",
+    "rate_limit",
+    "runtimes",
+    "shutdown_timeout",
+    "write_stall_timeout",
+];
+
+/// Refuses keys that no server has. What their values may be, servers say.
+pub(super) fn check(mut table: Table<'_>, errors: &mut Vec<Error>) {
+    for key in KEYS {
+        table.pass(key);
+    }
+    table.finish(errors);
+}
