@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 use wireloom::jwt::{JwtAuthenticator, Keys};
 use wireloom::tls::Roots;
@@ -207,4 +208,18 @@ async fn a_file_that_changes_is_read_again() {
     fs::write(&path, jwks(&[&new])).unwrap();
     enter(&client, &new).await.unwrap();
     assert_refused(&client, &old).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_large_to_verify_by_is_warned_of() {
+    let (warnings, _listening) = Warnings::listen();
+    for (bytes, is_warned_of) in [(512, false), (516, true)] {
+        let modulus = URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+        let key = json!({"kty": "RSA", "e": "AQAB", "n": modulus});
+        let tokens = tokens(Keys::jwks(json!({"keys": [key]}).to_string()));
+        tokens.build().unwrap();
+        let warnings = warnings.take();
+        let is_told = warnings.iter().any(|warning| warning.contains("4096 bits"));
+        assert_eq!(is_told, is_warned_of, "{bytes}: {warnings:?}");
+    }
 }

@@ -14,6 +14,9 @@ const MOST_KEYS: usize = 100;
 /// 3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)).
 const LEAST_MODULUS: usize = 256;
 
+/// The most bytes of the modulus of an RSA key by which the provider of cryptography that we bring verifies: 4096 bits.
+const MOST_MODULUS: usize = 512;
+
 /// The keys of an issuer.
 #[derive(Debug)]
 pub(super) struct KeySet(Vec<Key>);
@@ -171,7 +174,15 @@ fn of_jwk(value: &Value) -> Result<Key, String> {
 fn algorithms(key: &DecodingKey) -> Result<Vec<Algorithm>, &'static str> {
     match (key.family(), size(key)) {
         (AlgorithmFamily::Rsa, ..LEAST_MODULUS) => Err("its modulus has less than 2048 bits"),
-        (AlgorithmFamily::Rsa, _) => Ok(AlgorithmFamily::Rsa.algorithms().to_vec()),
+        (AlgorithmFamily::Rsa, size) => {
+            if size > MOST_MODULUS {
+                tracing::warn!(
+                    target: "wireloom",
+                    "a key of RSA has more than 4096 bits: the default provider of cryptography takes no token that is signed by it"
+                );
+            }
+            Ok(AlgorithmFamily::Rsa.algorithms().to_vec())
+        }
         // Points that are not compressed: a byte, and two coordinates.
         (AlgorithmFamily::Ec, 65) => Ok(vec![Algorithm::ES256]),
         (AlgorithmFamily::Ec, 97) => Ok(vec![Algorithm::ES384]),

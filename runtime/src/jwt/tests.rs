@@ -1,9 +1,15 @@
 //! What an authenticator may be told, and what it reads of keys.
 
+use std::time::Duration;
+
 use jsonwebtoken::Algorithm as Read;
 use tonic::metadata::MetadataMap;
 
-use super::{Algorithm, JwtAuthenticator, JwtBuilder, Keys, bearer, key_set::KeySet};
+use super::{
+    Algorithm, JwtAuthenticator, JwtBuilder, Keys, bearer,
+    key_set::KeySet,
+    verify::{Verifier, validation},
+};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -174,4 +180,20 @@ fn a_bearer_token_is_read_as_rfc_6750_has_it() {
     }
     let huge = format!("Bearer {}", "a".repeat(20 << 10));
     assert!(read(&[&huge]).is_err());
+}
+
+#[test]
+fn what_is_told_of_a_token_has_one_line() {
+    // {"alg":"none\nan event that was never"}
+    let header = "eyJhbGciOiJub25lXG5hbiBldmVudCB0aGF0IHdhcyBuZXZlciJ9";
+    let verifier = Verifier {
+        algorithms: vec![Read::HS256],
+        validation: validation(&[], &[], Duration::ZERO),
+        scope_claims: Vec::new(),
+    };
+    let keys = KeySet::of_secret(SECRET.as_bytes());
+    let failure = verifier.verify(&format!("{header}.e30.c2ln"), &keys);
+    let told = failure.err().unwrap().to_string();
+    assert!(told.contains("an event that was never"), "{told}");
+    assert!(!told.contains('\n'), "{told}");
 }

@@ -33,6 +33,14 @@ pub(super) struct Verified {
     pub(super) valid_until: u64,
 }
 
+impl Verified {
+    /// Whether it is still valid: on its `exp` it is not any more ([RFC 7519, section
+    /// 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)), though `jsonwebtoken` takes it for that second.
+    pub(super) fn is_valid(&self) -> bool {
+        jsonwebtoken::get_current_timestamp() < self.valid_until
+    }
+}
+
 /// Why a token is not taken.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -99,8 +107,12 @@ impl Verifier {
     }
 
     pub(super) fn verify(&self, token: &str, keys: &KeySet) -> Result<Verified, Failure> {
-        let header = jsonwebtoken::decode_header(token)
-            .map_err(|error| Failure::Malformed(format!("its header cannot be read: {error}")))?;
+        let header = jsonwebtoken::decode_header(token).map_err(|error| {
+            // It may have a part of the header as its sender wrote it, line breaks and all.
+            let error = error.to_string();
+            let why = format!("its header cannot be read: {}", error.escape_debug());
+            Failure::Malformed(why)
+        })?;
         self.check_header(&header)?;
         let candidates = keys.candidates(header.kid.as_deref(), header.alg);
         let mut validation = self.validation.clone();
@@ -158,10 +170,14 @@ impl Verifier {
                 .collect(),
         };
         let caller = Caller::new(subject).with_scopes(scopes);
-        Ok(Verified {
+        let verified = Verified {
             caller: caller.with_extension(claims),
             valid_until: expires.saturating_add(self.validation.leeway),
-        })
+        };
+        match verified.is_valid() {
+            true => Ok(verified),
+            false => Err(Failure::Claims(ErrorKind::ExpiredSignature)),
+        }
     }
 }
 
