@@ -1,5 +1,6 @@
 //! The generator as a library: what it reads, writes and leaves alone.
 
+mod authorization;
 mod service_configs;
 
 use std::fs;

@@ -1,6 +1,7 @@
 //! Names of client certificates, and patterns of them.
 
-/// What may not be a pattern, and what must hold. The generator has the same rules, in `lower/policy/authorization.rs`.
+/// What may not be a pattern, and what must hold. The generator has the same rules, in `lower/policy/authorization.rs`;
+/// a test holds the two equal.
 pub(crate) fn check(pattern: &str) -> Result<(), String> {
     let must = match pattern.split_once("://") {
         Some((scheme, rest)) => check_uri(scheme, rest),
