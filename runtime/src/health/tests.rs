@@ -100,6 +100,18 @@ async fn check_of_an_unknown_service_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_long_name_does_not_come_back_in_a_header() {
+    let long = "x".repeat(1 << 20);
+    let status = Watched::new().check(&long).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(
+        status.message().len() < 1000,
+        "{} bytes",
+        status.message().len()
+    );
+}
+
+#[tokio::test]
 async fn what_was_said_before_the_server_serves_holds() {
     let health = HealthReporter::new();
     health.set_not_serving::<Greeter>();
