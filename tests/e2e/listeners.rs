@@ -36,6 +36,15 @@ async fn one_server_serves_several_listeners_and_stops_on_all() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_listener_does_not_pretend_to_serve() {
+    let nothing = Listener::bind_all([] as [&str; 0]).await.unwrap();
+    let served = Server::builder().serve_with_shutdown(nothing, async {});
+    let status = served.await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("listen"), "{status}");
+}
+
+#[tokio::test]
 async fn an_address_that_fails_leaves_none_of_all_open() {
     let first = Listener::bind("127.0.0.1:0").await.unwrap();
     let taken = first.local_addr().unwrap().to_string();

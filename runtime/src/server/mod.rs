@@ -133,7 +133,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for TLS that cannot be had, for [limits](Self::limits) that are not valid, and for
+    /// INVALID_ARGUMENT without a listener, for TLS that cannot be had, for [limits](Self::limits) that are not valid, and for
     /// [authorization](Self::authorization) that nobody could meet;
     /// UNAVAILABLE where the system refuses the [`Runtimes`] that are asked for. All before anything is served; what fails for
     /// one connection ends that connection alone.
@@ -195,6 +195,11 @@ impl Server {
         } = self.options;
         let health = self.options.health.clone();
         settings::log(&self.options);
+        if listeners.is_empty() {
+            return Err(Status::invalid_argument(
+                "there is nothing to listen on: a server needs one listener at least",
+            ));
+        }
         let systemd = Systemd::new(self.options.notifies_systemd);
         let connections = Connections::new(self.shared(Some(&listeners))?, &listeners)?;
         let siblings = connections.listen_beside(&listeners);

@@ -21,6 +21,10 @@ impl Listeners {
         self.0.iter()
     }
 
+    pub(in crate::server) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether clients may prove themselves by certificates to one of them, as its own TLS says.
     pub(in crate::server) fn take_client_certificates(&self) -> bool {
         #[cfg(feature = "tls")]
