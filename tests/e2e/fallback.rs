@@ -7,6 +7,7 @@ use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use wireloom::{Code, Server};
@@ -222,4 +223,44 @@ async fn a_connection_of_http1_ends_once_it_was_idle_for_too_long() {
         }
     });
     ended.await.expect("the connection ends");
+}
+
+/// Says when it is dropped.
+struct TellsItsEnd(mpsc::UnboundedSender<()>);
+
+impl Drop for TellsItsEnd {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_of_http1_that_takes_nothing_of_its_response_is_ended() {
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let endless = async move || {
+        let body = TellsItsEnd(ended.clone());
+        axum::body::Body::from_stream(async_stream::stream! {
+            let _body = body;
+            loop {
+                yield Ok::<_, std::convert::Infallible>(Bytes::from_static(&[0; 64 << 10]));
+            }
+        })
+    };
+    let routes = axum::Router::new().route("/endless", axum::routing::get(endless));
+    let setup = Setup {
+        server: Server::builder()
+            .fallback(routes)
+            .accept_http1()
+            .write_stall_timeout(Duration::from_millis(300)),
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    let address = server.target.strip_prefix("http://").unwrap();
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let get = b"GET /endless HTTP/1.1\r\nhost: probe.test\r\n\r\n";
+    silent.write_all(get).await.unwrap();
+    // What the system takes by itself is taken first.
+    let given_up = tokio::time::timeout(Duration::from_secs(20), ends.recv());
+    given_up.await.expect("the response is given up");
+    drop(silent);
 }

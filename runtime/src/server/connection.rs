@@ -132,7 +132,10 @@ async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
             served.map_err(|error| error.to_string())
         }
         Spoken::Http1 => {
-            let lifetime = Lifetime::new(entrance.shared.options.lifetime, phases);
+            let options = &entrance.shared.options;
+            let lifetime = Lifetime::new(options.lifetime, phases);
+            let patience = options.protection.allowance.write_stall_timeout;
+            let io = Guard::without_frames(io, patience);
             let served = http1::serve(io, service, peer, lifetime).await;
             served.map_err(|error| error.to_string())
         }

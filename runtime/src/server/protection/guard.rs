@@ -71,6 +71,17 @@ impl<T> Guard<T> {
         }
     }
 
+    /// One that looks at no frames, since there are none: it ends a connection whose peer takes nothing for `patience`.
+    #[cfg(feature = "http1")]
+    pub(in crate::server) fn without_frames(io: T, patience: Duration) -> Self {
+        let allowance = Allowance {
+            counts_frames: false,
+            min_ping_interval: Duration::ZERO,
+            write_stall_timeout: patience,
+        };
+        Self::new(io, allowance, Arc::default())
+    }
+
     /// Ends a wait that goes on for too long.
     fn bounded<R>(
         &mut self,
