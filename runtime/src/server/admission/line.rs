@@ -1,10 +1,13 @@
 //! The calls that wait at a gate.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{gate::Permit, limits::Queue};
+
+/// What is longer is no limit, and no instant is that late.
+const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// Calls that wait, in the order in which they came.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Line {
         }
         let now = Instant::now();
         self.standing_since.get_or_insert(now);
-        let until = now + self.queue.max_wait;
+        let until = now + self.queue.max_wait.min(FOR_EVER);
         let (turn, permit) = oneshot::channel();
         let id = self.next_id;
         self.next_id += 1;

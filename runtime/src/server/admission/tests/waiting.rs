@@ -103,6 +103,17 @@ async fn none_waits_where_the_time_to_wait_is_zero() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_may_wait_without_a_limit() {
+    let max_wait = Duration::MAX;
+    let gate = Gate::fixed(1, Queue { max_wait, ..QUEUE });
+    let held = entered(&gate);
+    let mut waiting = waits(&gate);
+    advance(Duration::from_secs(1_000_000)).await;
+    drop(held);
+    assert!(waiting.turn().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_a_burst_the_first_that_came_goes_first() {
     let gate = Gate::fixed(1, QUEUE);
     let held = entered(&gate);
