@@ -77,13 +77,19 @@ impl Checks {
         self.buckets.is_empty() && self.gates.is_empty()
     }
 
+    /// Whoever is refused, by a bucket or a gate, leaves the tokens that it took to others.
     fn enter(self: &Arc<Self>) -> Result<Entry, Refusal> {
-        for bucket in &self.buckets {
-            bucket
-                .take()
-                .map_err(|wait| Refusal::after(Reason::Rate, wait))?;
+        for (taken, bucket) in self.buckets.iter().enumerate() {
+            if let Err(wait) = bucket.take() {
+                give_back(&self.buckets[..taken]);
+                return Err(Refusal::after(Reason::Rate, wait));
+            }
         }
-        self.enter_from(0, Place::default())
+        let entry = self.enter_from(0, Place::default());
+        if entry.is_err() {
+            give_back(&self.buckets);
+        }
+        entry
     }
 
     /// Goes on at a gate, with what was got at those before it.
@@ -93,7 +99,10 @@ impl Checks {
                 Entered::In(permit) => place.hold(permit),
                 Entered::Waits(ticket) => {
                     return Ok(Entry::Waits(Box::new(Waiting {
-                        checks: Arc::clone(self),
+                        tokens: Tokens {
+                            checks: Arc::clone(self),
+                            are_spent: false,
+                        },
                         index,
                         place,
                         ticket,
@@ -103,6 +112,25 @@ impl Checks {
             }
         }
         Ok(Entry::In(place))
+    }
+}
+
+fn give_back(buckets: &[Arc<Bucket>]) {
+    buckets.iter().for_each(|bucket| bucket.give_back());
+}
+
+/// Those of a call that waits, which leaves them to others where it never has its turn: it does not begin.
+#[derive(Debug)]
+struct Tokens {
+    checks: Arc<Checks>,
+    are_spent: bool,
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        if !self.are_spent {
+            give_back(&self.checks.buckets);
+        }
     }
 }
 
@@ -117,7 +145,7 @@ pub(super) enum Entry {
 /// A call that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    checks: Arc<Checks>,
+    tokens: Tokens,
     /// The gate at which it does.
     index: usize,
     place: Place,
@@ -134,12 +162,15 @@ impl Waiting {
             };
             self.place.hold(permit);
             let Self {
-                checks,
+                mut tokens,
                 index,
                 place,
                 ..
             } = *self;
-            match checks.enter_from(index + 1, place)? {
+            let entry = tokens.checks.enter_from(index + 1, place)?;
+            // By the call, or by what of it waits at the next gate.
+            tokens.are_spent = true;
+            match entry {
                 Entry::In(place) => return Ok(place),
                 Entry::Waits(waiting) => self = waiting,
             }

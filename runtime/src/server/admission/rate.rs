@@ -57,6 +57,13 @@ impl Bucket {
             Err(full_at) => Err(Duration::from_nanos(missing(full_at) - self.capacity)),
         }
     }
+
+    /// Gives back a token that was taken.
+    pub(super) fn give_back(&self) {
+        let given = |full_at: u64| Some(full_at.saturating_sub(self.per_token));
+        // It always is.
+        let _ = self.full_at.fetch_update(Relaxed, Relaxed, given);
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +110,16 @@ mod tests {
         }
         advance(Duration::from_secs(1)).await;
         assert_eq!(bucket.take(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_given_back_is_there_for_another_and_no_more_than_that() {
+        let bucket = bucket(1.0, 2);
+        for _ in 0..100 {
+            assert_eq!(bucket.take(), Ok(()));
+            bucket.give_back();
+        }
+        assert_eq!([(); 3].map(|()| bucket.take().is_ok()), [true, true, false]);
     }
 
     #[tokio::test(start_paused = true)]

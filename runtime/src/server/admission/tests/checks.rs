@@ -74,6 +74,64 @@ async fn a_call_that_its_method_refuses_takes_nothing_of_the_servers() {
     assert_eq!(refused(&admission, "b.B/One"), Some(Reason::Rate));
 }
 
+/// Says whether the server has two tokens left, and no more.
+fn has_two_tokens(admission: &Admission) -> bool {
+    [(); 3].map(|()| refused(admission, "b.B/One")) == [None, None, Some(Reason::Rate)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_for_which_its_method_has_no_room_takes_no_token_of_the_servers() {
+    let admission = admission(rate(1.0, 3), &[("a.A/One", concurrent(1))]);
+    let _held = enter(&admission, "a.A/One").unwrap();
+    for _ in 0..10 {
+        assert_eq!(refused(&admission, "a.A/One"), Some(Reason::TooManyCalls));
+    }
+    assert!(has_two_tokens(&admission));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_in_vain_takes_no_token_of_the_servers() {
+    let limits = Limits {
+        queue: Queue::default(),
+        ..concurrent(1)
+    };
+    let admission = admission(rate(0.001, 3), &[("a.A/One", limits)]);
+    let _held = enter(&admission, "a.A/One").unwrap();
+    let waits = || match admission.enter("a.A/One") {
+        Ok(Entry::Waits(waiting)) => waiting.place(),
+        other => panic!("{other:?}"),
+    };
+    drop(waits());
+    let refusal = waits().await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::WaitedTooLong);
+    assert!(has_two_tokens(&admission));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_and_has_its_turn_takes_its_token() {
+    let limits = Limits {
+        queue: Queue::default(),
+        ..concurrent(1)
+    };
+    let admission = admission(rate(0.001, 4), &[("a.A/One", limits)]);
+    let held = enter(&admission, "a.A/One").unwrap();
+    let Ok(Entry::Waits(waiting)) = admission.enter("a.A/One") else {
+        panic!("there is room");
+    };
+    drop(held);
+    let _place = waiting.place().await.unwrap();
+    assert!(has_two_tokens(&admission));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_the_server_refuses_by_its_rate_takes_no_token_of_its_methods() {
+    let admission = admission(rate(1.0, 1), &[("a.A/One", rate(0.001, 1))]);
+    enter(&admission, "b.B/One").unwrap();
+    assert_eq!(refused(&admission, "a.A/One"), Some(Reason::Rate));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(refused(&admission, "a.A/One"), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_the_server_refuses_leaves_its_methods_room() {
     let admission = admission(concurrent(1), &[("a.A/One", concurrent(1))]);
