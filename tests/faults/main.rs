@@ -18,6 +18,7 @@ mod links;
 mod load;
 #[cfg(target_os = "linux")]
 mod namespaces;
+mod negative;
 mod proxy;
 mod resolution;
 mod restarts;

@@ -1,11 +1,11 @@
-//! A client that says what it likes: frames by hand over TCP, for what no HTTP/2 library would send.
+//! A client, or a server, that says what it likes: frames by hand over TCP, for what no HTTP/2 library would send.
 
 use std::{io, net::SocketAddr};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 const HEADER_LEN: usize = 9;
@@ -32,6 +32,8 @@ pub mod kind {
 
 /// Of DATA and HEADERS.
 pub const END_STREAM: u8 = 1;
+/// Of DATA and HEADERS.
+pub const PADDED: u8 = 8;
 /// Of SETTINGS and PING.
 pub const ACK: u8 = 1;
 /// Of HEADERS and CONTINUATION.
@@ -137,7 +139,7 @@ pub enum Ended {
     Closed,
 }
 
-/// A connection to a server.
+/// A connection to a server, or one of a client's.
 #[derive(Debug)]
 pub struct Raw {
     io: TcpStream,
@@ -147,7 +149,22 @@ pub struct Raw {
 impl Raw {
     /// Connects, and says nothing.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let io = TcpStream::connect(address).await?;
+        Self::new(TcpStream::connect(address).await?)
+    }
+
+    /// Takes a client's connection, reads its preface, and says nothing.
+    pub async fn accept(listener: &TcpListener) -> io::Result<Self> {
+        let (io, _) = listener.accept().await?;
+        let mut raw = Self::new(io)?;
+        let mut preface = [0; PREFACE.len()];
+        raw.io.read_exact(&mut preface).await?;
+        match preface == *PREFACE {
+            true => Ok(raw),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn new(io: TcpStream) -> io::Result<Self> {
         io.set_nodelay(true)?;
         Ok(Self {
             io,
