@@ -1,8 +1,10 @@
 """Calls probe.Probe on the port given, with Python's grpcio; each function is one check, named by the second argument.
 
-Over TLS where a file of roots follows; with a client certificate where its chain and key follow that.
+Over TLS where a file of roots follows; with a client certificate where its chain and key follow that. The variable
+CHANNEL_OPTIONS has the channel's options, as JSON.
 """
 
+import json
 import os
 import sys
 
@@ -51,8 +53,8 @@ def bidi_streaming(stub):
 
 def compressed_requests(stub):
     large = Task(name="a" * 10_000)
-    assert stub.Unary(large, compression=grpc.Compression.Gzip).name == large.name
-    outcomes = stub.Bidi(iter([large, large]), compression=grpc.Compression.Gzip)
+    assert stub.Unary(large).name == large.name
+    outcomes = stub.Bidi(iter([large, large]))
     assert [outcome.name for outcome in outcomes] == [large.name] * 2
 
 
@@ -261,13 +263,28 @@ def refused(stub):
     assert error.code() == grpc.StatusCode.UNAVAILABLE, error
 
 
+def pings(stub):
+    """Calls that hang, until one is not ended by its server: prints how many were."""
+    ended = 0
+    while True:
+        error = failure(lambda: stub.Unary(Task(name="a", hang=True), timeout=9))
+        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+            break
+        assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+        print(error.details(), file=sys.stderr)
+        ended += 1
+    print(ended, end="")
+
+
 def open_channel(target, roots=None, chain=None, key=None):
+    options = list(json.loads(os.environ.get("CHANNEL_OPTIONS", "{}")).items())
     if roots is None:
-        return grpc.insecure_channel(target)
+        return grpc.insecure_channel(target, options)
     roots, chain, key = (path and open(path, "rb").read() for path in (roots, chain, key))
     credentials = grpc.ssl_channel_credentials(roots, private_key=key, certificate_chain=chain)
     # The certificate is for a name, the target is an address.
-    return grpc.secure_channel(target, credentials, [("grpc.ssl_target_name_override", "probe.test")])
+    options.append(("grpc.ssl_target_name_override", "probe.test"))
+    return grpc.secure_channel(target, credentials, options)
 
 
 def failure(call):

@@ -1,15 +1,12 @@
-//! Clients of grpcio and of grpc-js take responses that our server compresses.
+//! Clients of grpcio and of grpc-js take responses that our server compresses, and compress what they send to it.
 
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use tokio::process::Command;
 use wireloom::{CallObserver, Compression, InterceptedCall, Interceptor, Next};
 use wireloom::{Response, Server, Status};
 
-use crate::peers::node;
-use crate::python::Python;
-use crate::support::{Setup, TestServer};
+use crate::peers::{Peer, with_each_peer};
+use crate::support::{Setup, Sizes, TestServer};
 
 /// The sizes on the wire of the messages that are sent.
 #[derive(Clone, Default)]
@@ -32,36 +29,40 @@ impl Interceptor for Sent {
     }
 }
 
-/// Runs the check of a client, to which a server prefers zstd and then gzip: neither client has zstd.
-async fn check(mut program: Command) {
+with_each_peer!(it_takes_compressed_responses, it_compresses_requests);
+
+/// Our server prefers zstd and then gzip: no such client has zstd.
+async fn it_takes_compressed_responses(peer: Peer) {
     let sent = Sent::default();
     let server = Server::builder()
         .compression([Compression::Zstd, Compression::Gzip])
         .interceptor(sent.clone());
-    let server = TestServer::start(Setup {
+    let server = serve(server).await;
+    let check = peer.check("compressed_responses", &server.target);
+    check.await.run().await;
+    assert_compressed(&std::mem::take(&mut *sent.0.lock().unwrap()));
+}
+
+async fn it_compresses_requests(peer: Peer) {
+    let received = Sizes::default();
+    let server = serve(Server::builder().interceptor(received.clone())).await;
+    let check = peer.check("compressed_requests", &server.target).await;
+    // Gzip is 2 in gRPC's enumeration of algorithms.
+    let options = r#"{"grpc.default_compression_algorithm": 2}"#;
+    check.options(options).run().await;
+    assert_compressed(&received.take());
+}
+
+async fn serve(server: Server) -> TestServer {
+    TestServer::start(Setup {
         server,
         ..Setup::default()
     })
-    .await;
-    let target = server.target.strip_prefix("http://").unwrap();
-    program.args([target, "compressed_responses"]);
-    let output = program.stderr(Stdio::piped()).output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let sent = std::mem::take(&mut *sent.0.lock().unwrap());
-    assert_eq!(sent.len(), 3);
-    assert!(sent.iter().all(|size| *size < 200), "{sent:?}");
+    .await
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn grpcio_takes_compressed_responses() {
-    let python = Python::new().await;
-    check(python.program("client.py")).await;
-}
-
-#[tokio::test]
-#[ignore = "needs grpc-js, which .ci/run installs"]
-async fn grpc_js_takes_compressed_responses() {
-    check(node("client.js")).await;
+/// Three messages of 10,000 bytes that are all the same.
+fn assert_compressed(sizes: &[usize]) {
+    assert_eq!(sizes.len(), 3);
+    assert!(sizes.iter().all(|size| *size < 200), "{sizes:?}");
 }

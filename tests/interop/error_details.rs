@@ -6,7 +6,7 @@ use std::time::Duration;
 use wireloom::error_details::{ErrorDetails, StatusExt as _};
 use wireloom::{Code, InterceptedCall, Interceptor, Next, Response, Server, Status};
 
-use crate::grpcio_client::run;
+use crate::clients::run;
 use crate::peers::Peer;
 use crate::support::{ProbeClient, Setup, TestServer, task};
 
@@ -49,7 +49,7 @@ async fn grpcio_reads_every_detail_of_ours() {
         ..Setup::default()
     })
     .await;
-    run("error_details", &server.target).await;
+    run(Peer::Grpcio, "error_details", &server.target).await;
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clients;
 mod compression;
 mod error_details;
-mod grpcio_client;
 #[path = "../security/issuer.rs"]
 #[allow(dead_code)]
 mod issuer;

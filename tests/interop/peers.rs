@@ -1,14 +1,14 @@
-//! Servers of other implementations.
+//! Servers and clients of other implementations.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::python::Python;
 
-/// Whose server it is.
+/// Whose server, or client, it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
     Grpcio,
@@ -36,6 +36,71 @@ impl Peer {
         program.arg(compression).args(files);
         Served::new(python, program).await
     }
+
+    /// A client that makes one check of `target`, which may name a scheme.
+    pub async fn check(self, name: &str, target: &str) -> Check {
+        let (python, mut program) = match self {
+            Self::Grpcio => {
+                let python = Python::new().await;
+                let program = python.program("client.py");
+                (Some(python), program)
+            }
+            Self::GrpcJs => (None, node("client.js")),
+        };
+        let address = target.split_once("://").map_or(target, |(_, rest)| rest);
+        program.args([address, name]).stderr(Stdio::piped());
+        Check {
+            _python: python,
+            program,
+        }
+    }
+}
+
+/// A check by a client that is to run.
+pub struct Check {
+    _python: Option<Python>,
+    program: Command,
+}
+
+impl Check {
+    /// Over TLS by these files: roots, and then a chain and its key.
+    pub fn files(mut self, files: &[&PathBuf]) -> Self {
+        self.program.args(files);
+        self
+    }
+
+    /// With these options of its channel, as JSON.
+    pub fn options(mut self, options: &str) -> Self {
+        self.program.env("CHANNEL_OPTIONS", options);
+        self
+    }
+
+    /// With this bearer token.
+    pub fn token(mut self, token: &str) -> Self {
+        self.program.env("TOKEN", token);
+        self
+    }
+
+    /// Runs it; gives what it printed.
+    pub async fn run(mut self) -> Printed {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.program.output().await.unwrap();
+        let errors = String::from_utf8(stderr).unwrap();
+        assert!(status.success(), "{:?}: {errors}", self.program.as_std());
+        Printed {
+            output: String::from_utf8(stdout).unwrap(),
+            errors,
+        }
+    }
+}
+
+/// What a client printed, and what it wrote to its log.
+pub struct Printed {
+    pub output: String,
+    pub errors: String,
 }
 
 impl Served {
@@ -61,7 +126,7 @@ impl Served {
 }
 
 /// A program of `tests/interop` for Node.js, which finds grpc-js and proto-loader where WIRELOOM_NODE_MODULES says.
-pub fn node(program: &str) -> Command {
+fn node(program: &str) -> Command {
     let mut node = Command::new("node");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
     if let Some(modules) = std::env::var_os("WIRELOOM_NODE_MODULES") {

@@ -1,7 +1,6 @@
-//! TLS and mTLS with grpcio, both ways, and with servers of grpc-js.
+//! TLS and mTLS with grpcio and grpc-js, both ways.
 
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
 
 use wireloom::jwt::Keys;
 use wireloom::tls::ClientCertificates;
@@ -10,13 +9,12 @@ use wireloom_peer::Authority;
 
 use crate::issuer::{self, Signer};
 use crate::peers::{Peer, Served, with_each_peer};
-use crate::python::Python;
 use crate::support::{ProbeClient, Setup, Task, TestServer, task};
 use crate::world::{self, NAME, World, channel, identity, refused, serve};
 
 const CLIENT: &str = "client.test";
 
-/// Files for Python's programs.
+/// Files for other programs.
 struct Files {
     roots: PathBuf,
     server: [PathBuf; 2],
@@ -39,30 +37,13 @@ impl Files {
     }
 }
 
-/// Runs a check of `client.py` against a server of ours.
-async fn run(check: &str, server: &TestServer, files: &[&PathBuf]) -> Output {
-    run_with("", check, server, files).await
+/// Runs a check of a client against a server of ours; gives what it printed.
+async fn run(peer: Peer, check: &str, server: &TestServer, files: &[&PathBuf]) -> String {
+    let check = peer.check(check, &server.target).await;
+    check.files(files).run().await.output
 }
 
-/// The same with a bearer token.
-async fn run_with(token: &str, check: &str, server: &TestServer, files: &[&PathBuf]) -> Output {
-    let python = Python::new().await;
-    let target = server.target.strip_prefix("https://").unwrap();
-    let mut program = python.program("client.py");
-    let program = program.args([target, check]).args(files);
-    program.env("TOKEN", token);
-    program.stderr(Stdio::piped()).output().await.unwrap()
-}
-
-fn printed(output: &Output) -> &str {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn grpcio_calls_our_server_over_tls() {
+async fn it_calls_us_over_tls(peer: Peer) {
     let world = World::new();
     let files = Files::of(&world);
     let server = serve(world.server_tls()).await;
@@ -72,30 +53,23 @@ async fn grpcio_calls_our_server_over_tls() {
         "server_streaming",
         "bearer_token",
     ] {
-        printed(&run(check, &server, &[&files.roots]).await);
+        run(peer, check, &server, &[&files.roots]).await;
     }
-    assert_eq!(
-        printed(&run("peer", &server, &[&files.roots]).await),
-        "nobody"
-    );
+    assert_eq!(run(peer, "peer", &server, &[&files.roots]).await, "nobody");
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn grpcio_calls_our_server_over_mtls() {
+async fn it_calls_us_over_mtls(peer: Peer) {
     let world = World::new();
     let files = Files::of(&world);
     let required = ClientCertificates::Required(world.roots());
     let server = serve(world.server_tls().client_certificates(required)).await;
     let [chain, key] = &files.client;
-    let output = run("peer", &server, &[&files.roots, chain, key]).await;
-    assert_eq!(printed(&output), CLIENT);
-    printed(&run("refused", &server, &[&files.roots]).await);
+    let certified = [&files.roots, chain, key];
+    assert_eq!(run(peer, "peer", &server, &certified).await, CLIENT);
+    run(peer, "refused", &server, &[&files.roots]).await;
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn grpcio_calls_our_server_with_a_jwt() {
+async fn it_calls_us_with_a_jwt(peer: Peer) {
     let world = World::new();
     let files = Files::of(&world);
     let signer = Signer::rsa("r");
@@ -111,18 +85,17 @@ async fn grpcio_calls_our_server_with_a_jwt() {
     };
     let mut server = TestServer::start(setup).await;
     server.target = world::https(&server.target);
+    let check = peer.check("authorization", &server.target).await;
     let token = signer.token(&issuer::claims());
-    printed(&run_with(&token, "authorization", &server, &[&files.roots]).await);
+    check.token(&token).files(&[&files.roots]).run().await;
 }
 
-#[tokio::test]
-#[ignore = "needs Python's grpcio, which .ci/run installs"]
-async fn grpcio_does_not_call_a_server_of_ours_that_it_does_not_trust() {
+async fn it_does_not_call_a_server_of_ours_that_it_does_not_trust(peer: Peer) {
     let world = World::new();
     let files = Files::of(&world);
     let other = Authority::new("another").issue(&[NAME]);
     let server = serve(world::server_tls(&other)).await;
-    printed(&run("refused", &server, &[&files.roots]).await);
+    run(peer, "refused", &server, &[&files.roots]).await;
 }
 
 struct Server {
@@ -139,6 +112,10 @@ async fn serve_peer(peer: Peer, files: &[&PathBuf]) -> Server {
 }
 
 with_each_peer!(
+    it_calls_us_over_tls,
+    it_calls_us_over_mtls,
+    it_calls_us_with_a_jwt,
+    it_does_not_call_a_server_of_ours_that_it_does_not_trust,
     we_call_it_over_tls,
     we_call_it_over_mtls,
     neither_side_takes_the_other_for_one_in_plaintext,

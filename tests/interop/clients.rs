@@ -1,0 +1,129 @@
+//! Clients of grpcio and of grpc-js call our server.
+
+use std::time::Duration;
+
+use crate::peers::{Peer, with_each_peer};
+use crate::support::{Event, Setup, TestServer, serve};
+use wireloom::Server;
+
+/// Runs one check of `client.py` or of `client.js`.
+pub async fn run(peer: Peer, name: &str, target: &str) {
+    peer.check(name, target).await.run().await;
+}
+
+/// Makes of each name a function that runs the check of that name against a server of ours.
+macro_rules! checks {
+    ($($name:ident),+ $(,)?) => {$(
+        async fn $name(peer: Peer) {
+            let (server, _) = serve().await;
+            run(peer, stringify!($name), &server.target).await;
+        }
+    )+};
+}
+
+checks! {
+    unary,
+    server_streaming,
+    client_streaming,
+    bidi_streaming,
+    deadline_reaches_the_handler,
+    status_details,
+    status_after_messages,
+    unimplemented,
+    answers_around_the_window,
+}
+
+with_each_peer!(
+    unary,
+    server_streaming,
+    client_streaming,
+    bidi_streaming,
+    deadline_reaches_the_handler,
+    status_details,
+    status_after_messages,
+    unimplemented,
+    answers_around_the_window,
+    a_deadline_drops_the_handler,
+    cancellation_drops_the_handler,
+);
+
+async fn a_deadline_drops_the_handler(peer: Peer) {
+    let (mut server, _) = serve().await;
+    run(peer, "deadline", &server.target).await;
+    // A unary call, and a stream after its first message.
+    let (mut started, mut dropped) = (0, 0);
+    while dropped < 2 {
+        match server.event().await {
+            Event::Started(_) => started += 1,
+            Event::Dropped(_) => dropped += 1,
+            Event::TokenFired(_) => {}
+        }
+    }
+    assert_eq!(started, 2);
+}
+
+async fn cancellation_drops_the_handler(peer: Peer) {
+    let (mut server, _) = serve().await;
+    run(peer, "cancellation", &server.target).await;
+    assert_eq!(server.event().await, Event::Started("cancelled".into()));
+    assert_eq!(server.event().await, Event::Dropped("cancelled".into()));
+}
+
+/// Only grpcio has what these need.
+macro_rules! checks_of_grpcio {
+    ($($name:ident),+ $(,)?) => {$(
+        #[tokio::test]
+        #[ignore = "needs Python's grpcio, which .ci/run installs"]
+        async fn $name() {
+            let (server, _) = serve().await;
+            run(Peer::Grpcio, stringify!($name), &server.target).await;
+        }
+    )+};
+}
+
+checks_of_grpcio!(health, health_by_a_probe);
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn a_client_loses_no_call_to_connections_that_get_old() {
+    let setup = Setup {
+        server: Server::builder().max_connection_age(Duration::from_millis(50)),
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    run(Peer::Grpcio, "many_connections", &server.target).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn a_watch_of_health_sees_the_shutdown() {
+    let (mut server, _) = serve().await;
+    let target = server.target.clone();
+    let watching = tokio::spawn(async move { run(Peer::Grpcio, "health_watch", &target).await });
+    // The watch is open once the client calls.
+    assert_eq!(server.event().await, Event::Started("watching".into()));
+    assert_eq!(server.stopped().await.cut_off_calls, 0);
+    watching.await.unwrap();
+}
+
+/// Runs one check of `client.py` against a server that answers reflection.
+async fn check_reflection(name: &str) {
+    let server = TestServer::start(Setup {
+        server: Server::builder().reflection(),
+        ..Setup::default()
+    })
+    .await;
+    run(Peer::Grpcio, name, &server.target).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn reflection_tells_of_all_services_and_types() {
+    check_reflection("reflection").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn reflection_answers_in_one_stream() {
+    check_reflection("reflection_v1").await;
+}
