@@ -137,7 +137,7 @@ impl Weather {
 
     /// Starts another server; gives the one there was.
     async fn replace_server(&mut self) -> Server {
-        let next = Server::start(wireloom::Server::builder()).await;
+        let next = Server::start(crate::server()).await;
         self.proxy.lead_to(next.address);
         self.address.send_replace(next.address);
         std::mem::replace(&mut self.server, next)
