@@ -20,7 +20,7 @@ use super::{
     lifetime::{Lifetime, Step},
     listener::PeerAddr,
     peer::Peer,
-    protection::{Flood, Guard, Protection},
+    protection::{Flood, Guard, Patient, Protection},
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
@@ -52,6 +52,8 @@ pub(super) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
             return;
         }
     };
+    let patience = entrance.shared.options.protection.write_stall_timeout;
+    let io = Patient::new(io, patience);
     let closed = entrance.shared.phases.closed();
     tokio::select! {
         served = serve_secured(io, addr, &entrance) => if let Err(error) = served {
@@ -134,8 +136,6 @@ async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
         Spoken::Http1 => {
             let options = &entrance.shared.options;
             let lifetime = Lifetime::new(options.lifetime, phases);
-            let patience = options.protection.allowance.write_stall_timeout;
-            let io = Guard::without_frames(io, patience);
             let served = http1::serve(io, service, peer, lifetime).await;
             served.map_err(|error| error.to_string())
         }

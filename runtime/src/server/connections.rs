@@ -27,7 +27,7 @@ use super::{
     listener::{Accepted, Listener, Listeners, PeerAddr},
     options::Options,
     peer::Peer,
-    protection::Places,
+    protection::{Patient, Places},
     router::Router,
     runtimes::{Held, Workers},
     shutdown::Phases,
@@ -207,6 +207,8 @@ impl InProcessConnections {
 impl Accept for InProcessConnections {
     fn connect(self: Arc<Self>) -> io::Result<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(IN_PROCESS_BUFFER);
+        let options = &self.entrance.shared.options;
+        let ours = Patient::new(ours, options.protection.write_stall_timeout);
         tokio::spawn(async move {
             let served = serve_http2(ours, Peer::new(PeerAddr::InProcess), &self.entrance);
             if let Err(error) = served.await {

@@ -1,7 +1,6 @@
 //! A look at the frames that a peer sends, before `h2` acts on them.
 
 use std::{
-    future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -9,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{alarm::Alarm, frames::Frames};
 
@@ -27,17 +23,12 @@ const LINGER_BYTES: usize = 64 << 10;
 
 /// Counts the frames that come over `T`, and says so where they are too many: then nothing more is read, and the GOAWAY
 /// with which `h2` ends the connection says why.
-///
-/// It also ends a connection whose peer takes nothing of what is written to it.
 #[derive(Debug)]
 pub(in crate::server) struct Guard<T> {
     io: T,
     /// `None` where frames are not counted.
     frames: Option<Box<Frames>>,
     alarm: Arc<Alarm>,
-    patience: Duration,
-    /// While a write waits.
-    stalled: Option<Pin<Box<Sleep>>>,
     /// What is written once the alarm is raised: it ends with the GOAWAY.
     last: Vec<u8>,
     last_is_complete: bool,
@@ -51,8 +42,6 @@ pub(in crate::server) struct Allowance {
     pub(in crate::server) counts_frames: bool,
     /// The least time between two pings while nothing is said beside them.
     pub(in crate::server) min_ping_interval: Duration,
-    /// How long a write may wait without any of it being taken.
-    pub(in crate::server) write_stall_timeout: Duration,
 }
 
 impl<T> Guard<T> {
@@ -63,44 +52,10 @@ impl<T> Guard<T> {
                 .counts_frames
                 .then(|| Box::new(Frames::new(PREFACE_LEN, allowance.min_ping_interval))),
             alarm,
-            patience: allowance.write_stall_timeout,
-            stalled: None,
             last: Vec::new(),
             last_is_complete: false,
             lingered: 0,
         }
-    }
-
-    /// One that looks at no frames, since there are none: it ends a connection whose peer takes nothing for `patience`.
-    #[cfg(feature = "http1")]
-    pub(in crate::server) fn without_frames(io: T, patience: Duration) -> Self {
-        let allowance = Allowance {
-            counts_frames: false,
-            min_ping_interval: Duration::ZERO,
-            write_stall_timeout: patience,
-        };
-        Self::new(io, allowance, Arc::default())
-    }
-
-    /// Ends a wait that goes on for too long.
-    fn bounded<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let patience = self.patience;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("the peer took nothing of what was written for {patience:?}"),
-        )))
     }
 
     /// Gives the GOAWAY its debug data.
@@ -180,7 +135,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
         if let (Some(frames), Poll::Ready(Ok(written))) = (&mut this.frames, &written) {
             frames.wrote(*written);
         }
-        this.bounded(cx, written)
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -192,8 +147,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
         if this.alarm.flood().is_some() {
             return Poll::Ready(Ok(()));
         }
-        let flushed = Pin::new(&mut this.io).poll_flush(cx);
-        this.bounded(cx, flushed)
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -205,8 +159,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
                 written => drop(this.last.drain(..written)),
             }
         }
-        let shut_down = Pin::new(&mut this.io).poll_shutdown(cx);
-        ready!(this.bounded(cx, shut_down))?;
+        ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
         while this.alarm.flood().is_some() && this.lingered < LINGER_BYTES {
             let mut buf = [0; 4 << 10];
             let mut buf = ReadBuf::new(&mut buf);

@@ -3,13 +3,14 @@
 //!
 //! The `h2` crate bounds by itself what a peer can make it keep: header lists, CONTINUATION frames, small and empty DATA
 //! frames, streams, errors in streams. What it does not count is here: frames that ask for an answer and carry no call
-//! ([`Guard`]), calls that are reset as soon as they are made ([`Resets`]), responses that nobody reads ([`Unsent`]), and connections
-//! ([`Places`]).
+//! ([`Guard`]), calls that are reset as soon as they are made ([`Resets`]), responses that nobody reads ([`Unsent`]), connections
+//! ([`Places`]), and how long those take nothing of what is written to them ([`Patient`]).
 
 mod alarm;
 mod frames;
 mod guard;
 mod options;
+mod patience;
 mod places;
 mod resets;
 mod unsent;
@@ -23,6 +24,7 @@ pub(super) use self::{
     alarm::Flood,
     guard::Guard,
     options::Limits,
+    patience::Patient,
     places::Places,
     unsent::{Room, Unsent},
 };

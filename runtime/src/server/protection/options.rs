@@ -10,6 +10,8 @@ pub(in crate::server) struct Limits {
     pub(in crate::server) max_connections_per_address: usize,
     pub(in crate::server) handshake_timeout: Duration,
     pub(in crate::server) max_unsent_bytes: usize,
+    /// How long a write may wait without any of it being taken.
+    pub(in crate::server) write_stall_timeout: Duration,
     pub(in crate::server) allowance: Allowance,
 }
 
@@ -21,10 +23,10 @@ impl Default for Limits {
             max_connections_per_address: usize::MAX,
             handshake_timeout: Duration::from_secs(10),
             max_unsent_bytes: 16 << 20,
+            write_stall_timeout: Duration::from_secs(60),
             allowance: Allowance {
                 counts_frames: true,
                 min_ping_interval: Duration::from_secs(5),
-                write_stall_timeout: Duration::from_secs(60),
             },
         }
     }
@@ -91,7 +93,7 @@ impl Server {
 
     /// How long a connection may take nothing of what is written to it before it is ended. The default is 60 seconds.
     pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.options.protection.allowance.write_stall_timeout = timeout;
+        self.options.protection.write_stall_timeout = timeout;
         self
     }
 

@@ -67,7 +67,7 @@ settings! {
     rate_limit: admission.limits.rate,
     runtimes: runtimes,
     shutdown_timeout: shutdown_timeout,
-    write_stall_timeout: protection.allowance.write_stall_timeout,
+    write_stall_timeout: protection.write_stall_timeout,
 }
 
 /// Where values come from that were not set in code.
