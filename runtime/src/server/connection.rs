@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use h2::{Reason, server::Builder};
+use bytes::Bytes;
+use h2::{
+    Reason,
+    server::{Builder, Connection},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "http1")]
@@ -201,6 +205,11 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let mut first_polls = FirstPolls::new(shared.calls.clone(), turns.clone());
     loop {
         let next = poll_fn(|cx| match connection.poll_accept(cx) {
+            Poll::Ready(Some(Ok((_, mut respond)))) if lifetime.is_over() => {
+                // Its caller may make it again on another connection: nothing was done for it.
+                respond.send_reset(Reason::REFUSED_STREAM);
+                Poll::Ready(Next::Started)
+            }
             Poll::Ready(Some(Ok((request, respond)))) => {
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
@@ -241,16 +250,25 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             Next::Started => {}
             Next::Ended(ended) => return ended,
             Next::Step(Step::Drain) => connection.graceful_shutdown(),
+            Next::Step(Step::Leave) => return leave(connection, Reason::NO_ERROR).await,
             Next::Step(Step::Close) => return Ok(()),
             Next::Flooded(flood) => {
                 tracing::debug!(target: "wireloom", flood = flood.as_str(), "a peer is cut off");
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                let closed = poll_fn(|cx| connection.poll_closed(cx));
-                let closed = tokio::time::timeout(LAST_WORDS, closed).await;
-                return closed.unwrap_or(Ok(()));
+                return leave(connection, Reason::ENHANCE_YOUR_CALM).await;
             }
         }
     }
+}
+
+/// Ends a connection, and tells its peer by which call.
+async fn leave<T: AsyncRead + AsyncWrite + Unpin>(
+    mut connection: Connection<T, Bytes>,
+    reason: Reason,
+) -> Result<(), h2::Error> {
+    connection.abrupt_shutdown(reason);
+    let closed = poll_fn(|cx| connection.poll_closed(cx));
+    let closed = tokio::time::timeout(LAST_WORDS, closed).await;
+    closed.unwrap_or(Ok(()))
 }
 
 /// What comes next on a connection.

@@ -28,8 +28,9 @@ use crate::heard::Heard;
 /// together do not end together.
 const JITTER: f64 = 0.1;
 
-/// A peer that is told to go away has this long to say that it heard, once it has no call left.
-const FAREWELL_TIME: Duration = Duration::from_secs(20);
+/// A peer that is told to go away has this long to say that it heard: after that it begins no call, and is left once it has had
+/// none for as long. grpc-go waits as long.
+const FAREWELL_TIME: Duration = Duration::from_secs(5);
 
 /// No peer is pinged more often.
 const MIN_KEEPALIVE_TIME: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ const MIN_KEEPALIVE_TIME: Duration = Duration::from_secs(1);
 pub(super) enum Step {
     /// Tell its peer to go away, and let calls end.
     Drain,
+    /// Tell its peer, which has no call left and does not say that it heard, which calls were heard of, and end.
+    Leave,
     /// End, whatever there still is to say.
     Close,
 }
@@ -145,6 +148,15 @@ impl Lifetime {
         self.look_again(next);
     }
 
+    /// Whether a call that comes now is of a peer that does not hear that it is to go away: one that does begins none.
+    pub(super) fn is_over(&self) -> bool {
+        match self.stage {
+            Stage::Open => false,
+            Stage::Draining { since, .. } => since.elapsed() >= FAREWELL_TIME,
+            Stage::CutOff { .. } => true,
+        }
+    }
+
     pub(super) fn poll(
         &mut self,
         cx: &mut TaskContext<'_>,
@@ -205,7 +217,7 @@ impl Lifetime {
                 let silent_since = self.idle_since.map_or(now, |idle| idle.max(since));
                 let farewell_at = Some(silent_since + FAREWELL_TIME);
                 if is_past(farewell_at) {
-                    return Some(Step::Close);
+                    return Some(Step::Leave);
                 }
                 // A grace without a limit is none for a peer that is gone.
                 let Ok(ping_at) = self.look_for_life(cx, now) else {

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
 use http::{HeaderMap, Request as HttpRequest};
 use tokio::{
-    io::DuplexStream,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 use tonic::{Request, Response};
+use wireloom_peer::raw::{PREFACE, call, kind, settings};
 
 use crate::{
     frame,
@@ -180,6 +181,86 @@ async fn a_peer_that_does_not_hear_its_farewell_is_left() {
     sleep(SECOND * 80).await;
     let ended = timeout(SECOND, connection).await;
     let _ = ended.expect("the server closed the connection");
+}
+
+/// A client that answers nothing that it is told or asked.
+struct Deaf {
+    io: DuplexStream,
+    _server: InProcess,
+}
+
+impl Deaf {
+    async fn to(server: Server) -> Self {
+        let (_server, io) = start(server);
+        let mut deaf = Self { io, _server };
+        deaf.say(PREFACE).await;
+        deaf.say(&settings(&[])).await;
+        deaf
+    }
+
+    async fn say(&mut self, bytes: &[u8]) {
+        self.io.write_all(bytes).await.unwrap();
+    }
+
+    /// Begins a call whose handler waits for so long.
+    async fn call(&mut self, stream: u32, seconds: u64) {
+        let message = frame::encode(&seconds.to_string()).unwrap();
+        self.say(&call(stream, "/test.Test/Wait", &message[5..]))
+            .await;
+    }
+
+    /// The stream and the payload of the next frame of this kind, unless the connection ends before.
+    async fn next(&mut self, kind: u8) -> Option<(u32, Vec<u8>)> {
+        loop {
+            let mut head = [0; 9];
+            self.io.read_exact(&mut head).await.ok()?;
+            let [len_0, len_1, len_2, found, _, stream @ ..] = head;
+            let len = u32::from_be_bytes([0, len_0, len_1, len_2]);
+            let mut payload = vec![0; len as usize];
+            self.io.read_exact(&mut payload).await.unwrap();
+            if found == kind {
+                return Some((u32::from_be_bytes(stream), payload));
+            }
+        }
+    }
+
+    /// The last stream, of those that the server heard of, and the code with which it tells its peer to go away.
+    async fn is_told_to_go(&mut self) -> (u32, u32) {
+        let (_, payload) = self.next(kind::GOAWAY).await.expect("it is told");
+        let word = |at: usize| u32::from_be_bytes(payload[at..][..4].try_into().unwrap());
+        (word(0), word(4))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_say_that_it_heard_is_told_which_calls_were_heard_of_and_left() {
+    let mut deaf = Deaf::to(Server::builder().max_connection_age(SECOND * 100)).await;
+    deaf.call(1, 1).await;
+    assert_eq!(deaf.is_told_to_go().await, (u32::MAX >> 1, 0));
+    let begun = Instant::now();
+    assert_eq!(deaf.is_told_to_go().await, (1, 0));
+    assert_eq!(deaf.next(kind::GOAWAY).await, None);
+    let after = begun.elapsed();
+    assert!((SECOND * 5..SECOND * 6).contains(&after), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_hear_that_it_is_to_go_away_begins_no_call_later() {
+    let mut deaf = Deaf::to(Server::builder().max_connection_age(SECOND * 100)).await;
+    deaf.call(1, 500).await;
+    deaf.is_told_to_go().await;
+    // As one does that was on its way.
+    deaf.call(3, 1).await;
+    assert_eq!(deaf.next(kind::HEADERS).await.unwrap().0, 3);
+    sleep(SECOND * 5).await;
+    deaf.call(5, 1).await;
+    let refused = u32::from(h2::Reason::REFUSED_STREAM).to_be_bytes().to_vec();
+    assert_eq!(deaf.next(kind::RST_STREAM).await, Some((5, refused)));
+    // The call from before goes on.
+    assert_eq!(deaf.next(kind::HEADERS).await.unwrap().0, 1);
+    let begun = Instant::now();
+    assert_eq!(deaf.next(kind::RST_STREAM).await, None);
+    assert!(begun.elapsed() < SECOND * 6, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

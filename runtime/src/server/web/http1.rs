@@ -90,7 +90,7 @@ pub(in crate::server) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
         });
         match step.await {
             Ok(Step::Drain) => connection.as_mut().graceful_shutdown(),
-            Ok(Step::Close) => return Ok(()),
+            Ok(Step::Leave | Step::Close) => return Ok(()),
             Err(ended) => return ended,
         }
     }
