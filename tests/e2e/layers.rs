@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use tower_layer::Layer;
 use tower_service::Service;
 use wireloom::server::{Body, PeerAddr};
@@ -297,7 +300,7 @@ where
         let response = self.0.call(request);
         Box::pin(async move {
             let response = response.await?;
-            let failed = Err::<hyper::body::Frame<bytes::Bytes>, _>(Status::data_loss("broken"));
+            let failed = Err::<Frame<Bytes>, _>(Status::data_loss("broken"));
             let body = http_body_util::StreamBody::new(tokio_stream::once(failed));
             Ok(response.map(|_| Body::new(body)))
         })
@@ -312,4 +315,52 @@ async fn a_body_that_fails_in_a_layer_ends_the_call_with_its_status() {
         (status.code(), status.message()),
         (Code::DataLoss, "broken")
     );
+}
+
+/// Panics in the bodies of responses, behind what they have.
+#[derive(Clone)]
+struct PanicInBody;
+
+#[derive(Clone)]
+struct PanickingBody<S>(S);
+
+impl<S> Layer<S> for PanicInBody {
+    type Service = PanickingBody<S>;
+
+    fn layer(&self, inner: S) -> PanickingBody<S> {
+        PanickingBody(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for PanickingBody<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let response = self.0.call(request);
+        Box::pin(async move {
+            let response = response.await?;
+            Ok(response.map(|body| Body::new(body.map_frame(panic_at_trailers))))
+        })
+    }
+}
+
+fn panic_at_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    assert!(frame.is_data(), "as asked");
+    frame
+}
+
+#[tokio::test]
+async fn a_body_that_panics_in_a_layer_ends_the_call_with_internal() {
+    let (_server, client) = serve(Server::builder().layer(PanicInBody)).await;
+    let status = client.unary(task("a")).no_retry().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status}");
 }

@@ -2,7 +2,8 @@
 
 use std::{
     future::{Future as _, poll_fn},
-    pin::{Pin, pin},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     task::Poll,
 };
 
@@ -12,7 +13,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use tonic::{Code, Status, body::Body};
 
-use super::{HttpService, answer};
+use super::{HttpService, answer, panicked};
 use crate::{
     deadline::{self, Deadline},
     flow::{self, Gone},
@@ -87,9 +88,14 @@ async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<
     let mut body = pin!(body);
     let mut has_sent = false;
     loop {
-        let frame = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
-            Poll::Pending => stream.poll_reset(cx).map(|_| None),
+        let frame = poll_fn(|cx| {
+            // What a panic leaves half done is dropped with the body.
+            let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
+            match polled {
+                Ok(Poll::Ready(frame)) => Poll::Ready(Some(frame)),
+                Ok(Poll::Pending) => stream.poll_reset(cx).map(|_| None),
+                Err(_) => Poll::Ready(Some(Some(Err(panicked())))),
+            }
         });
         match frame.await {
             Some(Some(Ok(frame))) => match frame.into_data() {

@@ -116,13 +116,19 @@ async fn answer(service: &HttpService, request: Request<Body>) -> Response<Body>
     match answered.await {
         Some(Ok(response)) => response,
         None => {
-            tracing::error!(target: "wireloom", "an HTTP service panicked");
+            let status = panicked();
             match is_grpc {
-                true => grpc(&Status::internal("an HTTP layer panicked")),
+                true => grpc(&status),
                 false => plain(StatusCode::INTERNAL_SERVER_ERROR),
             }
         }
     }
+}
+
+/// The status of a call of which a layer, or a body that it made, panicked.
+fn panicked() -> Status {
+    tracing::error!(target: "wireloom", "an HTTP service panicked");
+    Status::internal("an HTTP layer panicked")
 }
 
 /// The answer of a service that fails: the status that it fails with, if it is one.
