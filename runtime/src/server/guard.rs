@@ -49,6 +49,14 @@ impl Guard {
         }
     }
 
+    /// Drops by `drop` what a handler wrote, before its end or behind it: what the call ends with stays as it is.
+    pub(super) fn drop(&mut self, drop: impl FnOnce()) {
+        let _ = self.poll(|| {
+            drop();
+            Poll::Ready(())
+        });
+    }
+
     /// Within the call's span, which this marks.
     fn tell_of(&self, panic: &(dyn Any + Send)) {
         let message = panic

@@ -271,12 +271,22 @@ async fn answer(
     unsent: Option<&Arc<Unsent>>,
 ) -> Ended {
     let prepared = {
-        let mut prepared = pin!(prepare(shared, call, observers));
-        poll_fn(|cx| match guard.poll(|| prepared.as_mut().poll(cx)) {
-            Poll::Ready(prepared) => Poll::Ready(prepared),
-            Poll::Pending => ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err),
+        let mut preparing = pin!(Some(prepare(shared, call, observers)));
+        let prepared = poll_fn(|cx| {
+            let polled = guard.poll(|| match preparing.as_mut().as_pin_mut() {
+                Some(preparing) => preparing.poll(cx),
+                None => Poll::Pending,
+            });
+            match polled {
+                Poll::Ready(prepared) => Poll::Ready(prepared),
+                Poll::Pending => ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err),
+            }
         })
-        .await
+        .await;
+        if prepared.is_err() {
+            guard.drop(|| preparing.set(None));
+        }
+        prepared
     };
     let mut watch = Watch::new(observers.cloned());
     match prepared {
@@ -287,20 +297,17 @@ async fn answer(
             watch.data_sent(&frame);
             answer_message(respond, headers, hold(unsent, frame), ending).await
         }
-        Ok(Prepared::Pieces(headers, first, pieces)) => {
-            let Ok(mut stream) = respond.send_response(response(headers), false) else {
-                return Ended::Early(gone(Code::Cancelled));
+        Ok(Prepared::Pieces(headers, first, mut pieces)) => {
+            let ended = match respond.send_response(response(headers), false) {
+                Ok(mut stream) => {
+                    let pieces = &mut pieces;
+                    let watch = &mut watch;
+                    send_pieces(&mut stream, first, pieces, ending, guard, watch, unsent).await
+                }
+                Err(_) => Ended::Early(gone(Code::Cancelled)),
             };
-            send_pieces(
-                &mut stream,
-                first,
-                pieces,
-                ending,
-                guard,
-                &mut watch,
-                unsent,
-            )
-            .await
+            guard.drop(|| drop(pieces));
+            ended
         }
         Err(End::Reset(code)) => Ended::Early(gone(code)),
         Err(End::Status(status)) => Ended::Early(answer_status(respond, HeaderMap::new(), status)),
@@ -353,7 +360,7 @@ async fn answer_message(
 async fn send_pieces(
     stream: &mut Answer,
     first: Option<Bytes>,
-    mut pieces: Pieces,
+    pieces: &mut Pieces,
     ending: &mut Ending,
     guard: &mut Guard,
     watch: &mut Watch,

@@ -94,6 +94,27 @@ async fn a_stream_of_requests_ends_after_a_message_over_the_limit() {
     assert_eq!(call.await.unwrap().into_inner(), "[Ok, ResourceExhausted]");
 }
 
+/// Panics when it is dropped, as a user's type may.
+struct PanicsAtLast;
+
+impl Drop for PanicsAtLast {
+    fn drop(&mut self) {
+        panic!("as told");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_when_it_is_dropped_ends_by_its_deadline() {
+    let server = Server::builder().add_service(Serve(|call: Call| {
+        call.unary(&UNARY, |_: Request<String>| async {
+            let _at_last = PanicsAtLast;
+            std::future::pending().await
+        })
+    }));
+    let response = call_by_hand(server, "/test.Test/Unary", &[("grpc-timeout", "50m")]).await;
+    assert_eq!(response.headers()["grpc-status"], "4");
+}
+
 /// Streams messages of 10,000 bytes: so many, and then waits for ever.
 fn stream_and_wait(messages: usize) -> Server {
     Server::builder().add_service(Serve(move |call: Call| {

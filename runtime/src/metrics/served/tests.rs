@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_stream as stream;
+use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
@@ -29,14 +29,29 @@ impl Service for Test {
         match call.path() {
             "/test.Test/Unary" => call.unary(&UNARY, unary).await,
             "/test.Test/Many" => {
-                call.server_streaming(&MANY, |_: Request<String>| async {
+                call.server_streaming(&MANY, |request: Request<String>| async move {
+                    let panics = request.get_ref() == "panic at last";
+                    let at_last = panics.then(|| PanicsAtLast);
                     let replies = ["one", "two"].map(|reply| Ok(reply.to_owned()));
-                    Ok(Response::new(stream::iter(replies)))
+                    let replies = stream::iter(replies).map(move |reply| {
+                        let _ = &at_last;
+                        reply
+                    });
+                    Ok(Response::new(replies))
                 })
                 .await
             }
             _ => call.unimplemented(),
         }
+    }
+}
+
+/// Panics when it is dropped.
+struct PanicsAtLast;
+
+impl Drop for PanicsAtLast {
+    fn drop(&mut self) {
+        panic!("as told");
     }
 }
 
@@ -190,6 +205,21 @@ async fn panics_are_counted() {
         recorded.points()["wireloom.server.panics"],
         [point(&["test.Test/Unary"], 1, 1)]
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_panics_when_it_is_dropped_is_recorded_as_it_ended() {
+    let (channel, recorded) = serve();
+    let replies = channel.server_streaming(&MANY, "panic at last".to_owned());
+    let mut replies = replies.await.unwrap().into_inner();
+    while replies.message().await.unwrap().is_some() {}
+    let method = "test.Test/Many";
+    let points = recorded.points();
+    assert_eq!(
+        points["grpc.server.call.duration"],
+        [point(&[method, "OK"], 1, 0)]
+    );
+    assert_eq!(points["wireloom.server.panics"], [point(&[method], 1, 1)]);
 }
 
 #[tokio::test]
