@@ -34,14 +34,20 @@ impl Greeter for Handler {
 
     async fn say_hello_stream(
         &self,
-        _: Request<HelloRequest>,
+        request: Request<HelloRequest>,
     ) -> Result<Response<Self::SayHelloStreamStream>, Status> {
-        let last = Err(Status::aborted("enough"));
-        Ok(Response::new(Box::pin(stream::iter([
-            Ok(Nested {}),
-            Ok(Nested {}),
-            last,
-        ]))))
+        let name = request.into_inner().name;
+        Ok(Response::new(Box::pin(async_stream::stream! {
+            yield Ok(Nested {});
+            yield Ok(Nested {});
+            // Tonic gathers what is ready at once.
+            tokio::task::yield_now().await;
+            match name.as_str() {
+                "late" => std::future::pending().await,
+                "panic" => panic!("as told"),
+                _ => yield Err(Status::aborted("enough")),
+            }
+        })))
     }
 
     async fn record_hellos(
@@ -110,6 +116,13 @@ async fn serve() -> GreeterClient<wireloom::Channel> {
 }
 
 async fn serve_by(server: Server) -> GreeterClient<wireloom::Channel> {
+    GreeterClient::connect(listen_by(server).await)
+        .await
+        .unwrap()
+}
+
+/// Serves, at the target that comes back.
+async fn listen_by(server: Server) -> String {
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.target().to_string();
     tokio::spawn(
@@ -117,7 +130,7 @@ async fn serve_by(server: Server) -> GreeterClient<wireloom::Channel> {
             .add_service(GreeterServer::new(Handler))
             .serve(listener),
     );
-    GreeterClient::connect(target).await.unwrap()
+    target
 }
 
 fn request(name: &str) -> HelloRequest {
@@ -220,6 +233,47 @@ async fn a_panic_of_a_handler_is_internal_for_its_call_alone() {
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(status.message(), "the handler panicked");
     client.say_hello(request("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_a_stream_is_internal_for_its_call_alone() {
+    let mut client = serve().await;
+    let answers = client.say_hello_stream(request("panic")).await.unwrap();
+    let mut answers = answers.into_inner();
+    for _ in 0..2 {
+        assert!(answers.message().await.unwrap().is_some());
+    }
+    let status = answers.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(status.message(), "the handler panicked");
+
+    // It asserts what it is told.
+    let requests = stream::iter([request("not a")]);
+    let status = client.record_hellos(requests).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(status.message(), "the handler panicked");
+    client.say_hello(request("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_ends_by_its_deadline_though_its_caller_goes_on_waiting() {
+    let target = listen_by(Server::builder()).await;
+    let address = target.strip_prefix("http://").unwrap();
+    let io = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = h2::client::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let head = http::Request::post(format!("{target}/helloworld.Greeter/SayHelloStream"))
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "50m");
+    let (response, mut body) = sender.send_request(head.body(()).unwrap(), false).unwrap();
+    let late = bytes::Bytes::from_static(b"\0\0\0\0\x06\x0a\x04late");
+    body.send_data(late, true).unwrap();
+    let mut answers = response.await.unwrap().into_body();
+    while let Some(data) = answers.data().await {
+        data.unwrap();
+    }
+    let trailers = answers.trailers().await.unwrap().unwrap();
+    assert_eq!(trailers["grpc-status"], "4");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::{
     channel::Channel,
     method::{Method, MethodDescriptor},
     metrics::tests::{Point, Recorded},
-    server::{Call, Limits, RateLimit, Reply, Server, Service},
+    server::{AdaptiveLimit, Call, Limits, Queue, RateLimit, Reply, Server, Service},
 };
 
 static UNARY: Method<String, String> = Method::unary("/test.Test/Unary");
@@ -260,4 +260,71 @@ async fn calls_that_no_handler_sees_are_counted_by_the_reason() {
             point(&["rate"], 1, 1),
         ]
     );
+}
+
+/// Never answers.
+struct Hang;
+
+impl Service for Hang {
+    const NAME: &'static str = "test.Test";
+
+    async fn call(&self, _: Call) -> Reply {
+        std::future::pending().await
+    }
+}
+
+/// What is counted as refused of a call that a client, who does not give up by itself, makes beside another.
+async fn refused_beside_another(limits: Limits) -> Vec<Point> {
+    let (metrics, recorded) = Recorded::new();
+    let server = Server::builder().metrics(metrics).limits(limits);
+    let server = server.add_service(Hang).into_process().unwrap();
+    let io = server.connect().unwrap();
+    let (mut sender, connection) = h2::client::handshake::<_>(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut call = |timeout| {
+        let head = http::Request::post("http://peer/test.Test/Unary")
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", timeout);
+        let (response, _) = sender.send_request(head.body(()).unwrap(), true).unwrap();
+        response
+    };
+    let _under_way = call("1H");
+    assert!(
+        call("100m")
+            .await
+            .unwrap()
+            .headers()
+            .contains_key("grpc-status")
+    );
+    recorded.points()["wireloom.server.refused_calls"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_find_no_room_are_counted_by_the_reason() {
+    let waiting = |max_wait| Limits {
+        max_concurrent_calls: Some(1),
+        queue: Queue {
+            max_wait,
+            ..Queue::default()
+        },
+        ..Limits::default()
+    };
+    let adaptive = Limits {
+        max_concurrent_calls: None,
+        adaptive: Some(AdaptiveLimit {
+            initial: 1,
+            min: 1,
+            ..AdaptiveLimit::default()
+        }),
+        ..waiting(Duration::ZERO)
+    };
+    for (limits, reason) in [
+        (waiting(Duration::ZERO), "too_many_calls"),
+        (waiting(Duration::from_millis(50)), "waited_too_long"),
+        (waiting(Duration::from_secs(60)), "deadline_passed"),
+        (adaptive, "overload"),
+    ] {
+        let refused = refused_beside_another(limits).await;
+        assert_eq!(refused, [point(&[reason], 1, 1)]);
+    }
 }
