@@ -216,7 +216,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                 if let Some(web) = web {
                     request.extensions_mut().insert(lifetime.ends().clone());
                     request.extensions_mut().insert(Arc::clone(&protection));
-                    let exchange = web::serve(web.clone(), request, respond);
+                    let protection = Arc::clone(&protection);
+                    let exchange = web::serve(web.clone(), request, respond, protection);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }

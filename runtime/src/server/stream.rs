@@ -31,6 +31,7 @@ use super::{
 use crate::{
     context::Context,
     deadline::Deadline,
+    flow::Gone,
     interceptor::{Observers, Watch},
     limits::CONTENT_TYPE,
     spans::ServerSpan,
@@ -88,6 +89,7 @@ async fn serve_stream(
             return;
         }
     };
+    let deadline = received.terms.deadline;
     let caller = TraceContext::extract(&head.headers);
     let method = head.uri.path().trim_start_matches('/');
     let meter = shared.options.metrics.call(method);
@@ -105,7 +107,7 @@ async fn serve_stream(
         served.instrument(span.span().clone()).await
     };
     if let Some(protection) = protection {
-        protection.ended(&ended);
+        protection.ended(&ended, deadline);
     }
     span.finish(ended.status().code());
 }
@@ -198,7 +200,7 @@ async fn admitted(
         // All that no handler sees passes here.
         span.refused(reason);
         shared.options.metrics.refused(reason.name());
-        Err(Ended::Answered(answer_status(
+        Err(Ended::answered(answer_status(
             respond,
             HeaderMap::new(),
             status,
@@ -230,8 +232,8 @@ async fn admitted(
                     return refuse(respond, late, status);
                 }
                 Err(End::Status(status)) => {
-                    let status = answer_status(respond, HeaderMap::new(), status);
-                    return Err(Ended::Answered(status));
+                    let answer = answer_status(respond, HeaderMap::new(), status);
+                    return Err(Ended::answered(answer));
                 }
             }
         }
@@ -249,17 +251,29 @@ async fn admitted(
 pub(super) enum Ended {
     /// With what its handler answered.
     Answered(Status),
+    /// With that, though its caller had gone away by then.
+    Unheard(Status),
     /// Before that.
     Early(Status),
 }
 
 impl Ended {
+    fn answered(answer: Result<Status, Unheard>) -> Self {
+        match answer {
+            Ok(status) => Self::Answered(status),
+            Err(Unheard(status)) => Self::Unheard(status),
+        }
+    }
+
     fn status(&self) -> &Status {
         match self {
-            Self::Answered(status) | Self::Early(status) => status,
+            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => status,
         }
     }
 }
+
+/// What a caller that has gone away would have been answered.
+struct Unheard(Status);
 
 async fn answer(
     shared: &Shared,
@@ -291,7 +305,7 @@ async fn answer(
     let mut watch = Watch::new(observers.cloned());
     match prepared {
         Ok(Prepared::Status(headers, status)) => {
-            Ended::Answered(answer_status(respond, headers, status))
+            Ended::answered(answer_status(respond, headers, status))
         }
         Ok(Prepared::Message(headers, frame)) => {
             watch.data_sent(&frame);
@@ -310,7 +324,11 @@ async fn answer(
             ended
         }
         Err(End::Reset(code)) => Ended::Early(gone(code)),
-        Err(End::Status(status)) => Ended::Early(answer_status(respond, HeaderMap::new(), status)),
+        Err(End::Status(status)) => {
+            let (Ok(status) | Err(Unheard(status))) =
+                answer_status(respond, HeaderMap::new(), status);
+            Ended::Early(status)
+        }
     }
 }
 
@@ -347,7 +365,7 @@ async fn answer_message(
 ) -> Ended {
     let status = Status::ok("");
     let Ok(mut stream) = respond.send_response(response(headers), false) else {
-        return Ended::Answered(status);
+        return Ended::Unheard(status);
     };
     if stream.has_room_for(&frame) {
         stream.send_data(frame);
@@ -445,12 +463,19 @@ fn response(mut headers: HeaderMap) -> Response<()> {
     response
 }
 
-// An error of h2 below means that the stream is gone already: there is nobody to tell.
-
-fn answer_status(respond: &mut Respond, mut headers: HeaderMap, status: Status) -> Status {
+/// # Errors
+///
+/// The stream is gone already: there is nobody to tell.
+fn answer_status(
+    respond: &mut Respond,
+    mut headers: HeaderMap,
+    status: Status,
+) -> Result<Status, Unheard> {
     status::write(&status, &mut headers);
-    let _ = respond.send_response(response(headers), true);
-    status
+    match respond.send_response(response(headers), true) {
+        Ok(_) => Ok(status),
+        Err(Gone) => Err(Unheard(status)),
+    }
 }
 
 fn send_trailers(stream: &mut Answer, mut trailers: HeaderMap, status: Status) -> Status {

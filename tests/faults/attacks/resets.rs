@@ -1,9 +1,12 @@
 //! Calls that are begun, and reset before they cost their caller anything.
 
+use std::convert::Infallible;
 use std::future::IntoFuture as _;
+use std::task::{Context, Poll};
 
 use wireloom::Code;
-use wireloom_peer::raw::{END_HEADERS, Ended, call, frame, head, kind, message};
+use wireloom::server::Body;
+use wireloom_peer::raw::{END_HEADERS, END_STREAM, Ended, call, field, frame, head, kind, message};
 
 use super::{CLIENT_STREAM, HANGS, MIB, Siege, UNARY, calm};
 use crate::{LONG, Setting, hanging, task, until};
@@ -24,6 +27,78 @@ async fn rapid_reset_is_ended() {
     assert_eq!(ended, calm("too_many_resets"));
     let calls = siege.attacking_calls();
     assert!(calls < 3000, "{calls}");
+    siege.ends_with_at_most(16 * MIB).await;
+}
+
+#[tokio::test]
+async fn rapid_reset_of_calls_that_are_answered_at_once_is_ended() {
+    let siege = Siege::lay(wireloom::Server::builder()).await;
+    let ended = siege
+        .flood(|stream| {
+            let mut calls = call(stream, UNARY, b"");
+            calls.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+            calls
+        })
+        .await;
+    assert_eq!(ended, calm("too_many_resets"));
+    siege.ends_with_at_most(16 * MIB).await;
+}
+
+#[tokio::test]
+async fn rapid_reset_of_calls_whose_request_has_not_come_in_is_ended() {
+    for method in [UNARY, CLIENT_STREAM] {
+        let siege = Siege::lay(wireloom::Server::builder()).await;
+        let ended = siege
+            .flood(|stream| {
+                let mut calls = frame(kind::HEADERS, END_HEADERS, stream, &head(method));
+                calls.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+                calls
+            })
+            .await;
+        assert_eq!(ended, calm("too_many_resets"), "{method}");
+        siege.ends_with_at_most(16 * MIB).await;
+    }
+}
+
+/// Answers nothing.
+#[derive(Clone)]
+struct Hang;
+
+impl tower_service::Service<http::Request<Body>> for Hang {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Pending<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+#[tokio::test]
+async fn rapid_reset_of_what_is_no_call_is_ended() {
+    let siege = Siege::lay(wireloom::Server::builder().fallback(Hang)).await;
+    // So long that fewer come at once than are refused unseen.
+    let path = format!("/{}", "x".repeat(200));
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", &path),
+        (":authority", "peer"),
+    ];
+    let head: Vec<_> = fields.iter().flat_map(|(n, v)| field(n, v)).collect();
+    let ended = siege
+        .flood(|stream| {
+            let flags = END_HEADERS | END_STREAM;
+            let mut requests = frame(kind::HEADERS, flags, stream, &head);
+            requests.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+            requests
+        })
+        .await;
+    assert_eq!(ended, calm("too_many_resets"));
     siege.ends_with_at_most(16 * MIB).await;
 }
 

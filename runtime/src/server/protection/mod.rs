@@ -28,7 +28,8 @@ pub(super) use self::{
     places::Places,
     unsent::{Room, Unsent},
 };
-use super::stream::Ended;
+use super::{ending::ending_code, stream::Ended};
+use crate::deadline::Deadline;
 
 /// What the calls of a connection share: how many of them were reset, how the connection is told that it were too many, and
 /// what of their responses has not left.
@@ -56,16 +57,25 @@ impl Protection {
     }
 
     /// Counts a call that has ended.
-    pub(super) fn ended(&self, ended: &Ended) {
+    pub(super) fn ended(&self, ended: &Ended, deadline: Option<Deadline>) {
         match ended {
-            Ended::Answered(_) => self.resets.earn(),
-            // A deadline, or the server's shutdown, ends calls by other codes.
-            Ended::Early(status) if status.code() == Code::Cancelled => {
-                if !self.resets.spend() {
-                    self.alarm.raise(Flood::Resets);
-                }
-            }
-            Ended::Early(_) => {}
+            Ended::Answered(_) => self.answered(),
+            // It was reset before it was answered: its handler did not wait, and so nobody looked.
+            Ended::Unheard(_) => self.reset(ending_code(deadline)),
+            Ended::Early(status) => self.reset(status.code()),
+        }
+    }
+
+    /// Counts a request whose peer was answered.
+    pub(super) fn answered(&self) {
+        self.resets.earn();
+    }
+
+    /// Counts one that ended before that, with `code`.
+    pub(super) fn reset(&self, code: Code) {
+        // A deadline, or the server's shutdown, ends calls by other codes.
+        if code == Code::Cancelled && !self.resets.spend() {
+            self.alarm.raise(Flood::Resets);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     future::{Future as _, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -18,7 +19,7 @@ use crate::{
     deadline::{self, Deadline},
     flow::{self, Gone},
     limits,
-    server::body::Source,
+    server::{body::Source, protection::Protection},
     status,
 };
 
@@ -31,13 +32,29 @@ const OF_CONNECTIONS: [&str; 5] = [
     "upgrade",
 ];
 
-/// Answers a request by `service`, unless its caller goes away.
+/// Answers a request by `service`, unless its caller goes away; `protection` counts which of what is no call.
 pub(in crate::server) async fn serve(
     service: HttpService,
     request: Request<Source>,
-    mut respond: SendResponse<Bytes>,
+    respond: SendResponse<Bytes>,
+    protection: Arc<Protection>,
 ) {
     let kind = Kind::of(request.headers());
+    let responded = respond_by(service, request, respond, kind).await;
+    match (kind, responded) {
+        // It is counted where it is served.
+        (Kind::Call(_), _) => {}
+        (Kind::Other, Ok(())) => protection.answered(),
+        (Kind::Other, Err(Gone)) => protection.reset(Code::Cancelled),
+    }
+}
+
+async fn respond_by(
+    service: HttpService,
+    request: Request<Source>,
+    mut respond: SendResponse<Bytes>,
+    kind: Kind,
+) -> Result<(), Gone> {
     let response = {
         let mut answer = pin!(answer(&service, request.map(Body::new)));
         poll_fn(|cx| match answer.as_mut().poll(cx) {
@@ -46,21 +63,18 @@ pub(in crate::server) async fn serve(
         })
         .await
     };
-    let Some(response) = response else {
-        return;
-    };
-    let (mut head, body) = response.into_parts();
+    let (mut head, body) = response.ok_or(Gone)?.into_parts();
     for name in OF_CONNECTIONS {
         head.headers.remove(name);
     }
     let head = Response::from_parts(head, ());
     let is_end = body.is_end_stream();
-    // An error of h2 means that the stream is gone already: there is nobody to tell.
-    if let Ok(mut stream) = respond.send_response(head, is_end)
-        && !is_end
-    {
-        // Nobody to tell, either.
-        let _ = send(&mut stream, body, kind).await;
+    // An error of h2 means that the stream is gone already.
+    let stream = respond.send_response(head, is_end);
+    let mut stream = stream.map_err(|_| Gone)?;
+    match is_end {
+        true => Ok(()),
+        false => send(&mut stream, body, kind).await,
     }
 }
 
@@ -84,6 +98,9 @@ impl Kind {
     }
 }
 
+/// # Errors
+///
+/// The caller has gone away, or nothing of what it waits for can reach it.
 async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<(), Gone> {
     let mut body = pin!(body);
     let mut has_sent = false;
@@ -114,13 +131,10 @@ async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<
                     return stream.send_trailers(trailers).map_err(|_| Gone);
                 }
             },
-            Some(Some(Err(status))) => {
-                fail(stream, &status, kind);
-                return Ok(());
-            }
+            Some(Some(Err(status))) => return fail(stream, &status, kind),
             Some(None) => return stream.send_data(Bytes::new(), true).map_err(|_| Gone),
             // The caller does not want the rest.
-            None => return Ok(()),
+            None => return Err(Gone),
         }
     }
 }
@@ -142,15 +156,21 @@ async fn room(stream: &mut SendStream<Bytes>, bytes: usize, kind: Kind) -> Resul
 }
 
 /// Ends a response whose body fails.
-fn fail(stream: &mut SendStream<Bytes>, status: &Status, kind: Kind) {
+fn fail(stream: &mut SendStream<Bytes>, status: &Status, kind: Kind) -> Result<(), Gone> {
     match (status.code(), kind) {
         // Such as of a call past its deadline, whose peer has no room for more.
-        (Code::Cancelled, _) => stream.send_reset(Reason::CANCEL),
+        (Code::Cancelled, _) => {
+            stream.send_reset(Reason::CANCEL);
+            Err(Gone)
+        }
         (_, Kind::Call(_)) => {
             let mut trailers = HeaderMap::new();
             status::write(status, &mut trailers);
-            let _ = stream.send_trailers(trailers);
+            stream.send_trailers(trailers).map_err(|_| Gone)
         }
-        (_, Kind::Other) => stream.send_reset(Reason::INTERNAL_ERROR),
+        (_, Kind::Other) => {
+            stream.send_reset(Reason::INTERNAL_ERROR);
+            Ok(())
+        }
     }
 }
