@@ -39,6 +39,10 @@ use crate::{
 /// How long the GOAWAY of a connection that is ended may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What of a stream waits for its socket before its call waits too, whatever window its peer opens. It is large enough for
+/// messages of 64 KiB to leave without waiting; `h2` has 400 KiB.
+const SEND_BUFFER: usize = 80 << 10;
+
 /// How many calls a peer may have cancelled that were not begun yet.
 const MIN_PENDING_RESETS: u32 = 1000;
 
@@ -189,7 +193,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
         // that is no attack, and `h2`'s own limit of 20 would end the connection.
         .max_pending_accept_reset_streams(max_streams.max(MIN_PENDING_RESETS) as usize)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
-        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
+        .max_send_buffer_size(SEND_BUFFER);
     let handshake = builder.handshake(io);
     let mut connection = tokio::select! {
         connection = tokio::time::timeout(limits.handshake_timeout, handshake) => match connection {

@@ -35,6 +35,27 @@ async fn streams_to_a_peer_without_a_window_wait_and_keep_little() {
     siege.ends_with_at_most(24 * MIB).await;
 }
 
+/// It promises room without end, and takes nothing.
+#[tokio::test]
+async fn streams_to_a_peer_with_large_windows_that_does_not_read_keep_little() {
+    let siege = Siege::lay(wireloom::Server::builder()).await;
+    let most = u32::MAX >> 1;
+    let mut attacker = siege.attacker_with(&[(WINDOW, most)]).await;
+    let more = (most - 65_535).to_be_bytes();
+    let update = frame(kind::WINDOW_UPDATE, 0, 0, &more);
+    attacker.send(&update).await.unwrap();
+    for n in 0..200 {
+        let call = call(2 * n + 1, SERVER_STREAM, &large_stream());
+        attacker.send(&call).await.unwrap();
+    }
+    until(|| siege.server.calls() >= 200).await;
+    // Long enough for what is kept to grow, were there no bound.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(attacker);
+    // For each what waits for the socket, the batch behind that, and its request.
+    siege.ends_with_at_most(64 * MIB).await;
+}
+
 #[tokio::test]
 async fn streams_to_a_peer_without_a_window_keep_no_more_than_a_connection_may() {
     let server = wireloom::Server::builder().max_unsent_bytes(MIB as usize);
