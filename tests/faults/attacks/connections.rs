@@ -58,12 +58,12 @@ async fn an_address_has_no_more_connections_than_it_may() {
 }
 
 #[tokio::test]
-async fn what_is_not_http2_is_told_so_and_ended() {
+async fn what_is_not_http2_is_ended() {
     let siege = Siege::lay(wireloom::Server::builder()).await;
     let mut web = Raw::connect(siege.server.address).await.unwrap();
     web.send(b"GET / HTTP/1.1\r\nhost: peer\r\n\r\n")
         .await
         .unwrap();
-    let _ = web.ended().await;
+    assert_eq!(web.ended().await, Ended::Closed);
     siege.ends_with_at_most(MIB).await;
 }
