@@ -41,12 +41,20 @@ impl Guard {
         let polled = watched(&mut self.handler, || catch_unwind(AssertUnwindSafe(poll)));
         match polled {
             Ok(polled) => polled.map(Ok),
-            Err(panic) => {
-                self.tell_of(&*panic);
-                // What it said is for the log alone: it may tell of what is no business of the caller's.
-                Poll::Ready(Err(End::Status(Status::internal("the handler panicked"))))
-            }
+            Err(panic) => Poll::Ready(Err(self.end_of(&*panic))),
         }
+    }
+
+    /// Tells observers by `tell`, of which that holds as well; they are too quick to be watched.
+    pub(super) fn tell(&self, tell: impl FnOnce()) -> Result<(), End> {
+        catch_unwind(AssertUnwindSafe(tell)).map_err(|panic| self.end_of(&*panic))
+    }
+
+    /// What a panic ends its call with.
+    fn end_of(&self, panic: &(dyn Any + Send)) -> End {
+        self.tell_of(panic);
+        // What it said is for the log alone: it may tell of what is no business of the caller's.
+        End::Status(Status::internal("the handler panicked"))
     }
 
     /// Drops by `drop` what a handler wrote, before its end or behind it: what the call ends with stays as it is.

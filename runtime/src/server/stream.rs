@@ -177,7 +177,8 @@ async fn serve_call(
         cancellation.cancel();
     }
     if let Some(observers) = observers {
-        observers.ended(ended.status());
+        // It has ended as it has: their panic is for the log alone.
+        let _ = guard.tell(|| observers.ended(ended.status()));
     }
     place.finish(ended.status().code());
     ended
@@ -307,10 +308,10 @@ async fn answer(
         Ok(Prepared::Status(headers, status)) => {
             Ended::answered(answer_status(respond, headers, status))
         }
-        Ok(Prepared::Message(headers, frame)) => {
-            watch.data_sent(&frame);
-            answer_message(respond, headers, hold(unsent, frame), ending).await
-        }
+        Ok(Prepared::Message(headers, frame)) => match guard.tell(|| watch.data_sent(&frame)) {
+            Ok(()) => answer_message(respond, headers, hold(unsent, frame), ending).await,
+            Err(end) => answer_end(respond, end),
+        },
         Ok(Prepared::Pieces(headers, first, mut pieces)) => {
             let ended = match respond.send_response(response(headers), false) {
                 Ok(mut stream) => {
@@ -323,13 +324,18 @@ async fn answer(
             guard.drop(|| drop(pieces));
             ended
         }
-        Err(End::Reset(code)) => Ended::Early(gone(code)),
-        Err(End::Status(status)) => {
-            let (Ok(status) | Err(Unheard(status))) =
-                answer_status(respond, HeaderMap::new(), status);
-            Ended::Early(status)
-        }
+        Err(end) => answer_end(respond, end),
     }
+}
+
+/// Answers a call that ends before it has been answered.
+fn answer_end(respond: &mut Respond, end: End) -> Ended {
+    Ended::Early(match end {
+        End::Reset(code) => gone(code),
+        End::Status(status) => match answer_status(respond, HeaderMap::new(), status) {
+            Ok(status) | Err(Unheard(status)) => status,
+        },
+    })
 }
 
 /// A reply whose first frame is known: headers are delayed until then, so that an error before any message is a
@@ -417,8 +423,10 @@ async fn send_pieces(
                 if data.len() >= BATCH_SIZE {
                     tokio::task::yield_now().await;
                 }
-                watch.data_sent(&data);
-                send_data(stream, data, ending).await
+                match guard.tell(|| watch.data_sent(&data)) {
+                    Ok(()) => send_data(stream, data, ending).await,
+                    Err(end) => Err(end),
+                }
             }
             Ok(Piece::End(status, metadata)) => match all_has_room(stream, ending).await {
                 Ok(()) => return Ended::Answered(send_trailers(stream, metadata, status)),

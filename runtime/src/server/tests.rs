@@ -115,6 +115,61 @@ async fn a_handler_that_panics_when_it_is_dropped_ends_by_its_deadline() {
     assert_eq!(response.headers()["grpc-status"], "4");
 }
 
+/// Has calls observed by one that panics when a message is sent, or at the end.
+#[derive(Clone, Copy)]
+struct PanickingObserver {
+    at_the_end: bool,
+}
+
+impl CallObserver for PanickingObserver {
+    fn message_sent(&self, _: usize) {
+        assert!(self.at_the_end, "as told");
+    }
+
+    fn ended(&self, _: &Status) {
+        assert!(!self.at_the_end, "as told");
+    }
+}
+
+impl Interceptor for PanickingObserver {
+    async fn intercept(
+        &self,
+        mut call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        call.observe(*self);
+        next.run(call).await
+    }
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_before_the_end_ends_its_call_with_internal() {
+    let observer = PanickingObserver { at_the_end: false };
+    let server = Server::builder().interceptor(observer);
+    let server = server.add_service(Serve(|call: Call| async {
+        match call.path() {
+            "/test.Test/Unary" => {
+                call.unary(&UNARY, async |request: Request<String>| {
+                    Ok(Response::new(request.into_inner()))
+                })
+                .await
+            }
+            _ => {
+                call.server_streaming(&MANY, async |_: Request<String>| {
+                    Ok(Response::new(stream::iter([Ok("reply".to_owned())])))
+                })
+                .await
+            }
+        }
+    }));
+    let channel = serve(server).await;
+    let unary = channel.unary(&UNARY, String::new()).await;
+    assert_eq!(unary.unwrap_err().code(), Code::Internal);
+    let many = channel.server_streaming(&MANY, String::new()).await;
+    let reply = many.unwrap().into_inner().message().await;
+    assert_eq!(reply.unwrap_err().code(), Code::Internal);
+}
+
 /// Streams messages of 10,000 bytes: so many, and then waits for ever.
 fn stream_and_wait(messages: usize) -> Server {
     Server::builder().add_service(Serve(move |call: Call| {
