@@ -9,6 +9,7 @@ mod certificate;
 mod connection;
 mod connections;
 mod encoding;
+mod ended;
 mod ending;
 mod first_poll;
 mod guard;

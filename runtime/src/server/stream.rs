@@ -19,6 +19,7 @@ use super::{
     admission::{Entry, Place, Reason as RefusalReason, Refusal},
     body::{Reply, ReplyBody, RequestBody, Source},
     connections::Shared,
+    ended::{Ended, Unheard},
     ending::{End, Ending, is_cut_off},
     guard::Guard,
     head::{Terms, check_is_grpc},
@@ -247,34 +248,6 @@ async fn admitted(
     }
     Ok(place)
 }
-
-/// How a call ended.
-pub(super) enum Ended {
-    /// With what its handler answered.
-    Answered(Status),
-    /// With that, though its caller had gone away by then.
-    Unheard(Status),
-    /// Before that.
-    Early(Status),
-}
-
-impl Ended {
-    fn answered(answer: Result<Status, Unheard>) -> Self {
-        match answer {
-            Ok(status) => Self::Answered(status),
-            Err(Unheard(status)) => Self::Unheard(status),
-        }
-    }
-
-    fn status(&self) -> &Status {
-        match self {
-            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => status,
-        }
-    }
-}
-
-/// What a caller that has gone away would have been answered.
-struct Unheard(Status);
 
 async fn answer(
     shared: &Shared,

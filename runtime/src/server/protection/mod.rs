@@ -28,7 +28,7 @@ pub(super) use self::{
     places::Places,
     unsent::{Room, Unsent},
 };
-use super::{ending::ending_code, stream::Ended};
+use super::{ended::Ended, ending::ending_code};
 use crate::deadline::Deadline;
 
 /// What the calls of a connection share: how many of them were reset, how the connection is told that it were too many, and
