@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
+use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use tokio::io::DuplexStream;
 use tonic::Status;
 
 #[cfg(feature = "jwt")]
 pub use crate::jwt::fuzzing::{read_bearer, read_jwks, verify_by_jwks, verify_by_secret};
+pub use crate::server::fuzzing::connect_as_from_outside;
+#[cfg(feature = "tls")]
+pub use crate::tls::fuzzing::{allows_dns_name, allows_uri, is_pattern, read_certificate};
 use crate::{
-    Server,
+    Compression, Server,
     client::Pushback,
     deadline::{decode_timeout, encode_timeout},
+    frame::{FrameReader, compress},
     policy::{Backoff, RetryPolicy},
     status,
     trace::TraceContext,
@@ -68,6 +73,36 @@ pub fn read_pushback(status: &Status) -> RetryAfter {
 pub fn backoffs(policy: &RetryPolicy, jitter: f64) -> Vec<Duration> {
     let mut backoff = Backoff::new(policy);
     (0..8).map(|_| backoff.next_delay(jitter)).collect()
+}
+
+/// Writes the frame of a message, compressed or not.
+pub fn write_message(message: &[u8], compression: Compression) -> Result<Bytes, Status> {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(message.len() as u32);
+    frame.extend_from_slice(message);
+    compress(frame.freeze(), compression)
+}
+
+/// Reads messages of at most `max_size` bytes out of DATA that comes in pieces, up to the first error.
+pub fn read_messages(
+    pieces: impl Iterator<Item = Bytes>,
+    max_size: usize,
+    compression: Compression,
+) -> (Vec<Bytes>, Result<(), Status>) {
+    let mut reader = FrameReader::new(max_size, compression);
+    let mut messages = Vec::new();
+    for piece in pieces {
+        reader.push(piece);
+        loop {
+            match reader.next() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => return (messages, Err(error)),
+            }
+        }
+    }
+    (messages, Ok(()))
 }
 
 /// The client's side of a connection to `server`, over memory.

@@ -39,7 +39,7 @@ use crate::memory::Accept;
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// What each side of a connection in this process may have written before the other has read it.
-const IN_PROCESS_BUFFER: usize = 256 << 10;
+pub(super) const IN_PROCESS_BUFFER: usize = 256 << 10;
 
 /// What all connections of a server share.
 pub(super) struct Shared {
@@ -255,7 +255,7 @@ impl Entrance {
         entrances.collect()
     }
 
-    fn in_plaintext(shared: &Arc<Shared>) -> Self {
+    pub(super) fn in_plaintext(shared: &Arc<Shared>) -> Self {
         Self {
             web: shared.options.web.around(shared),
             #[cfg(feature = "http1")]

@@ -12,6 +12,8 @@ mod encoding;
 mod ended;
 mod ending;
 mod first_poll;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod guard;
 mod head;
 mod intercepted;

@@ -13,6 +13,8 @@
 
 mod client;
 mod failure;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod identity;
 mod peer_identity;
 mod pem;

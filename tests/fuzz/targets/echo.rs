@@ -5,6 +5,7 @@ use std::future::pending;
 use wireloom::{
     AuthenticationRequest, Authenticator, Authorization, Caller, Compression, Method,
     MethodDescriptor, Request, Response, Server, Status,
+    metadata::KeyAndValueRef,
     server::{AdaptiveLimit, Call, Limits, RateLimit, Reply, Service},
     tokio_stream::{self as stream, StreamExt as _},
 };
@@ -58,6 +59,12 @@ impl Service for Echo {
 }
 
 async fn unary(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Status> {
+    for entry in request.metadata().iter() {
+        if let KeyAndValueRef::Binary(_, value) = entry {
+            // What is no base64 is an error to who reads it.
+            let _ = value.to_bytes();
+        }
+    }
     Ok(Response::new(request.into_inner()))
 }
 

@@ -1,0 +1,10 @@
+//! Generates the service whose requests have rules.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    wireloom_build::builder()
+        .proto("../proto/validated.proto")
+        .includes(["../proto", "../real/googleapis-common-protos"])
+        .descriptors(true)
+        .generate()?;
+    Ok(())
+}
