@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wireloom_peer::raw::{END_STREAM, RawFrame, head, kind, message};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, PADDING};
 use super::{REQUEST, zeros};
 use crate::attacks::{HANGS, UNARY};
 use crate::leaks::Holdings;
@@ -153,14 +153,26 @@ async fn max_streams() {
     case.ends_with(5).await;
 }
 
+/// A request in frames of a few bytes each.
+async fn assert_small_frames_are_read(padding: Option<u8>) {
+    let mut case = Case::new(wireloom::Server::builder()).await;
+    let message = zeros(REQUEST);
+    case.client.headers(1, 0, &head(UNARY)).await;
+    case.client
+        .small_data(1, &message, END_STREAM, padding)
+        .await;
+    drop(message);
+    assert_answered(&mut case.client, 1).await;
+    case.ends_with(3).await;
+}
+
 /// Padding takes room in the windows: a server that gives back no more than the data would be sent nothing any more.
 #[tokio::test]
 async fn data_frame_padding() {
-    let mut case = Case::new(wireloom::Server::builder()).await;
-    case.client.headers(1, 0, &head(UNARY)).await;
-    case.client
-        .padded_data(1, &zeros(REQUEST), END_STREAM)
-        .await;
-    assert_answered(&mut case.client, 1).await;
-    case.ends_with(3).await;
+    assert_small_frames_are_read(Some(PADDING)).await;
+}
+
+#[tokio::test]
+async fn no_df_padding_sanity_test() {
+    assert_small_frames_are_read(None).await;
 }

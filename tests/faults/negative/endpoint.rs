@@ -19,9 +19,9 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 /// What a frame of DATA holds where nobody has agreed on more.
 const FRAME: usize = 16 << 10;
 
-/// The data and the padding of a frame that is nearly all padding.
+/// The data of a small frame, and the padding of one that is nearly all padding.
 const SMALL: usize = 5;
-const PADDING: u8 = 255;
+pub const PADDING: u8 = 255;
 
 pub struct Endpoint {
     raw: Raw,
@@ -97,29 +97,44 @@ impl Endpoint {
         }
     }
 
-    /// The same in frames that are nearly all padding, which takes as much room as what it pads.
-    pub async fn padded_data(&mut self, stream: u32, bytes: &[u8], flags: u8) {
+    /// The same in frames of a few bytes each, and so much padding, which takes as much room as what it pads.
+    pub async fn small_data(&mut self, stream: u32, bytes: &[u8], flags: u8, padding: Option<u8>) {
         let last = bytes.len().div_ceil(SMALL) - 1;
+        let mut frames = Vec::new();
         for (index, piece) in bytes.chunks(SMALL).enumerate() {
-            let flags = PADDED | if index == last { flags } else { 0 };
-            let mut payload = vec![PADDING];
+            let mut flags = if index == last { flags } else { 0 };
+            let mut payload = Vec::new();
+            if let Some(padding) = padding {
+                flags |= PADDED;
+                payload.push(padding);
+            }
             payload.extend_from_slice(piece);
-            payload.resize(payload.len() + usize::from(PADDING), 0);
+            payload.resize(payload.len() + usize::from(padding.unwrap_or(0)), 0);
+            // Those that there is room for leave together: a write for each would take long.
+            if frames.len() > FRAME || !self.has_room(stream, payload.len()) {
+                self.send(&frames).await;
+                frames.clear();
+            }
             self.room(stream, payload.len()).await;
-            self.send(&frame(kind::DATA, flags, stream, &payload)).await;
+            frames.extend(frame(kind::DATA, flags, stream, &payload));
         }
+        self.send(&frames).await;
     }
 
     /// Waits until there is room for so many bytes of DATA, and takes it.
     async fn room(&mut self, stream: u32, len: usize) {
-        let len = len as i64;
-        while self.connection < len || *self.stream(stream) < len {
+        while !self.has_room(stream, len) {
             let frame = self.next().await;
             let frame = frame.expect("the connection ends before there is room");
             assert_ne!(frame.kind, kind::RST_STREAM, "{frame:?}");
         }
-        self.connection -= len;
-        *self.stream(stream) -= len;
+        self.connection -= len as i64;
+        *self.stream(stream) -= len as i64;
+    }
+
+    fn has_room(&mut self, stream: u32, len: usize) -> bool {
+        let len = len as i64;
+        self.connection >= len && *self.stream(stream) >= len
     }
 
     fn stream(&mut self, stream: u32) -> &mut i64 {

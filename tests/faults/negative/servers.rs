@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use wireloom::{Channel, Code, Method, Response, Status};
 use wireloom_peer::raw::{END_STREAM, kind, settings};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, PADDING};
 use super::{REQUEST, RESPONSE, head_of_response, trailers, zeros};
 use crate::LONG;
 
@@ -183,18 +183,30 @@ async fn max_streams() {
     tokio::join!(case, calls);
 }
 
-/// Padding takes room in the windows: a client that gives back no more than the data would be sent nothing any more.
-#[tokio::test]
-async fn data_frame_padding() {
+/// An answer in frames of a few bytes each.
+async fn assert_small_frames_are_read(padding: Option<u8>) {
     let (listener, channel) = listen().await;
     let case = async {
         let mut server = Endpoint::accept(&listener, &[]).await;
         let stream = server.ended_stream().await;
         server.headers(stream, 0, &head_of_response()).await;
-        server.padded_data(stream, &zeros(RESPONSE), 0).await;
+        server
+            .small_data(stream, &zeros(RESPONSE), 0, padding)
+            .await;
         server.headers(stream, END_STREAM, &trailers()).await;
         server
     };
     let (_server, answer) = tokio::join!(case, call(&channel));
     assert_answered(answer);
+}
+
+/// Padding takes room in the windows: a client that gives back no more than the data would be sent nothing any more.
+#[tokio::test]
+async fn data_frame_padding() {
+    assert_small_frames_are_read(Some(PADDING)).await;
+}
+
+#[tokio::test]
+async fn no_df_padding_sanity_test() {
+    assert_small_frames_are_read(None).await;
 }
