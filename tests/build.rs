@@ -27,25 +27,12 @@ fn main() -> Result<()> {
         .protos([
             "proto/probe.proto",
             "proto/guarded.proto",
-            "proto/validated.proto",
             GREETER,
             REFLECTION,
         ])
-        .includes([
-            "proto",
-            "../examples/greeter/proto",
-            "../runtime/proto",
-            "real/googleapis-common-protos",
-        ])
+        .includes(["proto", "../examples/greeter/proto", "../runtime/proto"])
         .mocks(true)
         .descriptors(true)
-        .generate()?;
-    let wrong = out.join("wrong");
-    fs::create_dir_all(&wrong)?;
-    wireloom_build::builder()
-        .proto("proto/wrong/wrong.proto")
-        .descriptors(true)
-        .out_dir(wrong)
         .generate()?;
     fs::write(out.join("goldens.rs"), goldens()?)?;
     fs::write(out.join("real.rs"), real(&out)?)?;

@@ -32,7 +32,6 @@ mod support;
 mod systemd;
 mod tonic_stubs;
 mod traces;
-mod validation;
 
 /// What the build script generated from `proto/`.
 mod proto {

@@ -266,6 +266,8 @@ impl Server {
     /// with INVALID_ARGUMENT for a service without them, and for a rule that cannot be compiled. Services that tonic generated
     /// decode by themselves: their methods with rules answer INTERNAL.
     ///
+    /// The feature `validation` needs `protoc` to build: in the path, or named by the variable `PROTOC`.
+    ///
     /// [protovalidate]: https://protovalidate.com
     #[cfg(feature = "validation")]
     pub fn validation(mut self) -> Self {

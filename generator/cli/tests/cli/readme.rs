@@ -297,6 +297,7 @@ impl Reader {
             checkout().join("tests/e2e"),
             checkout().join("tests/security"),
             checkout().join("tests/tonic"),
+            checkout().join("tests/validation/tests"),
             generated,
         ];
         let build = fs::read_to_string(greeter().join("build.rs")).unwrap();
