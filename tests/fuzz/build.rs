@@ -2,8 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     wireloom_build::builder()
-        .proto("../proto/validated.proto")
-        .includes(["../proto", "../real/googleapis-common-protos"])
+        .proto("../validation/proto/validated.proto")
+        .includes(["../validation/proto", "../real/googleapis-common-protos"])
         .descriptors(true)
         .generate()?;
     Ok(())

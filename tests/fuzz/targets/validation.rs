@@ -1,4 +1,4 @@
-//! A request to a method with rules (`tests/proto/validated.proto`): the input is its message, as it stands on the wire.
+//! A request to a method with rules (`tests/validation/proto/validated.proto`): the input is its message, as it stands on the wire.
 
 #![no_main]
 
