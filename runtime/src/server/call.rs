@@ -44,6 +44,8 @@ pub struct Call {
     pub(super) negotiated: Negotiated,
     /// Whether what is declared of its method was asked of its caller, or need not be.
     pub(super) is_authorized: bool,
+    /// Where its messages cannot be decompressed here.
+    pub(super) unreadable: Option<Box<Reply>>,
     /// Where no service is to see it.
     pub(super) early_reply: Option<Box<Reply>>,
     /// Where an adaptive limit measures it.
@@ -69,8 +71,8 @@ impl Call {
         Res: Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
-        if let Err(status) = self.check_declaration(method.descriptor()) {
-            return Reply::status(status);
+        if let Some(refused) = self.check(method.descriptor()) {
+            return refused;
         }
         let negotiated = self.negotiated;
         let uploading = self.measured.take().map(Uploading::of);
@@ -97,8 +99,8 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
-        if let Err(status) = self.check_declaration(method.descriptor()) {
-            return Reply::status(status);
+        if let Some(refused) = self.check(method.descriptor()) {
+            return refused;
         }
         self.has_stream();
         let negotiated = self.negotiated;
@@ -122,8 +124,8 @@ impl Call {
         Res: Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
-        if let Err(status) = self.check_declaration(method.descriptor()) {
-            return Reply::status(status);
+        if let Some(refused) = self.check(method.descriptor()) {
+            return refused;
         }
         room(self.unsent.take()).await;
         let negotiated = self.negotiated;
@@ -141,8 +143,8 @@ impl Call {
         F: Future<Output = Result<Response<S>, Status>>,
         S: MessageStream<Res>,
     {
-        if let Err(status) = self.check_declaration(method.descriptor()) {
-            return Reply::status(status);
+        if let Some(refused) = self.check(method.descriptor()) {
+            return refused;
         }
         room(self.unsent.take()).await;
         let negotiated = self.negotiated;
@@ -156,6 +158,14 @@ impl Call {
 
     pub(super) fn no_such_method(&self) -> Status {
         Status::unimplemented(format!("there is no method {}", self.path()))
+    }
+
+    /// Why no handler of `method` is to see this call, where there is a reason.
+    fn check(&mut self, method: &MethodDescriptor) -> Option<Reply> {
+        if let Err(status) = self.check_declaration(method) {
+            return Some(Reply::status(status));
+        }
+        self.unreadable.take().map(|reply| *reply)
     }
 
     /// Refuses a call of a method that declares who may call it, where its service did not hand that on by

@@ -27,6 +27,8 @@ pub(super) fn check_is_grpc(head: &Parts) -> Result<(), StatusCode> {
 pub(super) struct Terms {
     pub(super) deadline: Option<Deadline>,
     pub(super) compression: Compression,
+    /// Where its messages are compressed in another way than this build knows, which a service that reads them by itself may.
+    pub(super) unreadable: Option<Box<Reply>>,
     /// Where it cannot be served so.
     pub(super) early_reply: Option<Box<Reply>>,
 }
@@ -34,12 +36,13 @@ pub(super) struct Terms {
 impl Terms {
     /// Reads the terms of a call, and takes those out of `headers` that are none of its service's business.
     pub(super) fn take(headers: &mut HeaderMap) -> Self {
-        let (deadline, of_deadline) = split(take_deadline(headers));
-        let (compression, of_compression) = split(compression(headers));
+        let (deadline, early_reply) = split(take_deadline(headers));
+        let (compression, unreadable) = split(compression(headers));
         Self {
             deadline,
             compression,
-            early_reply: of_deadline.or(of_compression),
+            unreadable,
+            early_reply,
         }
     }
 }

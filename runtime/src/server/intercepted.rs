@@ -2,6 +2,7 @@
 
 use std::{pin::pin, sync::Arc};
 
+use http::HeaderMap;
 use tonic::{Code, metadata::MetadataMap};
 
 use super::{
@@ -31,7 +32,9 @@ pub(super) async fn dispatch(
 }
 
 async fn intercept(shared: &Shared, mut call: Call, observers: &Arc<Observers>) -> Reply {
-    let explained = call.early_reply.as_ref().map(|reply| reply.headers.clone());
+    // What a failure says in headers, such as the encodings that there are, is said of whatever status comes of it.
+    let mut explained = HeaderMap::new();
+    let headers_of_failure = &mut explained;
     let head = &mut call.head;
     let deadline = head.extensions.get::<Deadline>().copied();
     let intercepted = InterceptedCall::new(
@@ -47,14 +50,17 @@ async fn intercept(shared: &Shared, mut call: Call, observers: &Arc<Observers>) 
         call.head.extensions = extensions;
         let reply = shared.router.call(call).await;
         match reply.body {
-            ReplyBody::TrailersOnly(status) if status.code() != Code::Ok => Err(status),
+            ReplyBody::TrailersOnly(status) if status.code() != Code::Ok => {
+                *headers_of_failure = reply.headers;
+                Err(status)
+            }
             body => Ok((reply.headers, body)),
         }
     };
     match shared.options.interceptors.run(intercepted, last).await {
         Ok((headers, body)) => Reply { headers, body },
         Err(status) => Reply {
-            headers: explained.unwrap_or_default(),
+            headers: explained,
             ..Reply::status(status)
         },
     }

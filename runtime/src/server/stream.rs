@@ -131,6 +131,7 @@ async fn serve_call(
     let Terms {
         deadline,
         compression,
+        unreadable,
         early_reply,
     } = terms;
     let mut ending = Ending::new(deadline, cut_off);
@@ -157,6 +158,7 @@ async fn serve_call(
         compression,
         negotiated,
         is_authorized: shared.options.is_unrestricted,
+        unreadable,
         early_reply,
         measured: place.measured(),
         unsent: unsent.cloned(),

@@ -21,6 +21,7 @@ use super::{
     pieces::Piece,
 };
 use crate::{
+    compression::GRPC_ACCEPT_ENCODING,
     frame::{self, FrameScanner},
     method::MethodDescriptor,
     reserved, status,
@@ -49,12 +50,17 @@ where
     let (mut parts, body) = response.into_parts();
     reserved::strip_of_http(&mut parts.headers);
     if body.is_end_stream() && status::is_stated(&parts.headers) {
+        // It refuses requests by itself for how they are compressed, and says how they may be.
+        let accepted = parts.headers.remove(GRPC_ACCEPT_ENCODING);
         return match status::from_trailers(parts.headers) {
             Ok(headers) => Reply {
                 headers,
                 body: ReplyBody::TrailersOnly(Status::ok("")),
             },
-            Err(status) => Reply::status(status),
+            Err(status) => Reply {
+                headers: HeaderMap::from_iter(accepted.map(|names| (GRPC_ACCEPT_ENCODING, names))),
+                ..Reply::status(status)
+            },
         };
     }
     Reply {
