@@ -56,13 +56,14 @@ pub(super) struct Shared {
 impl Shared {
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for authorization that nobody could meet, for limits that are not valid, and for names of what is not
-    /// served.
+    /// INVALID_ARGUMENT for authorization that nobody could meet, for limits that are not valid or let nobody in, and for names
+    /// of what is not served.
     pub(super) fn new(
         router: Arc<Router>,
         mut options: Options,
         listeners: Option<&Listeners>,
     ) -> Result<Self, Status> {
+        options.check()?;
         options.metrics.learn(router.methods());
         options.admission.refuse_unknown(&router)?;
         let certificates = Certificates::of(&options, listeners);

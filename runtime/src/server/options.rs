@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tonic::Status;
+
 use super::{
     Runtimes, Server, admission::AdmissionOptions, encoding::ResponseCompression, lifetime,
     protection, router::is_asked_of_any_server, settings::Origins, web::Layers,
@@ -92,6 +94,30 @@ impl Options {
     pub(super) fn default_deadline(&self, path: &str) -> Option<Deadline> {
         let is_bounded = self.default_timeout < Duration::MAX && !is_asked_of_any_server(path);
         is_bounded.then(|| Deadline::after(self.default_timeout))
+    }
+
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for a limit that lets nobody in.
+    pub(super) fn check(&self) -> Result<(), Status> {
+        let protection = &self.protection;
+        let limits = [
+            (
+                "max_concurrent_streams",
+                self.max_concurrent_streams as usize,
+            ),
+            ("max_connections", protection.max_connections),
+            (
+                "max_connections_per_address",
+                protection.max_connections_per_address,
+            ),
+        ];
+        match limits.iter().find(|(_, limit)| *limit == 0) {
+            None => Ok(()),
+            Some((name, _)) => Err(Status::invalid_argument(format!(
+                "{name} is 0, and must be at least 1: nobody would be served"
+            ))),
+        }
     }
 
     /// Whether clients may prove themselves by certificates, where a listener does not say so.

@@ -372,6 +372,28 @@ async fn a_call_in_an_encoding_that_is_not_supported_is_told_which_are() {
     }
 }
 
+#[tokio::test]
+async fn a_limit_that_lets_nobody_in_is_refused() {
+    for (server, name) in [
+        (
+            answer(1).max_concurrent_streams(0),
+            "max_concurrent_streams",
+        ),
+        (answer(1).max_connections(0), "max_connections"),
+        (
+            answer(1).max_connections_per_address(0),
+            "max_connections_per_address",
+        ),
+    ] {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let served = server.serve_with_shutdown(listener, async {}).await;
+        let status = served.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let expected = format!("{name} is 0, and must be at least 1");
+        assert!(status.message().starts_with(&expected), "{status}");
+    }
+}
+
 /// A service that reads messages by itself, and knows an encoding of its own, or none.
 #[cfg(feature = "tonic")]
 #[derive(Clone)]
