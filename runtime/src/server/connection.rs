@@ -222,7 +222,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                     request.extensions_mut().insert(lifetime.ends().clone());
                     request.extensions_mut().insert(Arc::clone(&protection));
                     let protection = Arc::clone(&protection);
-                    let exchange = web::serve(web.clone(), request, respond, protection);
+                    let deadline = shared.options.default_deadline(request.uri().path());
+                    let exchange = web::serve(web.clone(), request, respond, deadline, protection);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }

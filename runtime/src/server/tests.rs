@@ -183,7 +183,11 @@ fn stream_and_wait(messages: usize) -> Server {
 /// What a caller gets that takes nothing until its deadline, of 100 milliseconds, is long past: the bytes, and how the
 /// stream ended.
 async fn read_late(server: Server) -> (usize, Result<(), h2::Error>) {
-    let response = call_by_hand(server, "/test.Test/Many", &[("grpc-timeout", "100m")]).await;
+    read_late_with(server, &[("grpc-timeout", "100m")]).await
+}
+
+async fn read_late_with(server: Server, fields: &[(&str, &str)]) -> (usize, Result<(), h2::Error>) {
+    let response = call_by_hand(server, "/test.Test/Many", fields).await;
     let mut body = response.into_body();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut taken = 0;
@@ -285,6 +289,15 @@ async fn rule_50_holds_inside_of_http_layers() {
     for messages in [7, 100] {
         let server = stream_and_wait(messages).layer(tower_layer::Identity::new());
         let (_, ended) = read_late(server).await;
+        assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    }
+}
+
+#[tokio::test]
+async fn rule_50_holds_for_the_deadline_that_the_server_gives_a_call() {
+    let server = || stream_and_wait(100).default_timeout(Duration::from_millis(100));
+    for server in [server(), server().layer(tower_layer::Identity::new())] {
+        let (_, ended) = read_late_with(server, &[]).await;
         assert_eq!(ended.unwrap_err().reason(), Some(h2::Reason::CANCEL));
     }
 }

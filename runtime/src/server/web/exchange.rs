@@ -37,9 +37,10 @@ pub(in crate::server) async fn serve(
     service: HttpService,
     request: Request<Source>,
     respond: SendResponse<Bytes>,
+    default_deadline: Option<Deadline>,
     protection: Arc<Protection>,
 ) {
-    let kind = Kind::of(request.headers());
+    let kind = Kind::of(request.headers(), default_deadline);
     let responded = respond_by(service, request, respond, kind).await;
     match (kind, responded) {
         // It is counted where it is served.
@@ -87,14 +88,15 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(headers: &HeaderMap) -> Self {
+    /// Of a call that states no deadline, it is the default.
+    fn of(headers: &HeaderMap, default: Option<Deadline>) -> Self {
         if !limits::is_grpc(headers) {
             return Self::Other;
         }
         let timeout = headers.get(deadline::GRPC_TIMEOUT);
         // One that cannot be read is refused further inwards.
         let timeout = timeout.and_then(|value| deadline::decode_timeout(value.as_bytes()).ok());
-        Self::Call(timeout.map(Deadline::after))
+        Self::Call(timeout.map(Deadline::after).or(default))
     }
 }
 
