@@ -602,9 +602,19 @@ const OTHERS: usize = 20;
 
 #[tokio::test]
 async fn who_does_not_read_has_calls_wait_and_nobody_else_does() {
+    assert_calls_wait(Server::builder()).await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_has_calls_wait_inside_of_http_layers_too() {
+    let layer = tower_layer::Identity::new();
+    assert_calls_wait(Server::builder().layer(layer)).await;
+}
+
+async fn assert_calls_wait(server: Server) {
     let begun = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&begun);
-    let server = Server::builder()
+    let server = server
         .max_unsent_bytes(10 << 20)
         .add_service(Serve(move |call: Call| {
             let count = Arc::clone(&count);
