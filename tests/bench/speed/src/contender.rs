@@ -26,6 +26,8 @@ pub enum Flavor {
     /// As `#[tokio::main]` gives it: one worker per core that the process may use.
     MultiThread,
     CurrentThread,
+    /// Wireloom alone, as a server: runtimes of its own, one per core that the process may use.
+    PerCore,
 }
 
 /// An implementation on a runtime.
@@ -67,19 +69,21 @@ impl Library {
 }
 
 impl Flavor {
+    /// Those that everybody runs on.
     pub const ALL: [Self; 2] = [Self::MultiThread, Self::CurrentThread];
 
     fn name(self) -> &'static str {
         match self {
             Self::MultiThread => "multi",
             Self::CurrentThread => "current",
+            Self::PerCore => "per-core",
         }
     }
 
     pub fn runtime(self) -> std::io::Result<Runtime> {
         match self {
             Self::MultiThread => Builder::new_multi_thread(),
-            Self::CurrentThread => Builder::new_current_thread(),
+            Self::CurrentThread | Self::PerCore => Builder::new_current_thread(),
         }
         .enable_all()
         .build()
@@ -106,7 +110,8 @@ impl FromStr for Contender {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (library, flavor) = text.split_once('/').unwrap_or((text, ""));
-        let named = Flavor::ALL.into_iter().find(|it| it.name() == flavor);
+        let mut flavors = Flavor::ALL.into_iter().chain([Flavor::PerCore]);
+        let named = flavors.find(|it| it.name() == flavor);
         let flavor =
             named.ok_or_else(|| format!("{text:?} names no runtime, as tonic/current does"))?;
         Ok(library.parse::<Library>()?.on(flavor))

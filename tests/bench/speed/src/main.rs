@@ -2,7 +2,8 @@
 //!
 //! `tests/bench/speed/run`, or `tests/bench/speed/run clients servers --rounds 9`
 //!
-//! The server is one process, pinned to core 0, and the client another, pinned to core 1. Contenders take turns, round
+//! The server is one process, pinned to core 0, and the client another, pinned to core 1 (`cores` has them share both).
+//! Contenders take turns, round
 //! by round. Processor time is what the operating system says of each process, user and system, per call (of streams:
 //! per message). Clients are measured against a server that does nothing but frames on the `h2` crate, and servers with
 //! such a client; both are rows, too, and the floor. Tables go to the output, with what is to be reached below them; a
@@ -63,9 +64,9 @@ struct Cli {
     process: Option<Process>,
     #[command(flatten)]
     run: Run,
-    /// The core of a process that takes part.
-    #[arg(long, hide = true)]
-    core: Option<usize>,
+    /// The cores of a process that takes part.
+    #[arg(long, hide = true, value_delimiter = ',')]
+    cores: Vec<usize>,
 }
 
 /// The processes that take part; this program starts them.
@@ -103,8 +104,8 @@ struct Run {
 
 fn main() -> Result<(), Error> {
     let cli = Cli::parse();
-    if let Some(core) = cli.core {
-        usage::pin_to(core)?;
+    if !cli.cores.is_empty() {
+        usage::pin_to(&cli.cores)?;
     }
     match cli.process {
         Some(Process::Serve { contender }) => worker::run_server(contender),

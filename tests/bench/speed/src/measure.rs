@@ -17,12 +17,18 @@ pub struct Effort {
     pub round: Duration,
 }
 
+/// A row: who talks to whom, and where.
+pub struct Talk {
+    pub name: String,
+    pub client: Contender,
+    pub server: Contender,
+    pub placed: Placement,
+}
+
 /// Contenders under the same loads.
 pub struct Comparison {
     pub title: &'static str,
-    /// What each row is called, and who talks to whom in it.
-    pub rows: Vec<(String, Contender, Contender)>,
-    pub placed: Placement,
+    pub rows: Vec<Talk>,
     pub loads: Vec<Load>,
     /// What is compared.
     pub metrics: &'static [Metric],
@@ -34,12 +40,12 @@ impl Comparison {
     pub fn run(&self, effort: Effort) -> Result<Vec<Table>, Error> {
         eprintln!("measuring {}", self.title);
         let mut pairs = Vec::new();
-        for (_, client, server) in &self.rows {
-            pairs.push(Pair::start(*client, *server, self.placed)?);
+        for row in &self.rows {
+            pairs.push(Pair::start(row.client, row.server, row.placed)?);
         }
         let mut tables = Vec::new();
         for load in &self.loads {
-            let mut rows: Vec<_> = self.rows.iter().map(|row| Row::new(&row.0)).collect();
+            let mut rows: Vec<_> = self.rows.iter().map(|row| Row::new(&row.name)).collect();
             for pair in &mut pairs {
                 // Nobody is measured cold.
                 pair.run(*load, effort.round / 4)?;

@@ -9,7 +9,7 @@ use crate::{
     Error,
     contender::{Contender, Flavor, Library},
     load::{Call, Load},
-    measure::{Comparison, Effort},
+    measure::{Comparison, Effort, Talk},
     message::Message,
     process::{Placement, cpp_server},
     table::{Limit, Metric, Table, Target},
@@ -22,6 +22,8 @@ pub enum Part {
     Clients,
     /// Servers under one client, many calls in flight.
     Servers,
+    /// The server on one core and on both, shared with the client: what it costs to use more of them.
+    Cores,
     /// Servers under h2load, which knows nothing of gRPC; where it is installed.
     H2load,
     /// One call in flight: clients against one server, and pairs of client and server on one core.
@@ -56,6 +58,7 @@ impl Part {
         let comparisons = match self {
             Self::Clients => vec![clients(&contenders)],
             Self::Servers => vec![servers(&contenders)],
+            Self::Cores => vec![cores(libraries)],
             Self::H2load => return h2load::run(effort, &with_cpp(&contenders)),
             Self::Latency => latency(&contenders),
             Self::Connections => vec![connections(&contenders)],
@@ -70,17 +73,15 @@ impl Part {
     }
 }
 
-type Rows = Vec<(String, Contender, Contender)>;
-
 /// Each contender as client, and the reference as the floor.
-fn as_clients(contenders: &[Contender]) -> Rows {
+fn as_clients(contenders: &[Contender], placed: Placement) -> Vec<Talk> {
     let clients = contenders.iter().copied().chain([REFERENCE]);
-    clients.map(|it| (it.to_string(), it, REFERENCE)).collect()
+    clients.map(|it| talk(it, it, REFERENCE, placed)).collect()
 }
 
-fn as_servers(contenders: &[Contender]) -> Rows {
+fn as_servers(contenders: &[Contender], placed: Placement) -> Vec<Talk> {
     let servers = with_cpp(contenders).into_iter().chain([REFERENCE]);
-    servers.map(|it| (it.to_string(), REFERENCE, it)).collect()
+    servers.map(|it| talk(it, REFERENCE, it, placed)).collect()
 }
 
 fn with_cpp(contenders: &[Contender]) -> Vec<Contender> {
@@ -88,9 +89,19 @@ fn with_cpp(contenders: &[Contender]) -> Vec<Contender> {
     contenders.iter().copied().chain(cpp).collect()
 }
 
-fn as_pairs(contenders: &[Contender]) -> Rows {
+fn as_pairs(contenders: &[Contender], placed: Placement) -> Vec<Talk> {
     let pairs = contenders.iter().copied().chain([REFERENCE]);
-    pairs.map(|it| (it.to_string(), it, it)).collect()
+    pairs.map(|it| talk(it, it, it, placed)).collect()
+}
+
+/// A row that is named for `who`.
+fn talk(who: Contender, client: Contender, server: Contender, placed: Placement) -> Talk {
+    Talk {
+        name: who.to_string(),
+        client,
+        server,
+        placed,
+    }
 }
 
 fn unary(message: Message, in_flight: usize, connections: usize) -> Load {
@@ -106,8 +117,7 @@ fn unary(message: Message, in_flight: usize, connections: usize) -> Load {
 fn clients(contenders: &[Contender]) -> Comparison {
     Comparison {
         title: "clients",
-        rows: as_clients(contenders),
-        placed: Placement::Apart,
+        rows: as_clients(contenders, Placement::Apart),
         loads: Message::ALL.map(|it| unary(it, IN_FLIGHT, 1)).to_vec(),
         metrics: &[Metric::ClientCpu],
         targets: to_tonic(Metric::ClientCpu, [Limit::AtMost(0.5), Limit::AtMost(0.7)]),
@@ -123,8 +133,7 @@ fn server_targets() -> Vec<Target> {
 fn servers(contenders: &[Contender]) -> Comparison {
     Comparison {
         title: "servers",
-        rows: as_servers(contenders),
-        placed: Placement::Apart,
+        rows: as_servers(contenders, Placement::Apart),
         loads: Message::ALL
             .map(|it| unary(it, IN_FLIGHT, SERVER_CONNECTIONS))
             .to_vec(),
@@ -133,28 +142,62 @@ fn servers(contenders: &[Contender]) -> Comparison {
     }
 }
 
+/// Servers that use as many cores as they have, on one and on two.
+fn cores(libraries: &[Library]) -> Comparison {
+    let mut servers: Vec<_> = libraries
+        .iter()
+        .map(|library| library.on(Flavor::MultiThread))
+        .collect();
+    if libraries.contains(&Library::Wireloom) {
+        servers.insert(0, Library::Wireloom.on(Flavor::PerCore));
+    }
+    let on = |server: Contender| {
+        let places = [(1, Placement::OneCore), (2, Placement::BothCores)];
+        places.map(|(cores, placed)| Talk {
+            name: format!("{server} on {cores}"),
+            ..talk(server, REFERENCE, server, placed)
+        })
+    };
+    let ours = servers.iter().filter(|it| it.library == Library::Wireloom);
+    let targets = ours.map(|server| {
+        let [one, both] = on(*server);
+        Target {
+            row: both.name,
+            base: one.name,
+            metric: Metric::ServerCpu,
+            limit: Limit::AtMost(1.1),
+        }
+    });
+    Comparison {
+        title: "cores",
+        targets: targets.collect(),
+        rows: servers.iter().flat_map(|it| on(*it)).collect(),
+        loads: [Message::Hello, Message::Kibibyte]
+            .map(|it| unary(it, IN_FLIGHT, SERVER_CONNECTIONS))
+            .to_vec(),
+        metrics: &[Metric::ServerCpu, Metric::Rate],
+    }
+}
+
 fn latency(contenders: &[Contender]) -> Vec<Comparison> {
     let loads = vec![unary(Message::Hello, 1, 1)];
     let apart = Comparison {
         title: "clients, one call at a time",
-        rows: as_clients(contenders),
-        placed: Placement::Apart,
+        rows: as_clients(contenders, Placement::Apart),
         loads: loads.clone(),
         metrics: &[Metric::P50],
         targets: to_tonic(Metric::P50, [Limit::AtMost(0.7); 2]),
     };
     let together = Comparison {
         title: "clients and the same server on one core, one call at a time",
-        placed: Placement::Together,
-        rows: as_clients(contenders),
+        rows: as_clients(contenders, Placement::Together),
         loads: loads.clone(),
         metrics: &[Metric::P50],
         targets: to_tonic(Metric::P50, [Limit::AtMost(0.7); 2]),
     };
     let pairs = Comparison {
         title: "pairs on one core, one call at a time",
-        rows: as_pairs(contenders),
-        placed: Placement::Together,
+        rows: as_pairs(contenders, Placement::Together),
         loads,
         metrics: &[Metric::P50],
         targets: to_tonic(Metric::P50, [Limit::AtMost(0.6); 2]),
@@ -165,8 +208,7 @@ fn latency(contenders: &[Contender]) -> Vec<Comparison> {
 fn connections(contenders: &[Contender]) -> Comparison {
     Comparison {
         title: "connections",
-        rows: as_clients(contenders),
-        placed: Placement::Apart,
+        rows: as_clients(contenders, Placement::Apart),
         loads: [false, true]
             .into_iter()
             .flat_map(|pooled| {
@@ -199,8 +241,7 @@ fn streams(contenders: &[Contender]) -> Vec<Comparison> {
     ];
     let clients = Comparison {
         title: "client streams",
-        rows: as_clients(contenders),
-        placed: Placement::Apart,
+        rows: as_clients(contenders, Placement::Apart),
         loads: loads.clone(),
         metrics: &[Metric::Rate, Metric::ClientCpu],
         targets: to_tonic(Metric::Rate, [Limit::AtLeast(1.0); 2]),
@@ -209,8 +250,7 @@ fn streams(contenders: &[Contender]) -> Vec<Comparison> {
     targets.extend(ahead_of_others(Metric::ServerCpu));
     let servers = Comparison {
         title: "server streams",
-        rows: as_servers(contenders),
-        placed: Placement::Apart,
+        rows: as_servers(contenders, Placement::Apart),
         loads,
         metrics: &[Metric::Rate, Metric::ServerCpu],
         targets,

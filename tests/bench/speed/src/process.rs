@@ -26,6 +26,27 @@ pub enum Placement {
     Apart,
     /// Both on core 0.
     Together,
+    /// The server on core 0, the client where there is room.
+    OneCore,
+    /// Both where there is room: all threads share both cores.
+    BothCores,
+}
+
+impl Placement {
+    fn server(self) -> &'static str {
+        match self {
+            Self::Apart | Self::Together | Self::OneCore => "0",
+            Self::BothCores => "0,1",
+        }
+    }
+
+    fn client(self) -> &'static str {
+        match self {
+            Self::Apart => "1",
+            Self::Together => "0",
+            Self::OneCore | Self::BothCores => "0,1",
+        }
+    }
 }
 
 struct Process {
@@ -36,9 +57,9 @@ struct Process {
 }
 
 impl Process {
-    fn start(core: usize, arguments: &[String]) -> Result<Self, Error> {
+    fn start(cores: &str, arguments: &[String]) -> Result<Self, Error> {
         let mut command = Command::new(env::current_exe()?);
-        command.arg("--core").arg(core.to_string()).args(arguments);
+        command.arg("--cores").arg(cores).args(arguments);
         Self::spawn(command, arguments.join(" "))
     }
 
@@ -78,21 +99,21 @@ impl Drop for Process {
     }
 }
 
-/// A server on core 0, without a client.
+/// A server without a client.
 pub struct Server {
     process: Process,
     pub address: SocketAddr,
 }
 
 impl Server {
-    pub fn start(server: Contender) -> Result<Self, Error> {
+    pub fn start(server: Contender, placed: Placement) -> Result<Self, Error> {
         let mut process = match server.library {
             Library::Cpp => {
                 let mut command = Command::new(cpp_server().ok_or("no server of C++ was built")?);
-                command.arg("0");
+                command.arg(placed.server());
                 Process::spawn(command, server.to_string())?
             }
-            _ => Process::start(0, &["serve".into(), server.to_string()])?,
+            _ => Process::start(placed.server(), &["serve".into(), server.to_string()])?,
         };
         let address = process.answer()?;
         Ok(Self { process, address })
@@ -128,14 +149,10 @@ pub struct Cost {
 
 impl Pair {
     pub fn start(client: Contender, server: Contender, placed: Placement) -> Result<Self, Error> {
-        let Server { process, address } = Server::start(server)?;
-        let core = match placed {
-            Placement::Apart => 1,
-            Placement::Together => 0,
-        };
+        let Server { process, address } = Server::start(server, placed)?;
         let client = ["call".into(), client.to_string(), address.to_string()];
         Ok(Self {
-            client: Process::start(core, &client)?,
+            client: Process::start(placed.client(), &client)?,
             server: process,
         })
     }

@@ -28,7 +28,7 @@ pub fn listen() -> Result<TcpListener, Error> {
 /// Serves for ever.
 pub async fn serve(contender: Contender, listener: TcpListener) -> Result<(), Error> {
     match contender.library {
-        Library::Wireloom => wireloom::serve(listener).await,
+        Library::Wireloom => wireloom::serve(listener, contender.flavor).await,
         Library::Tonic => tonic::serve(listener).await,
         Library::Connect => connect::serve(listener).await,
         Library::Volo => volo::serve(listener).await,

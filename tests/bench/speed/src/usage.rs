@@ -42,9 +42,11 @@ fn rss() -> Result<u64, Error> {
     Ok(kib << 10)
 }
 
-/// Keeps this process, with all threads that it will start, on one core.
-pub fn pin_to(core: usize) -> Result<(), Error> {
-    let mut cores = CpuSet::new();
-    cores.set(core)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
+/// Keeps this process, with all threads that it will start, on these cores.
+pub fn pin_to(cores: &[usize]) -> Result<(), Error> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }

@@ -8,7 +8,7 @@ use crate::{
     frames,
     measure::Effort,
     message::Message,
-    process::Server,
+    process::{Placement, Server},
     table::{Metric, Row, Sample, Table},
 };
 
@@ -28,7 +28,7 @@ pub fn run(effort: Effort, contenders: &[Contender]) -> Result<Vec<Table>, Error
     let request = tempfile::NamedTempFile::new()?;
     let mut servers = Vec::new();
     for contender in contenders {
-        servers.push(Server::start(*contender)?);
+        servers.push(Server::start(*contender, Placement::Apart)?);
     }
     let mut tables = Vec::new();
     for message in [Message::Hello, Message::Kibibyte] {

@@ -1,10 +1,10 @@
 //! What connections and streams that do nothing keep, by how the process's resident memory grows.
 
-use super::{Rows, as_clients, as_servers, to_tonic};
+use super::{as_clients, as_servers, to_tonic};
 use crate::{
     Error,
     contender::Contender,
-    measure::Effort,
+    measure::{Effort, Talk},
     process::{Pair, Placement},
     table::{Limit, Metric, Row, Sample, Table},
     worker::ClientCommand,
@@ -16,27 +16,32 @@ const STREAMS_PER_CONNECTION: usize = 50;
 pub fn run(effort: Effort, contenders: &[Contender]) -> Result<Vec<Table>, Error> {
     let mut tables = measure(
         "clients",
-        as_clients(contenders),
+        as_clients(contenders, Placement::Apart),
         Metric::ClientMemory,
         effort,
     )?;
-    let servers = as_servers(contenders);
+    let servers = as_servers(contenders, Placement::Apart);
     tables.extend(measure("servers", servers, Metric::ServerMemory, effort)?);
     Ok(tables)
 }
 
-fn measure(who: &str, rows: Rows, metric: Metric, effort: Effort) -> Result<Vec<Table>, Error> {
+fn measure(
+    who: &str,
+    rows: Vec<Talk>,
+    metric: Metric,
+    effort: Effort,
+) -> Result<Vec<Table>, Error> {
     eprintln!("measuring memory of {who}");
     let table = |what| Table {
         title: format!("memory of {who}, per {what}"),
-        rows: rows.iter().map(|row| Row::new(&row.0)).collect(),
+        rows: rows.iter().map(|row| Row::new(&row.name)).collect(),
         metrics: vec![metric],
         targets: to_tonic(metric, [Limit::AtMost(1.0); 2]),
     };
     let (mut connections, mut streams) = (table("idle connection"), table("idle stream"));
     for _ in 0..effort.rounds {
-        for (index, (_, client, server)) in rows.iter().enumerate() {
-            let mut pair = Pair::start(*client, *server, Placement::Apart)?;
+        for (index, row) in rows.iter().enumerate() {
+            let mut pair = Pair::start(row.client, row.server, row.placed)?;
             // The first few bring what is there once per process.
             pair.tell(&ClientCommand::Connect { count: 10 })?;
             pair.tell(&ClientCommand::Open { count: 10 })?;

@@ -1,11 +1,13 @@
 use tokio::net::TcpListener;
 use wireloom::{
-    MessageStream, Request, Response, Server, Status, Streaming, server::Listener,
+    MessageStream, Request, Response, Server, Status, Streaming,
+    server::{Listener, Runtimes},
     tokio_stream::StreamExt as _,
 };
 
 use crate::{
     Error,
+    contender::Flavor,
     proto::speed::{Echo, EchoServer, Payload},
 };
 
@@ -43,8 +45,13 @@ impl Echo for Handler {
     }
 }
 
-pub async fn serve(listener: TcpListener) -> Result<(), Error> {
+pub async fn serve(listener: TcpListener, flavor: Flavor) -> Result<(), Error> {
+    let runtimes = match flavor {
+        Flavor::PerCore => Runtimes::PerCore,
+        Flavor::MultiThread | Flavor::CurrentThread => Runtimes::Current,
+    };
     Server::builder()
+        .runtimes(runtimes)
         .add_service(EchoServer::new(Handler))
         .serve(Listener::from(listener))
         .await?;
