@@ -1,7 +1,8 @@
 //! What a handler's calls inherit: the deadline, the trace and the cancellation of the call being served.
 
-use std::future::Future;
+use std::{future::Future, sync::OnceLock};
 
+use tokio::task::futures::TaskLocalFuture;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -17,11 +18,23 @@ tokio::task_local! {
 /// to another task by [`spawn`] keeps it, by `tokio::spawn` loses it.
 ///
 /// Outside a handler it is empty: no deadline, no trace, no cancellation.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Context {
     deadline: Option<Deadline>,
     trace: Option<TraceContext>,
-    cancellation: Option<CancellationToken>,
+    /// Of a call: made once somebody asks, as few handlers do.
+    cancellation: Option<OnceLock<CancellationToken>>,
+}
+
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Self {
+            deadline: self.deadline,
+            trace: self.trace.clone(),
+            // A copy is told what the original is.
+            cancellation: self.cancellation().cloned().map(OnceLock::from),
+        }
+    }
 }
 
 impl Context {
@@ -30,15 +43,11 @@ impl Context {
         CONTEXT.try_with(Clone::clone).unwrap_or_default()
     }
 
-    pub(crate) fn of_call(
-        deadline: Option<Deadline>,
-        trace: TraceContext,
-        cancellation: CancellationToken,
-    ) -> Self {
+    pub(crate) fn of_call(deadline: Option<Deadline>, trace: TraceContext) -> Self {
         Self {
             deadline,
             trace: Some(trace),
-            cancellation: Some(cancellation),
+            cancellation: Some(OnceLock::new()),
         }
     }
 
@@ -58,15 +67,28 @@ impl Context {
     /// The handler itself is dropped at that moment; the token is for work it moved to other tasks. Outside a
     /// handler, the token never fires.
     pub fn cancellation_token(&self) -> CancellationToken {
-        self.cancellation.clone().unwrap_or_default()
+        self.cancellation().cloned().unwrap_or_default()
     }
 
     pub(crate) fn cancellation(&self) -> Option<&CancellationToken> {
-        self.cancellation.as_ref()
+        let token = self.cancellation.as_ref()?;
+        Some(token.get_or_init(CancellationToken::new))
+    }
+
+    /// Tells all who asked that the call ended without its answer.
+    pub(crate) fn cancel(&self) {
+        if let Some(token) = self.cancellation.as_ref().and_then(OnceLock::get) {
+            token.cancel();
+        }
     }
 
     /// Runs `future` with this context as the current one.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CONTEXT.scope(self, future)
+    }
+
+    /// The same, with a way back to the context.
+    pub(crate) fn scope_of_call<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
         CONTEXT.scope(self, future)
     }
 }
@@ -90,4 +112,19 @@ where
     F::Output: Send + 'static,
 {
     tokio::spawn(Context::current().scope(future).in_current_span())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_a_calls_context_are_told_that_it_was_cancelled() {
+        let context = Context::of_call(None, TraceContext::root());
+        let token = context.clone().cancellation_token();
+        let later = context.cancellation_token();
+        assert!(!token.is_cancelled());
+        context.cancel();
+        assert!(token.is_cancelled() && later.is_cancelled());
+    }
 }

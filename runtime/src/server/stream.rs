@@ -147,8 +147,7 @@ async fn serve_call(
     if let Some(deadline) = deadline {
         head.extensions.insert(deadline);
     }
-    let cancellation = CancellationToken::new();
-    let context = Context::of_call(deadline, span.trace().clone(), cancellation.clone());
+    let context = Context::of_call(deadline, span.trace().clone());
     let max_receive_message_size = shared.options.max_receive_message_size;
     let watch = Watch::new(observers.clone());
     let call = Call {
@@ -163,7 +162,7 @@ async fn serve_call(
         measured: place.measured(),
         unsent: unsent.cloned(),
     };
-    let ended = {
+    let (ended, context) = {
         let answered = pin!(answer(
             shared,
             call,
@@ -173,11 +172,13 @@ async fn serve_call(
             observers.as_ref(),
             unsent
         ));
-        context.scope(answered).await
+        let mut answered = pin!(context.scope_of_call(answered));
+        let ended = answered.as_mut().await;
+        (ended, answered.take_value())
     };
-    if let Ended::Early(_) = ended {
+    if let (Ended::Early(_), Some(context)) = (&ended, context) {
         // The handler has been dropped; what it moved to other tasks is told.
-        cancellation.cancel();
+        context.cancel();
     }
     if let Some(observers) = observers {
         // It has ended as it has: their panic is for the log alone.

@@ -9,7 +9,6 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::{
@@ -215,7 +214,7 @@ async fn a_fetch_is_not_bound_by_the_call_that_asked_first() {
         for_an_hour(number)
     });
     let deadline = Some(Deadline::after(Duration::from_millis(10)));
-    let context = Context::of_call(deadline, TraceContext::root(), CancellationToken::new());
+    let context = Context::of_call(deadline, TraceContext::root());
     context.scope(bearer.header()).await.unwrap();
 }
 
