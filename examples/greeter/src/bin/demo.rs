@@ -1,11 +1,10 @@
 //! Server and client in one process: `cargo run`.
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use wireloom::Server;
 use wireloom::server::Listener;
+use wireloom::{Server, Status};
 
 use greeter::calls::make_all_calls;
 use greeter::proto::helloworld::{GreeterClient, GreeterServer};
@@ -16,13 +15,13 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.message());
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Status> {
     let listener = Listener::bind("127.0.0.1:0").await?;
     let target = listener.target().to_string();
     println!("serving on {target}");
@@ -40,7 +39,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     make_all_calls(&client).await?;
 
     let _ = stop.send(());
-    let shutdown = server.await??;
+    let shutdown = server
+        .await
+        .map_err(|error| Status::internal(error.to_string()))??;
     println!("shut down, {} calls cut off", shutdown.cut_off_calls);
     Ok(())
 }

@@ -1,12 +1,11 @@
 //! The server: `cargo run --bin server`, or `cargo run --bin server -- unix:/tmp/greeter.sock`.
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::format::FmtSpan;
-use wireloom::Server;
 use wireloom::server::Listener;
+use wireloom::{Server, Status};
 
 use greeter::proto::helloworld::GreeterServer;
 use greeter::service::HelloGreeter;
@@ -16,28 +15,34 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.message());
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Status> {
     // A line for each call as it ends, with its trace id.
     tracing_subscriber::fmt()
         .with_span_events(FmtSpan::CLOSE)
         .init();
 
-    let address = std::env::args().nth(1);
-    let listener = Listener::bind(address.as_deref().unwrap_or("127.0.0.1:50051")).await?;
-    println!("serving on {}; Ctrl-C stops", listener.target());
-
-    let shutdown = Server::builder()
+    let server = Server::builder()
+        .listen(["127.0.0.1:50051"])
         .shutdown_timeout(Duration::from_secs(10))
         // What wireloom.toml and the environment say wins over what stands above.
-        .configured()?
+        .configured()?;
+    let listeners = match std::env::args().nth(1) {
+        Some(address) => Listener::bind(&address).await?.into(),
+        None => server.listeners().await?,
+    };
+    for listener in &listeners {
+        println!("serving on {}; Ctrl-C stops", listener.target());
+    }
+
+    let shutdown = server
         .add_service(GreeterServer::new(HelloGreeter))
-        .serve_until_signalled(listener)
+        .serve_until_signalled(listeners)
         .await?;
     println!("shut down, {} calls cut off", shutdown.cut_off_calls);
     Ok(())

@@ -178,19 +178,32 @@ fn a_new_project_builds_runs_and_passes_its_tests() {
             "{ended:?}"
         );
     }
+    let mut server = command(&project, &["run", "--quiet", "--bin", "server"]);
+    let ended = server
+        .env("WIRELOOM_SERVER_LISTEN", "unix:/no/such/folder/b.sock")
+        .output()
+        .unwrap();
+    let ended = Ended::from(ended);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("error: ")
+            && ended.stderr.contains("/no/such/folder/b.sock")
+            && !ended.stderr.contains("code:"),
+        "{ended:?}"
+    );
     cargo(&project, &["test", "--quiet"]).ok();
 }
 
 /// Runs Cargo in a project, with a target folder that the next run of this test finds warm.
 fn cargo(project: &Path, arguments: &[&str]) -> Ended {
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(arguments)
-        .current_dir(project)
-        .env(
-            "CARGO_TARGET_DIR",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("target"),
-        )
-        .output()
-        .unwrap();
-    output.into()
+    command(project, arguments).output().unwrap().into()
+}
+
+fn command(project: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(project).env(
+        "CARGO_TARGET_DIR",
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("target"),
+    );
+    command
 }
