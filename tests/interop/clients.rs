@@ -83,6 +83,21 @@ macro_rules! checks_of_grpcio {
 
 checks_of_grpcio!(health, health_by_a_probe);
 
+/// gRPC's C core makes of a Unix socket's path an `:authority` that HTTP/2 libraries refuse, unless it is given one.
+#[tokio::test]
+#[ignore = "needs Python's grpcio, which .ci/run installs"]
+async fn a_client_calls_over_a_unix_socket_with_an_authority_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = TestServer::start(Setup {
+        address: format!("unix:{}", folder.path().join("probe.sock").display()),
+        ..Setup::default()
+    })
+    .await;
+    let check = Peer::Grpcio.check("unary", &server.target).await;
+    let options = r#"{"grpc.default_authority": "localhost"}"#;
+    check.options(options).run().await;
+}
+
 #[tokio::test]
 #[ignore = "needs Python's grpcio, which .ci/run installs"]
 async fn a_client_loses_no_call_to_connections_that_get_old() {
