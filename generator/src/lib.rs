@@ -65,6 +65,7 @@ pub use config::Stubs;
 pub use emit::{Drift, Report};
 pub use error::Error;
 pub use explain::Explanation;
+pub use load::protos;
 pub use model::Model;
 pub use prost_build;
 pub use render::templates;

@@ -30,6 +30,13 @@ pub(crate) const RULES_NAME: &str = "buf/validate/validate.proto";
 /// The text of `buf/validate/validate.proto`, as published.
 pub(crate) const RULES_TEXT: &str = include_str!("../proto/buf/validate/validate.proto");
 
+/// The protos that are imported without an include path: the names that they are imported by, and their texts.
+///
+/// Compilers of other languages do not have them; `wireloom protos export DIR` writes them to a folder.
+pub fn protos() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [(OPTIONS_NAME, OPTIONS_TEXT), (RULES_NAME, RULES_TEXT)].into_iter()
+}
+
 /// What to do about a proto of an edition, which neither prost-reflect nor prost-build knows.
 const NO_EDITIONS: &str =
     "editions are not supported yet: write `syntax = \"proto3\";`, or \"proto2\"";

@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Work with the templates that code is rendered from
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// Work with the protos that the generator carries, such as wireloom/options.proto
+    #[command(subcommand)]
+    Protos(ProtosCommand),
 }
 
 #[derive(ClapArgs, Debug)]
@@ -122,11 +125,17 @@ pub(crate) enum TemplatesCommand {
     Export(ExportArgs),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProtosCommand {
+    /// Write them to a folder, for compilers of other languages
+    Export(ExportArgs),
+}
+
 #[derive(ClapArgs, Debug)]
 pub(crate) struct ExportArgs {
     /// The folder to write to
     pub(crate) dir: PathBuf,
-    /// Overwrite templates that were changed
+    /// Overwrite files that were changed
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -1,19 +1,19 @@
 //! The `wireloom` command: writes new projects, generates code, and explains policies.
 
 mod args;
+mod export;
 mod generate;
 mod inspect;
 mod new;
 mod output;
 mod report;
-mod templates;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use miette::Report;
 
-use args::{Args, Command, TemplatesCommand};
+use args::{Args, Command, ProtosCommand, TemplatesCommand};
 
 /// How a command ended that met no error: `Drift` is what `--check` found.
 enum Outcome {
@@ -40,7 +40,8 @@ fn run(command: Command) -> Result<Outcome, Report> {
         Command::Generate(args) => return generate::run(args),
         Command::Model(args) => inspect::model(args)?,
         Command::Explain(args) => inspect::explain(args)?,
-        Command::Templates(TemplatesCommand::Export(args)) => templates::export(&args)?,
+        Command::Templates(TemplatesCommand::Export(args)) => export::templates(&args)?,
+        Command::Protos(ProtosCommand::Export(args)) => export::protos(&args)?,
     }
     Ok(Outcome::Done)
 }

@@ -11,8 +11,8 @@ use std::{env, fs, io};
 use miette::{Report, miette};
 
 use crate::args::NewArgs;
+use crate::export::{create_folder, write};
 use crate::output;
-use crate::templates::{create_folder, write};
 
 use dependencies::Dependencies;
 use name::Name;

@@ -6,6 +6,7 @@ mod bad_input;
 mod generate;
 mod inspect;
 mod new;
+mod protos;
 mod readme;
 mod support;
 mod templates;

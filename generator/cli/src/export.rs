@@ -1,4 +1,4 @@
-//! `wireloom templates export`: the templates that are built in, as files to change.
+//! `wireloom templates export` and `wireloom protos export`: what is built in, as files.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,35 @@ use miette::{Report, miette};
 use crate::args::ExportArgs;
 use crate::output;
 
-pub(crate) fn export(args: &ExportArgs) -> Result<(), Report> {
+/// Writes the templates, to be changed.
+pub(crate) fn templates(args: &ExportArgs) -> Result<(), Report> {
+    export(args, "templates", wireloom_build::templates())?;
+    output::line(format_args!(
+        "delete those that you do not change; `templates = \"{}\"` under [generate] in wireloom.toml, or --templates, \
+         renders with the rest",
+        args.dir.display()
+    ))
+}
+
+/// Writes the protos that need no include path here, for compilers that do not carry them.
+pub(crate) fn protos(args: &ExportArgs) -> Result<(), Report> {
+    export(args, "protos", wireloom_build::protos())?;
+    output::line(format_args!(
+        "other compilers find them by this folder: `protoc -I {}`",
+        args.dir.display()
+    ))
+}
+
+/// Writes files of what is built in, and none where one of them was changed.
+fn export(
+    args: &ExportArgs,
+    what: &str,
+    files: impl Iterator<Item = (&'static str, &'static str)>,
+) -> Result<(), Report> {
     let mut unchanged = 0;
     let mut changed = Vec::new();
     let mut to_write = Vec::new();
-    for (name, text) in wireloom_build::templates() {
+    for (name, text) in files {
         let path = args.dir.join(name);
         match fs::read(&path) {
             Ok(on_disk) if on_disk == text.as_bytes() => unchanged += 1,
@@ -27,22 +51,20 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Report> {
             .collect();
         return Err(miette!(
             help = "pass --force to overwrite, or name another folder",
-            "these files differ from the templates that are built in: {}",
+            "these files differ from the {what} that are built in: {}",
             names.join(", ")
         ));
     }
     create_folder(&args.dir)?;
     let written = to_write.len();
     for (path, text) in to_write {
+        if let Some(folder) = path.parent() {
+            create_folder(folder)?;
+        }
         write(&path, text)?;
         output::line(format_args!("wrote {}", path.display()))?;
     }
-    output::line(format_args!("wrote {written}, unchanged {unchanged}"))?;
-    output::line(format_args!(
-        "delete those that you do not change; `templates = \"{}\"` under [generate] in wireloom.toml, or --templates, \
-         renders with the rest",
-        args.dir.display()
-    ))
+    output::line(format_args!("wrote {written}, unchanged {unchanged}"))
 }
 
 /// Creates a folder and those above it.
