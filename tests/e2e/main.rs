@@ -22,6 +22,7 @@ mod life;
 mod listeners;
 mod mocks;
 mod mounted;
+mod names;
 mod panics;
 mod reflection;
 mod retries;
