@@ -1,6 +1,10 @@
 //! What a server is told, and the defaults.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tonic::Status;
 
@@ -24,6 +28,8 @@ pub(super) struct Options {
     pub(super) blocking_threshold: Duration,
     pub(super) default_timeout: Duration,
     pub(super) listen: Vec<String>,
+    /// Whether listeners were made of `listen`.
+    pub(super) is_listen_used: Arc<AtomicBool>,
     pub(super) web: Layers,
     pub(super) runtimes: Runtimes,
     pub(super) notifies_systemd: bool,
@@ -59,6 +65,7 @@ impl Default for Options {
             blocking_threshold: Duration::from_millis(100),
             default_timeout: Duration::MAX,
             listen: Vec::new(),
+            is_listen_used: Arc::default(),
             web: Layers::default(),
             runtimes: Runtimes::default(),
             notifies_systemd: false,

@@ -1,6 +1,6 @@
 //! The sockets that a server is told to listen on.
 
-use std::future::Future;
+use std::{future::Future, sync::atomic::Ordering};
 
 use tonic::Status;
 
@@ -45,6 +45,7 @@ impl Server {
     /// FAILED_PRECONDITION where systemd passed no sockets that have not been taken, NOT_FOUND where none has the name. No
     /// address is listened on then.
     pub fn listeners(&self) -> impl Future<Output = Result<Listeners, Status>> + Send + use<> {
+        self.options.is_listen_used.store(true, Ordering::Relaxed);
         bind(self.options.listen.clone())
     }
 }

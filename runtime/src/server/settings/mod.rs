@@ -4,7 +4,7 @@
 mod configuration;
 mod value;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::atomic::Ordering};
 
 use self::value::Value;
 use super::options::Options;
@@ -84,6 +84,21 @@ struct Origin {
 /// Tells of all settings and where they come from, for who looks at the log in detail.
 pub(super) fn log(options: &Options) {
     tracing::debug!(target: "wireloom", settings = %Shown(options), "the server starts");
+    if let Some(from) = unused_listen(options) {
+        tracing::warn!(
+            target: "wireloom",
+            from,
+            "`listen` is set and does nothing: the server was given other listeners than those of `Server::listeners`"
+        );
+    }
+}
+
+/// Where `listen` is from, if whoever runs the server set it and the server does not listen there.
+fn unused_listen(options: &Options) -> Option<&str> {
+    let origin = options.origins.0.get("listen")?;
+    let is_set_since = origin.value != options.listen.show();
+    let is_used = options.is_listen_used.load(Ordering::Relaxed);
+    (!is_set_since && !is_used && !options.listen.is_empty()).then_some(&origin.from)
 }
 
 struct Shown<'a>(&'a Options);
@@ -170,6 +185,29 @@ mod tests {
         let keys: Vec<_> = list.split('"').skip(1).step_by(2).collect();
         let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(keys, names);
+    }
+
+    #[test]
+    fn a_listen_of_the_configuration_is_unused_until_listeners_are_made_of_it() {
+        let configured = || {
+            let mut server = Server::builder().listen(["127.0.0.1:0"]);
+            let value = server.options.listen.show();
+            let from = "WIRELOOM_SERVER_LISTEN".to_owned();
+            let origin = Origin { value, from };
+            server.options.origins.0.insert("listen", origin);
+            server
+        };
+        let server = configured();
+        assert_eq!(
+            unused_listen(&server.options),
+            Some("WIRELOOM_SERVER_LISTEN")
+        );
+        drop(server.listeners());
+        assert_eq!(unused_listen(&server.options), None);
+        let set_since = configured().listen(["127.0.0.1:1"]);
+        assert_eq!(unused_listen(&set_since.options), None);
+        let in_code = Server::builder().listen(["127.0.0.1:0"]);
+        assert_eq!(unused_listen(&in_code.options), None);
     }
 
     #[test]
