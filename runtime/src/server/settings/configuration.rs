@@ -39,7 +39,7 @@ impl Server {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for a file that cannot be read or is no TOML, for unknown keys, and for values that a setting cannot
-    /// have; it names all of them. A variable that may be meant for a setting and is none is a `warn` event.
+    /// have; it names all of them, one per line. A variable that may be meant for a setting and is none is a `warn` event.
     pub fn configured(self) -> Result<Self, Status> {
         let named = std::env::var_os(FILE_VARIABLE);
         let file = named.as_deref().map(Path::new);
@@ -85,7 +85,7 @@ impl Server {
         }
         match problems.is_empty() {
             true => Ok(self),
-            false => Err(Status::invalid_argument(problems.join("; "))),
+            false => Err(Status::invalid_argument(problems.join("\n"))),
         }
     }
 }
@@ -312,8 +312,8 @@ mod tests {
         assert_eq!(
             error(file, &variables),
             "wireloom.toml:2:1: shutdown_timeout is \"30\", and must be a duration such as \"30s\", \"1.5s\", \
-             \"250ms\", \"5m\" or \"2h\", or \"unlimited\"; \
-             wireloom.toml:3:1: [server] has no key max_concurrent_stream: did you mean max_concurrent_streams?; \
+             \"250ms\", \"5m\" or \"2h\", or \"unlimited\"\n\
+             wireloom.toml:3:1: [server] has no key max_concurrent_stream: did you mean max_concurrent_streams?\n\
              WIRELOOM_SERVER_RUNTIMES: runtimes is \"many\", and must be \"current\", \"per-core\" or a number of threads"
         );
     }
