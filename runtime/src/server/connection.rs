@@ -41,7 +41,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What of a stream waits for its socket before its call waits too, whatever window its peer opens. It is large enough for
 /// messages of 64 KiB to leave without waiting; `h2` has 400 KiB.
-const SEND_BUFFER: usize = 80 << 10;
+const SEND_BUFFER: usize = 160 << 10;
 
 /// How many calls a peer may have cancelled that were not begun yet.
 const MIN_PENDING_RESETS: u32 = 1000;

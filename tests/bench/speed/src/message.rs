@@ -16,12 +16,20 @@ pub enum Message {
     Kibibyte,
     /// A blob of 64 KiB.
     Large,
-    /// Fifty records with nested messages and lists.
+    /// One record, with a nested message and a list: 78 bytes.
+    Record,
+    /// Fifty records.
     Records,
 }
 
 impl Message {
-    pub const ALL: [Self; 4] = [Self::Hello, Self::Kibibyte, Self::Large, Self::Records];
+    pub const ALL: [Self; 5] = [
+        Self::Hello,
+        Self::Record,
+        Self::Kibibyte,
+        Self::Large,
+        Self::Records,
+    ];
 
     /// Encoded, to be decoded to each contender's own type.
     pub fn encoded(self) -> Vec<u8> {
@@ -36,10 +44,8 @@ impl Message {
             },
             Self::Kibibyte => blob(1 << 10),
             Self::Large => blob(64 << 10),
-            Self::Records => Payload {
-                records: (0..50).map(record).collect(),
-                ..Payload::default()
-            },
+            Self::Record => records(1),
+            Self::Records => records(50),
         }
     }
 }
@@ -47,6 +53,13 @@ impl Message {
 fn blob(size: usize) -> Payload {
     Payload {
         blob: vec![0x5a; size],
+        ..Payload::default()
+    }
+}
+
+fn records(count: u32) -> Payload {
+    Payload {
+        records: (0..count).map(record).collect(),
         ..Payload::default()
     }
 }
@@ -71,6 +84,7 @@ impl fmt::Display for Message {
             Self::Hello => "10 bytes",
             Self::Kibibyte => "1 KiB",
             Self::Large => "64 KiB",
+            Self::Record => "1 record",
             Self::Records => "50 records",
         })
     }
