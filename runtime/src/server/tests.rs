@@ -559,11 +559,15 @@ async fn connection_without_room(
     let (sender, mut connection) = builder.handshake(io.await.unwrap()).await.unwrap();
     let (grow, mut grown) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
+        let mut wanted = None;
         loop {
             tokio::select! {
                 _ = &mut connection => return,
-                Some(window) = grown.recv() => connection.set_initial_window_size(window).unwrap(),
+                Some(window) = grown.recv() => wanted = Some(window),
+                () = tokio::time::sleep(Duration::from_millis(1)), if wanted.is_some() => {}
             }
+            // Not before the settings of the start have been acknowledged.
+            wanted.take_if(|window| connection.set_initial_window_size(*window).is_ok());
         }
     });
     (sender, grow)
