@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-/// What a deadline further away than the clock can say is clamped to: thirty years.
-const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+/// What is further away than the clock can say is clamped to: thirty years.
+pub(crate) const FAR_FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// The instant by which a whole call must have ended: body and trailers, on both sides, all attempts.
 ///

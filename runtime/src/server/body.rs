@@ -222,10 +222,7 @@ impl Reply {
 
     /// The reply of a handler that failed.
     pub(super) fn status(status: Status) -> Self {
-        Self {
-            headers: HeaderMap::new(),
-            body: ReplyBody::TrailersOnly(status::of_handler(status)),
-        }
+        Self::early(status::of_handler(status))
     }
 }
 

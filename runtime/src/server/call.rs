@@ -1,6 +1,10 @@
 //! A call as it reaches its service, and the four ways to hand it to a handler.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap};
@@ -13,7 +17,7 @@ use super::{
     body::{Reply, ReplyBody, RequestBody},
     encoding::Negotiated,
     pieces::Batches,
-    protection::Unsent,
+    protection::{Room, Unsent},
 };
 use crate::{
     authorization::Authorization,
@@ -222,10 +226,8 @@ impl fmt::Debug for Call {
 
 /// Waits while too much of a connection's responses has not left: a handler would make more of it.
 async fn room(unsent: Option<Arc<Unsent>>) {
-    if let Some(unsent) = unsent.filter(|unsent| unsent.is_full()) {
-        // On the heap: few calls wait for this.
-        Box::pin(unsent.room()).await;
-    }
+    let mut room = Room::of(unsent.as_ref());
+    poll_fn(|cx| room.poll(cx)).await;
 }
 
 fn decode<Req: Message + Default>(request: Request<Bytes>) -> Result<Request<Req>, Status> {

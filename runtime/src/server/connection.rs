@@ -142,8 +142,7 @@ async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
             served.map_err(|error| error.to_string())
         }
         Spoken::Http1 => {
-            let options = &entrance.shared.options;
-            let lifetime = Lifetime::new(options.lifetime, phases);
+            let lifetime = Lifetime::new(entrance.shared.options.lifetime, phases);
             let served = http1::serve(io, service, peer, lifetime).await;
             served.map_err(|error| error.to_string())
         }

@@ -1,13 +1,11 @@
 //! The calls that wait at a gate.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{gate::Permit, limits::Queue};
-
-/// What is longer is no limit, and no instant is that late.
-const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+use crate::deadline::FAR_FUTURE;
 
 /// Calls that wait, in the order in which they came.
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl Line {
         }
         let now = Instant::now();
         self.standing_since.get_or_insert(now);
-        let until = now + self.queue.max_wait.min(FOR_EVER);
+        let until = now + self.queue.max_wait.min(FAR_FUTURE);
         let (turn, permit) = oneshot::channel();
         let id = self.next_id;
         self.next_id += 1;

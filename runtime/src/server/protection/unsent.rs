@@ -35,12 +35,12 @@ impl Unsent {
     }
 
     /// Whether there are as many as may be, so that no more should be made.
-    pub(in crate::server) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.held.load(Ordering::Relaxed) >= self.max
     }
 
     /// Waits until there are fewer.
-    pub(in crate::server) async fn room(&self) {
+    async fn room(&self) {
         while self.is_full() {
             // What is freed before this is polled is noted for it.
             self.freed.notified().await;
