@@ -1,7 +1,7 @@
 use wireloom::tokio_stream::{self as stream, StreamExt as _};
 use wireloom::{Channel, Code, Compression, Server};
 
-use crate::support::{ProbeClient, Setup, Sizes, Task, TestServer, serve, task};
+use crate::support::{Observed, ProbeClient, Setup, Sizes, Task, TestServer, serve, task};
 
 #[tokio::test]
 async fn a_call_s_messages_are_compressed_on_the_way() {
@@ -107,7 +107,7 @@ async fn compressing() -> (TestServer, ProbeClient, Sizes) {
     })
     .await;
     let sizes = Sizes::default();
-    let channel = Channel::builder(&server.target).interceptor(sizes.clone());
+    let channel = Channel::builder(&server.target).interceptor(Observed(sizes.clone()));
     let client = ProbeClient::new(channel.lazy().unwrap());
     (server, client, sizes)
 }

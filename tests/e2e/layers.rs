@@ -269,22 +269,19 @@ async fn a_layer_that_panics_ends_the_call_with_internal() {
     assert_eq!(status.code(), Code::Internal, "{status}");
 }
 
-/// Ends the bodies of responses with a failure.
+/// Changes the bodies of responses.
 #[derive(Clone)]
-struct FailBody;
+struct ChangeBody<S = ()>(fn(Body) -> Body, S);
 
-#[derive(Clone)]
-struct FailingBody<S>(S);
+impl<S> Layer<S> for ChangeBody {
+    type Service = ChangeBody<S>;
 
-impl<S> Layer<S> for FailBody {
-    type Service = FailingBody<S>;
-
-    fn layer(&self, inner: S) -> FailingBody<S> {
-        FailingBody(inner)
+    fn layer(&self, inner: S) -> ChangeBody<S> {
+        ChangeBody(self.0, inner)
     }
 }
 
-impl<S> Service<Request<Body>> for FailingBody<S>
+impl<S> Service<Request<Body>> for ChangeBody<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
 {
@@ -293,23 +290,25 @@ where
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+        self.1.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let response = self.0.call(request);
-        Box::pin(async move {
-            let response = response.await?;
-            let failed = Err::<Frame<Bytes>, _>(Status::data_loss("broken"));
-            let body = http_body_util::StreamBody::new(tokio_stream::once(failed));
-            Ok(response.map(|_| Body::new(body)))
-        })
+        let change = self.0;
+        let response = self.1.call(request);
+        Box::pin(async move { Ok(response.await?.map(change)) })
     }
+}
+
+/// A body that fails.
+fn fail(_: Body) -> Body {
+    let failed = Err::<Frame<Bytes>, _>(Status::data_loss("broken"));
+    Body::new(http_body_util::StreamBody::new(tokio_stream::once(failed)))
 }
 
 #[tokio::test]
 async fn a_body_that_fails_in_a_layer_ends_the_call_with_its_status() {
-    let (_server, client) = serve(Server::builder().layer(FailBody)).await;
+    let (_server, client) = serve(Server::builder().layer(ChangeBody(fail, ()))).await;
     let status = client.unary(task("a")).no_retry().await.unwrap_err();
     assert_eq!(
         (status.code(), status.message()),
@@ -317,50 +316,18 @@ async fn a_body_that_fails_in_a_layer_ends_the_call_with_its_status() {
     );
 }
 
-/// Panics in the bodies of responses, behind what they have.
-#[derive(Clone)]
-struct PanicInBody;
-
-#[derive(Clone)]
-struct PanickingBody<S>(S);
-
-impl<S> Layer<S> for PanicInBody {
-    type Service = PanickingBody<S>;
-
-    fn layer(&self, inner: S) -> PanickingBody<S> {
-        PanickingBody(inner)
-    }
-}
-
-impl<S> Service<Request<Body>> for PanickingBody<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Future: Send + 'static>,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let response = self.0.call(request);
-        Box::pin(async move {
-            let response = response.await?;
-            Ok(response.map(|body| Body::new(body.map_frame(panic_at_trailers))))
-        })
-    }
-}
-
-fn panic_at_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
-    assert!(frame.is_data(), "as asked");
-    frame
+/// A body that panics behind what it has.
+fn panic_at_the_end(body: Body) -> Body {
+    Body::new(body.map_frame(|frame| {
+        assert!(frame.is_data(), "as asked");
+        frame
+    }))
 }
 
 #[tokio::test]
 async fn a_body_that_panics_in_a_layer_ends_the_call_with_internal() {
-    let (_server, client) = serve(Server::builder().layer(PanicInBody)).await;
+    let layer = ChangeBody(panic_at_the_end, ());
+    let (_server, client) = serve(Server::builder().layer(layer)).await;
     let status = client.unary(task("a")).no_retry().await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status}");
 }

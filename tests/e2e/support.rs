@@ -153,13 +153,16 @@ impl CallObserver for Sizes {
     }
 }
 
-impl Interceptor for Sizes {
+/// Has each call observed by a copy.
+pub struct Observed<O>(pub O);
+
+impl<O: CallObserver + Clone> Interceptor for Observed<O> {
     async fn intercept(
         &self,
         mut call: InterceptedCall,
         next: Next<'_>,
     ) -> Result<Response<()>, Status> {
-        call.observe(self.clone());
+        call.observe(self.0.clone());
         next.run(call).await
     }
 }

@@ -11,14 +11,18 @@ pub async fn run(peer: Peer, name: &str, target: &str) {
     peer.check(name, target).await.run().await;
 }
 
-/// Makes of each name a function that runs the check of that name against a server of ours.
+/// Makes of each name of a check a test against a server of ours, and of each function behind them one that it makes by itself.
 macro_rules! checks {
-    ($($name:ident),+ $(,)?) => {$(
-        async fn $name(peer: Peer) {
-            let (server, _) = serve().await;
-            run(peer, stringify!($name), &server.target).await;
-        }
-    )+};
+    ($($check:ident),+; $($test:ident),+) => {
+        $(
+            async fn $check(peer: Peer) {
+                let (server, _) = serve().await;
+                run(peer, stringify!($check), &server.target).await;
+            }
+        )+
+
+        with_each_peer!($($check,)+ $($test),+);
+    };
 }
 
 checks! {
@@ -30,22 +34,10 @@ checks! {
     status_details,
     status_after_messages,
     unimplemented,
-    answers_around_the_window,
-}
-
-with_each_peer!(
-    unary,
-    server_streaming,
-    client_streaming,
-    bidi_streaming,
-    deadline_reaches_the_handler,
-    status_details,
-    status_after_messages,
-    unimplemented,
-    answers_around_the_window,
+    answers_around_the_window;
     a_deadline_drops_the_handler,
-    cancellation_drops_the_handler,
-);
+    cancellation_drops_the_handler
+}
 
 async fn a_deadline_drops_the_handler(peer: Peer) {
     let (mut server, _) = serve().await;

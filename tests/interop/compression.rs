@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use wireloom::{CallObserver, Compression, InterceptedCall, Interceptor, Next};
-use wireloom::{Response, Server, Status};
+use wireloom::{CallObserver, Compression, Server};
 
 use crate::peers::{Peer, with_each_peer};
-use crate::support::{Setup, Sizes, TestServer};
+use crate::support::{Observed, Setup, Sizes, TestServer};
 
 /// The sizes on the wire of the messages that are sent.
 #[derive(Clone, Default)]
@@ -18,17 +17,6 @@ impl CallObserver for Sent {
     }
 }
 
-impl Interceptor for Sent {
-    async fn intercept(
-        &self,
-        mut call: InterceptedCall,
-        next: Next<'_>,
-    ) -> Result<Response<()>, Status> {
-        call.observe(self.clone());
-        next.run(call).await
-    }
-}
-
 with_each_peer!(it_takes_compressed_responses, it_compresses_requests);
 
 /// Our server prefers zstd and then gzip: no such client has zstd.
@@ -36,7 +24,7 @@ async fn it_takes_compressed_responses(peer: Peer) {
     let sent = Sent::default();
     let server = Server::builder()
         .compression([Compression::Zstd, Compression::Gzip])
-        .interceptor(sent.clone());
+        .interceptor(Observed(sent.clone()));
     let server = serve(server).await;
     let check = peer.check("compressed_responses", &server.target);
     check.await.run().await;
@@ -45,7 +33,7 @@ async fn it_takes_compressed_responses(peer: Peer) {
 
 async fn it_compresses_requests(peer: Peer) {
     let received = Sizes::default();
-    let server = serve(Server::builder().interceptor(received.clone())).await;
+    let server = serve(Server::builder().interceptor(Observed(received.clone()))).await;
     let check = peer.check("compressed_requests", &server.target).await;
     // Gzip is 2 in gRPC's enumeration of algorithms.
     let options = r#"{"grpc.default_compression_algorithm": 2}"#;
