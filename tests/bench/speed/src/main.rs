@@ -3,11 +3,10 @@
 //! `tests/bench/speed/run`, or `tests/bench/speed/run clients servers --rounds 9`
 //!
 //! The server is one process, pinned to core 0, and the client another, pinned to core 1 (`cores` has them share both).
-//! Contenders take turns, round
-//! by round. Processor time is what the operating system says of each process, user and system, per call (of streams:
-//! per message). Clients are measured against a server that does nothing but frames on the `h2` crate, and servers with
-//! such a client; both are rows, too, and the floor. Tables go to the output, with what is to be reached below them; a
-//! plot and the samples go to the folder that `--out` names.
+//! Contenders take turns, round by round. Processor time is what the operating system says of each process, user and
+//! system, per call (of streams: per message). Clients are measured against a server that does nothing but frames on the
+//! `h2` crate, and servers with such a client; both are rows, too, and the floor. Tables go to the output, with what is to
+//! be reached below them; a plot and the samples go to the folder that `--out` names.
 
 mod client;
 mod contender;
