@@ -175,6 +175,9 @@ const SMALL_PIECE: usize = 1 << 10;
 /// Takes frames out of DATA as it arrives, in whatever pieces.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
+    /// Where all is in one piece, as small messages are, this is it.
+    first: Bytes,
+    /// The pieces that came after `first`.
     chunks: VecDeque<Bytes>,
     /// The small pieces that came after `chunks`.
     small: BytesMut,
@@ -187,6 +190,7 @@ impl FrameReader {
     /// A reader of messages of at most `max_message_size` bytes, of which those that say so are compressed.
     pub(crate) fn new(max_message_size: usize, compression: Compression) -> Self {
         Self {
+            first: Bytes::new(),
             chunks: VecDeque::new(),
             small: BytesMut::new(),
             buffered: 0,
@@ -202,7 +206,9 @@ impl FrameReader {
         // As a rule, the first piece holds a whole message: it is not copied.
         let follows = self.buffered > 0;
         self.buffered += chunk.len();
-        if follows && chunk.len() < SMALL_PIECE {
+        if !follows {
+            self.first = chunk;
+        } else if chunk.len() < SMALL_PIECE {
             self.small.extend_from_slice(&chunk);
         } else {
             self.settle();
@@ -219,6 +225,7 @@ impl FrameReader {
 
     /// Forgets the DATA so far.
     pub(crate) fn clear(&mut self) {
+        self.first = Bytes::new();
         self.chunks.clear();
         self.small = BytesMut::new();
         self.buffered = 0;
@@ -256,7 +263,7 @@ impl FrameReader {
         if self.buffered < HEADER_LEN {
             return Ok(None);
         }
-        let first = self.chunks.front().and_then(|chunk| chunk.first_chunk());
+        let first = self.first.first_chunk();
         let [flags, len @ ..] = first.copied().unwrap_or_else(|| self.gather_header());
         let compressed = match flags {
             0 => false,
@@ -286,7 +293,11 @@ impl FrameReader {
     /// What the next frame begins with, out of several pieces.
     fn gather_header(&self) -> [u8; HEADER_LEN] {
         let mut header = [0; HEADER_LEN];
-        let bytes = self.chunks.iter().flatten().chain(&self.small);
+        let bytes = self
+            .first
+            .iter()
+            .chain(self.chunks.iter().flatten())
+            .chain(&self.small);
         header
             .iter_mut()
             .zip(bytes)
@@ -296,30 +307,30 @@ impl FrameReader {
 
     /// The next `len` buffered bytes; without a copy where one chunk holds them all.
     fn take(&mut self, len: usize) -> Bytes {
-        self.settle();
         self.buffered -= len;
-        if let Some(first) = self.chunks.front_mut()
-            && first.len() >= len
-        {
-            let taken = first.split_to(len);
-            if first.is_empty() {
-                self.chunks.pop_front();
-            }
-            return taken;
+        if self.first.len() > len {
+            return self.first.split_to(len);
+        }
+        self.settle();
+        if self.first.len() == len {
+            return self.take_first();
         }
         let mut taken = BytesMut::with_capacity(len);
         while taken.len() < len {
-            let mut chunk = self
-                .chunks
-                .pop_front()
-                .expect("`buffered` counts the bytes in `chunks`");
-            let part = chunk.split_to(chunk.len().min(len - taken.len()));
+            let left = len - taken.len();
+            let part = match self.first.len() > left {
+                true => self.first.split_to(left),
+                false => self.take_first(),
+            };
             taken.extend_from_slice(&part);
-            if !chunk.is_empty() {
-                self.chunks.push_front(chunk);
-            }
         }
         taken.freeze()
+    }
+
+    /// The first piece; what comes after it is the first then.
+    fn take_first(&mut self) -> Bytes {
+        let next = self.chunks.pop_front().unwrap_or_default();
+        std::mem::replace(&mut self.first, next)
     }
 }
 

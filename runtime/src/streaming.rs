@@ -146,12 +146,8 @@ impl MessageReader {
         Self::new(Source::Opening(opening), frames)
     }
 
-    pub(crate) fn of_request(
-        body: RequestBody,
-        max_message_size: usize,
-        compression: Compression,
-    ) -> Self {
-        let frames = FrameReader::new(max_message_size, compression);
+    pub(crate) fn of_request(body: RequestBody, compression: Compression) -> Self {
+        let frames = FrameReader::new(body.max_message_size(), compression);
         Self::new(Source::Request(body), frames)
     }
 

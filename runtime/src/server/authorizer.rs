@@ -159,14 +159,14 @@ impl Authorizer {
 
     /// Lets `call` pass, or leaves it with the reply that it gets instead: interceptors and observers see that.
     pub(super) async fn admit(&self, call: &mut Call, metrics: &ServerSource) {
-        if call.early_reply.is_some() {
+        if call.parts.early_reply.is_some() {
             return;
         }
         let Some(rule) = self.rule(call.path()) else {
             return;
         };
         // What its service says later of a method, no rule was made of.
-        call.is_authorized = matches!(rule, Rule::Declared(_));
+        call.parts.is_authorized = matches!(rule, Rule::Declared(_));
         let needed = match rule {
             Rule::Declared(Authorization::Public) => return,
             Rule::Declared(authorization) => Ok(authorization),
@@ -178,7 +178,9 @@ impl Authorizer {
         };
         let admitted = match needed {
             // On the heap, so that a server without rules has no room for it.
-            Ok(authorization) => Box::pin(self.check_caller(authorization, &mut call.head)).await,
+            Ok(authorization) => {
+                Box::pin(self.check_caller(authorization, &mut call.parts.head)).await
+            }
             Err(status) => Err(status),
         };
         if let Err(status) = admitted {
@@ -195,7 +197,7 @@ impl Authorizer {
                 Code::Unimplemented => "no_such_method",
                 _ => "authentication_failed",
             });
-            call.early_reply = Some(Box::new(Reply::early(status)));
+            call.parts.early_reply = Some(Box::new(Reply::early(status)));
         }
     }
 

@@ -3,11 +3,9 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context as TaskContext, Poll, ready},
 };
-
-#[cfg(feature = "validation")]
-use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -21,7 +19,7 @@ use crate::validation::RequestRules;
 use crate::{
     flow,
     frame::{self, FrameScanner},
-    interceptor::Watch,
+    interceptor::{Observers, Watch},
     status,
 };
 
@@ -96,16 +94,26 @@ impl http_body::Body for Source {
 }
 
 impl RequestBody {
-    pub(super) fn new(source: Source, watch: Watch, max_message_size: usize) -> Self {
+    pub(super) fn new(source: Source, max_message_size: usize) -> Self {
         Self {
             source,
-            watch,
+            watch: Watch::new(None),
             scanner: FrameScanner::default(),
             max_message_size,
             is_refused: false,
             #[cfg(feature = "validation")]
             rules: None,
         }
+    }
+
+    /// Tells these observers of the messages.
+    pub(super) fn observe(&mut self, observers: Option<&Arc<Observers>>) {
+        self.watch = Watch::new(observers.cloned());
+    }
+
+    /// The largest message that may come, in bytes.
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.max_message_size
     }
 
     /// Holds the messages to these rules.

@@ -14,14 +14,17 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     admission::{Measured, Uploading},
-    body::{Reply, ReplyBody, RequestBody},
+    body::{Reply, ReplyBody, RequestBody, Source},
     encoding::Negotiated,
+    head::Terms,
+    options::Options,
     pieces::Batches,
-    protection::{Room, Unsent},
+    protection::{Protection, Room, Unsent},
 };
 use crate::{
     authorization::Authorization,
     compression::Compression,
+    deadline::Deadline,
     frame,
     method::{Method, MethodDescriptor},
     reserved,
@@ -40,9 +43,15 @@ impl<T, S: Stream<Item = Result<T, Status>> + Send + 'static> MessageStream<T> f
 ///
 /// Generated code looks at its [`path`](Self::path) and hands it, by one of four methods, to a handler.
 pub struct Call {
-    pub(super) head: Box<http::request::Parts>,
+    /// On the heap as a whole: each future that a call is handed through has room for it.
+    pub(super) parts: Box<CallParts>,
+}
+
+/// What is known of a call.
+pub(super) struct CallParts {
+    pub(super) head: http::request::Parts,
     pub(super) body: RequestBody,
-    pub(super) max_receive_message_size: usize,
+    pub(super) deadline: Option<Deadline>,
     pub(super) compression: Compression,
     /// How its responses may be encoded.
     pub(super) negotiated: Negotiated,
@@ -59,9 +68,43 @@ pub struct Call {
 }
 
 impl Call {
+    /// Of a connection with this `protection`.
+    pub(super) fn new(
+        request: http::Request<Source>,
+        options: &Options,
+        protection: Option<&Protection>,
+    ) -> Self {
+        let (mut head, body) = request.into_parts();
+        let Terms {
+            deadline,
+            compression,
+            unreadable,
+            early_reply,
+        } = Terms::take(&mut head.headers);
+        let deadline = deadline.or_else(|| options.default_deadline(head.uri.path()));
+        if let Some(deadline) = deadline {
+            head.extensions.insert(deadline);
+        }
+        let negotiated = options.compression.negotiate(&head.headers);
+        Self {
+            parts: Box::new(CallParts {
+                head,
+                body: RequestBody::new(body, options.max_receive_message_size),
+                deadline,
+                compression,
+                negotiated,
+                is_authorized: options.is_unrestricted,
+                unreadable,
+                early_reply,
+                measured: None,
+                unsent: protection.map(|protection| Arc::clone(protection.unsent())),
+            }),
+        }
+    }
+
     /// The HTTP/2 path (`/helloworld.Greeter/SayHello`).
     pub fn path(&self) -> &str {
-        self.head.uri.path()
+        self.parts.head.uri.path()
     }
 
     /// Answers a method with one request and one response.
@@ -78,9 +121,9 @@ impl Call {
         if let Some(refused) = self.check(method.descriptor()) {
             return refused;
         }
-        let negotiated = self.negotiated;
-        let uploading = self.measured.take().map(Uploading::of);
-        let unsent = self.unsent.take();
+        let negotiated = self.parts.negotiated;
+        let uploading = self.parts.measured.take().map(Uploading::of);
+        let unsent = self.parts.unsent.take();
         let received = self.receive_one().await;
         room(unsent).await;
         drop(uploading);
@@ -107,8 +150,8 @@ impl Call {
             return refused;
         }
         self.has_stream();
-        let negotiated = self.negotiated;
-        let unsent = self.unsent.take();
+        let negotiated = self.parts.negotiated;
+        let unsent = self.parts.unsent.take();
         let received = self.receive_one().await;
         room(unsent).await;
         let request = match received.and_then(decode) {
@@ -131,8 +174,8 @@ impl Call {
         if let Some(refused) = self.check(method.descriptor()) {
             return refused;
         }
-        room(self.unsent.take()).await;
-        let negotiated = self.negotiated;
+        room(self.parts.unsent.take()).await;
+        let negotiated = self.parts.negotiated;
         one_message(handler(self.receive_many()).await, negotiated)
     }
 
@@ -150,8 +193,8 @@ impl Call {
         if let Some(refused) = self.check(method.descriptor()) {
             return refused;
         }
-        room(self.unsent.take()).await;
-        let negotiated = self.negotiated;
+        room(self.parts.unsent.take()).await;
+        let negotiated = self.parts.negotiated;
         messages(handler(self.receive_many()).await, negotiated)
     }
 
@@ -169,7 +212,7 @@ impl Call {
         if let Err(status) = self.check_declaration(method) {
             return Some(Reply::status(status));
         }
-        self.unreadable.take().map(|reply| *reply)
+        self.parts.unreadable.take().map(|reply| *reply)
     }
 
     /// Refuses a call of a method that declares who may call it, where its service did not hand that on by
@@ -177,7 +220,7 @@ impl Call {
     fn check_declaration(&self, method: &MethodDescriptor) -> Result<(), Status> {
         match method.authorization() {
             None | Some(Authorization::Public) => Ok(()),
-            Some(_) if self.is_authorized => Ok(()),
+            Some(_) if self.parts.is_authorized => Ok(()),
             Some(Authorization::Authenticated | Authorization::Required(_)) => {
                 Err(Status::permission_denied(
                     "who may call this method is declared, and its service does not hand it on to the server",
@@ -187,18 +230,22 @@ impl Call {
     }
 
     fn into_parts(self) -> (MetadataMap, Extensions, MessageReader) {
-        let messages =
-            MessageReader::of_request(self.body, self.max_receive_message_size, self.compression);
+        let CallParts {
+            head,
+            body,
+            compression,
+            ..
+        } = *self.parts;
         (
-            MetadataMap::from_headers(self.head.headers),
-            self.head.extensions,
-            messages,
+            MetadataMap::from_headers(head.headers),
+            head.extensions,
+            MessageReader::of_request(body, compression),
         )
     }
 
     /// Says that how long the call takes is nothing to judge the server by.
     fn has_stream(&mut self) {
-        if let Some(measured) = self.measured.take() {
+        if let Some(measured) = self.parts.measured.take() {
             measured.leave();
         }
     }

@@ -1,6 +1,6 @@
 //! What a request's head says of its call, before a service sees it.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use tonic::Status;
 
 use super::Reply;
@@ -13,11 +13,11 @@ use crate::{
 /// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
 ///
 /// [the protocol's "Requests"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
-pub(super) fn check_is_grpc(head: &Parts) -> Result<(), StatusCode> {
-    if head.method != Method::POST {
+pub(super) fn check_is_grpc<B>(request: &Request<B>) -> Result<(), StatusCode> {
+    if request.method() != Method::POST {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    if !limits::is_grpc(&head.headers) {
+    if !limits::is_grpc(request.headers()) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     Ok(())

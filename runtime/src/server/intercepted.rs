@@ -35,7 +35,7 @@ async fn intercept(shared: &Shared, mut call: Call, observers: &Arc<Observers>) 
     // What a failure says in headers, such as the encodings that there are, is said of whatever status comes of it.
     let mut explained = HeaderMap::new();
     let headers_of_failure = &mut explained;
-    let head = &mut call.head;
+    let head = &mut call.parts.head;
     let deadline = head.extensions.get::<Deadline>().copied();
     let intercepted = InterceptedCall::new(
         head.uri.path(),
@@ -46,8 +46,8 @@ async fn intercept(shared: &Shared, mut call: Call, observers: &Arc<Observers>) 
     );
     let last = |intercepted: InterceptedCall| async move {
         let (metadata, extensions) = intercepted.into_parts();
-        call.head.headers = metadata.into_headers();
-        call.head.extensions = extensions;
+        call.parts.head.headers = metadata.into_headers();
+        call.parts.head.extensions = extensions;
         let reply = shared.router.call(call).await;
         match reply.body {
             ReplyBody::TrailersOnly(status) if status.code() != Code::Ok => {

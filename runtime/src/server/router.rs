@@ -153,12 +153,13 @@ impl Router {
 
     /// Answers `call` by the service that its path names, unless it is refused.
     pub(super) async fn call(&self, mut call: Call) -> Reply {
-        if let Some(reply) = call.early_reply.take() {
+        if let Some(reply) = call.parts.early_reply.take() {
             return *reply;
         }
         #[cfg(feature = "validation")]
         if let Some(validation) = &self.validation {
-            call.body.hold_to(validation.of(call.head.uri.path()));
+            let rules = validation.of(call.path());
+            call.parts.body.hold_to(rules);
         }
         match service_of(call.path()).and_then(|name| self.services.get(name)) {
             Some(service) => service.call(call).await,

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -17,12 +17,12 @@ use tracing::Instrument as _;
 use super::{
     Call,
     admission::{Entry, Place, Reason as RefusalReason, Refusal},
-    body::{Reply, ReplyBody, RequestBody, Source},
+    body::{Reply, ReplyBody, Source},
     connections::Shared,
     ended::{Ended, Unheard},
     ending::{End, Ending, is_cut_off},
     guard::Guard,
-    head::{Terms, check_is_grpc},
+    head::check_is_grpc,
     intercepted::dispatch,
     pieces::{BATCH_SIZE, Piece, Pieces},
     protection::{Protection, Room, Unsent},
@@ -47,36 +47,29 @@ pub(super) fn serve(
     cut_off: CancellationToken,
     protection: Option<Arc<Protection>>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let (mut head, body) = request.into_parts();
     // What is no call takes nothing of what calls are limited by.
-    let received = check_is_grpc(&head).map(|()| {
-        let path = head.uri.path();
-        let mut terms = Terms::take(&mut head.headers);
-        let deadline = terms.deadline;
-        terms.deadline = deadline.or_else(|| shared.options.default_deadline(path));
+    let received = check_is_grpc(&request).map(|()| {
+        let call = Call::new(request, &shared.options, protection.as_deref());
+        // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
+        let entry = shared.admission.receive(call.path());
         Received {
-            terms,
+            call,
+            entry,
             cut_off,
-            // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
-            entry: shared.admission.receive(path),
         }
     });
-    // On the heap: each future that a call is handed through has room for it.
-    let head = Box::new(head);
-    serve_stream(shared, head, body, respond, received, protection)
+    serve_stream(shared, respond, received, protection)
 }
 
-/// What is known of a call, and done for it, when its head has come in.
+/// A call whose head has come in.
 struct Received {
-    terms: Terms,
-    cut_off: CancellationToken,
+    call: Call,
     entry: Result<Entry, Refusal>,
+    cut_off: CancellationToken,
 }
 
 async fn serve_stream(
     shared: Arc<Shared>,
-    head: Box<Parts>,
-    body: Source,
     mut respond: Respond,
     received: Result<Received, StatusCode>,
     protection: Option<Arc<Protection>>,
@@ -90,21 +83,10 @@ async fn serve_stream(
             return;
         }
     };
-    let deadline = received.terms.deadline;
-    let caller = TraceContext::extract(&head.headers);
-    let method = head.uri.path().trim_start_matches('/');
-    let meter = shared.options.metrics.call(method);
-    let span = ServerSpan::open(method, caller.as_ref(), meter);
+    let deadline = received.call.parts.deadline;
+    let span = open_span(&shared, &received.call);
     let ended = {
-        let served = pin!(serve_call(
-            &shared,
-            head,
-            body,
-            &mut respond,
-            received,
-            protection.as_deref().map(Protection::unsent),
-            &span
-        ));
+        let served = pin!(serve_call(&shared, &mut respond, received, &span));
         served.instrument(span.span().clone()).await
     };
     if let Some(protection) = protection {
@@ -113,27 +95,25 @@ async fn serve_stream(
     span.finish(ended.status().code());
 }
 
+fn open_span(shared: &Shared, call: &Call) -> ServerSpan {
+    let caller = TraceContext::extract(&call.parts.head.headers);
+    let method = call.path().trim_start_matches('/');
+    let meter = shared.options.metrics.call(method);
+    ServerSpan::open(method, caller.as_ref(), meter)
+}
+
 async fn serve_call(
     shared: &Shared,
-    mut head: Box<Parts>,
-    body: Source,
     respond: &mut Respond,
     received: Received,
-    unsent: Option<&Arc<Unsent>>,
     span: &ServerSpan,
 ) -> Ended {
-    let negotiated = shared.options.compression.negotiate(&head.headers);
     let Received {
-        terms,
-        cut_off,
+        mut call,
         entry,
+        cut_off,
     } = received;
-    let Terms {
-        deadline,
-        compression,
-        unreadable,
-        early_reply,
-    } = terms;
+    let deadline = call.parts.deadline;
     let mut ending = Ending::new(deadline, cut_off);
     let place = match admitted(shared, entry, respond, &mut ending, span).await {
         Ok(place) => place,
@@ -142,26 +122,12 @@ async fn serve_call(
     let mut observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
     let meter = span.meter().clone();
     meter.observe(&mut observers);
-    let path = head.uri.path_and_query().cloned();
+    let path = call.parts.head.uri.path_and_query().cloned();
     let mut guard = Guard::of(path, shared.options.blocking_threshold, meter);
-    if let Some(deadline) = deadline {
-        head.extensions.insert(deadline);
-    }
     let context = Context::of_call(deadline, span.trace().clone());
-    let max_receive_message_size = shared.options.max_receive_message_size;
-    let watch = Watch::new(observers.clone());
-    let call = Call {
-        head,
-        body: RequestBody::new(body, watch, max_receive_message_size),
-        max_receive_message_size,
-        compression,
-        negotiated,
-        is_authorized: shared.options.is_unrestricted,
-        unreadable,
-        early_reply,
-        measured: place.measured(),
-        unsent: unsent.cloned(),
-    };
+    call.parts.body.observe(observers.as_ref());
+    call.parts.measured = place.measured();
+    let unsent = call.parts.unsent.clone();
     let (ended, context) = {
         let answered = pin!(answer(
             shared,
@@ -170,7 +136,7 @@ async fn serve_call(
             &mut ending,
             &mut guard,
             observers.as_ref(),
-            unsent
+            unsent.as_ref()
         ));
         let mut answered = pin!(context.scope_of_call(answered));
         let ended = answered.as_mut().await;
@@ -293,7 +259,10 @@ async fn answer(
                 Ok(mut stream) => {
                     let pieces = &mut pieces;
                     let watch = &mut watch;
-                    send_pieces(&mut stream, first, pieces, ending, guard, watch, unsent).await
+                    let sent =
+                        send_pieces(&mut stream, first, pieces, ending, guard, watch, unsent);
+                    // On the heap, so that calls with one message have no room for it.
+                    Box::pin(sent).await
                 }
                 Err(_) => Ended::Early(gone(Code::Cancelled)),
             };

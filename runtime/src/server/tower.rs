@@ -18,6 +18,7 @@ use tonic::{
 use super::{
     Call, Service,
     body::{Reply, ReplyBody},
+    call::CallParts,
     pieces::Piece,
 };
 use crate::{
@@ -36,15 +37,16 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let max_message_size = call.negotiated.max_message_size();
+    let max_message_size = call.parts.negotiated.max_message_size();
     #[cfg(feature = "validation")]
-    if call.body.has_rules() {
+    if call.parts.body.has_rules() {
         let message = "validation does not reach services that tonic generated";
         return Reply::status(Status::internal(message));
     }
     let mut service = service.clone();
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
-    let request = Request::from_parts(*call.head, Body::new(call.body));
+    let CallParts { head, body, .. } = *call.parts;
+    let request = Request::from_parts(head, Body::new(body));
     let Ok(response) = service.call(request).await;
     let response = response.map(Body::new);
     let (mut parts, body) = response.into_parts();
