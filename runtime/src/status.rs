@@ -95,10 +95,14 @@ fn percent_decode(message: &[u8]) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
+/// The trailer of what most calls end with.
+pub(crate) const OK: (HeaderName, HeaderValue) = (GRPC_STATUS, HeaderValue::from_static("0"));
+
 /// Writes `status` to `trailers`, without metadata that is not the user's to set: h2 refuses some of it.
 pub(crate) fn write(status: &Status, trailers: &mut HeaderMap) {
     if is_bare_ok(status) {
-        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+        let (name, value) = OK;
+        trailers.insert(name, value);
         return;
     }
     let stripped;

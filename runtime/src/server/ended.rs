@@ -1,9 +1,13 @@
 //! What a served call came to.
 
-use tonic::Status;
+use std::borrow::Cow;
+
+use tonic::{Code, Status};
 
 /// How a call ended.
 pub(super) enum Ended {
+    /// With OK, as most do: their status has nothing else to say.
+    Ok,
     /// With what its handler answered.
     Answered(Status),
     /// With that, though its caller had gone away by then.
@@ -20,9 +24,19 @@ impl Ended {
         }
     }
 
-    pub(super) fn status(&self) -> &Status {
+    pub(super) fn status(&self) -> Cow<'_, Status> {
         match self {
-            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => status,
+            Self::Ok => Cow::Owned(Status::ok("")),
+            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => {
+                Cow::Borrowed(status)
+            }
+        }
+    }
+
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Ok => Code::Ok,
+            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => status.code(),
         }
     }
 }

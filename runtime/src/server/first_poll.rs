@@ -23,6 +23,9 @@ const LONG: Duration = Duration::from_micros(10);
 /// A poll that takes longer is worth a task, so that other connections have their turn between two calls of this one.
 const LONG_ON_ONE_THREAD: Duration = Duration::from_micros(100);
 
+/// While polls are short, one in so many is timed: two looks at the clock are some hundredth of a cheap call.
+const MAX_STRIDE: u32 = 8;
+
 /// So many calls are polled before the connection is, and others' tasks are.
 const MAX_PER_TURN: usize = 64;
 
@@ -65,9 +68,15 @@ impl<F: Future<Output = ()> + Send + 'static> FirstPolls<F> {
         place.as_mut().set(Some(call));
         let counted = self.calls.token();
         if self.has_turn() && self.pace.polls() {
-            let began = Instant::now();
-            let polled = poll_caught(&mut place, cx);
-            self.pace.took(began.elapsed());
+            let polled = match self.pace.looks() {
+                true => {
+                    let began = Instant::now();
+                    let polled = poll_caught(&mut place, cx);
+                    self.pace.took(began.elapsed());
+                    polled
+                }
+                false => poll_caught(&mut place, cx),
+            };
             if polled.is_ready() {
                 place.as_mut().set(None);
                 self.spare = Some(place);
@@ -99,6 +108,10 @@ struct Pace {
     /// The calls to come that are not polled.
     rest: u32,
     next_rest: u32,
+    /// One poll in so many is timed.
+    stride: u32,
+    /// The polls to come that are not timed.
+    unseen: u32,
 }
 
 impl Pace {
@@ -107,6 +120,8 @@ impl Pace {
             long,
             rest: 0,
             next_rest: FIRST_REST,
+            stride: 1,
+            unseen: 0,
         }
     }
 
@@ -116,13 +131,23 @@ impl Pace {
         polls
     }
 
+    /// Whether the next poll is timed.
+    fn looks(&mut self) -> bool {
+        let looks = self.unseen == 0;
+        self.unseen = self.unseen.saturating_sub(1);
+        looks
+    }
+
     fn took(&mut self, time: Duration) {
         if time > self.long {
             self.rest = self.next_rest;
             self.next_rest = (self.next_rest * 2).min(MAX_REST);
+            self.stride = 1;
         } else {
             self.next_rest = (self.next_rest / 2).max(FIRST_REST);
+            self.stride = (self.stride * 2).min(MAX_STRIDE);
         }
+        self.unseen = self.stride - 1;
     }
 }
 
@@ -246,6 +271,18 @@ mod tests {
         let mut polls = Calls::new(TaskTracker::new(), Turns::default());
         start(&mut polls, Box::pin(async { panic!("as an observer may") })).await;
         start(&mut polls, Box::pin(std::future::ready(()))).await;
+    }
+
+    #[test]
+    fn while_polls_are_short_few_are_timed() {
+        let mut pace = Pace::new(Duration::from_micros(10));
+        let mut polls_per_look = || {
+            pace.took(Duration::ZERO);
+            1 + (0..).take_while(|_| !pace.looks()).count()
+        };
+        assert_eq!([(); 4].map(|()| polls_per_look()), [2, 4, 8, 8]);
+        pace.took(Duration::from_millis(1));
+        assert!(pace.looks());
     }
 
     #[test]

@@ -92,7 +92,7 @@ async fn serve_stream(
     if let Some(protection) = protection {
         protection.ended(&ended, deadline);
     }
-    span.finish(ended.status().code());
+    span.finish(ended.code());
 }
 
 fn open_span(shared: &Shared, call: &Call) -> ServerSpan {
@@ -148,9 +148,9 @@ async fn serve_call(
     }
     if let Some(observers) = observers {
         // It has ended as it has: their panic is for the log alone.
-        let _ = guard.tell(|| observers.ended(ended.status()));
+        let _ = guard.tell(|| observers.ended(&ended.status()));
     }
-    place.finish(ended.status().code());
+    place.finish(ended.code());
     ended
 }
 
@@ -314,16 +314,16 @@ async fn answer_message(
     frame: Bytes,
     ending: &mut Ending,
 ) -> Ended {
-    let status = Status::ok("");
     let Ok(mut stream) = respond.send_response(response(headers), false) else {
-        return Ended::Unheard(status);
+        return Ended::Unheard(Status::ok(""));
     };
     if stream.has_room_for(&frame) {
         stream.send_data(frame);
     } else if let Err(end) = Box::pin(send_last(&mut stream, frame, ending)).await {
         return Ended::Early(ended_early(&mut stream, end));
     }
-    Ended::Answered(send_trailers(&mut stream, HeaderMap::new(), status))
+    stream.send_trailers(HeaderMap::from_iter([status::OK]));
+    Ended::Ok
 }
 
 async fn send_pieces(

@@ -59,7 +59,7 @@ impl Protection {
     /// Counts a call that has ended.
     pub(super) fn ended(&self, ended: &Ended, deadline: Option<Deadline>) {
         match ended {
-            Ended::Answered(_) => self.answered(),
+            Ended::Ok | Ended::Answered(_) => self.answered(),
             // It was reset before it was answered: its handler did not wait, and so nobody looked.
             Ended::Unheard(_) => self.reset(ending_code(deadline)),
             Ended::Early(status) => self.reset(status.code()),
