@@ -14,6 +14,10 @@ pub(crate) const STREAM_WINDOW: u32 = 2 << 20;
 /// Per connection: room for a few streams that nobody reads beside those that are read.
 pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// Of what is received: a message of 64 KiB comes in one frame, and need not be put together, where the sender makes frames as
+/// large as it may (RFC 9113 section 4.2).
+pub(crate) const MAX_FRAME_SIZE: u32 = 128 << 10;
+
 /// How many streams that were reset here a connection remembers, for a second, so that frames that were on their way are
 /// ignored. Of what it has forgotten, each late frame counts as an error of its peer: `h2`'s default of 50 is less than one
 /// deadline may reset at a time.

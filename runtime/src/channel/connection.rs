@@ -29,7 +29,7 @@ use super::{
 use crate::{
     deferred::Deferred,
     heard::{Heard, Listening},
-    limits::{MAX_STREAM_ERRORS, REMEMBERED_RESETS},
+    limits::{MAX_FRAME_SIZE, MAX_STREAM_ERRORS, REMEMBERED_RESETS},
 };
 
 /// A handle to an HTTP/2 connection that has room for one stream more.
@@ -105,6 +105,7 @@ where
         .enable_push(false)
         .initial_window_size(connector.windows.stream)
         .initial_connection_window_size(connector.windows.connection)
+        .max_frame_size(MAX_FRAME_SIZE)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
         .handshake(Deferred::new(Listening::new(io, heard.clone())))

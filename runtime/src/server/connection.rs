@@ -33,7 +33,9 @@ use super::{
 use crate::{
     deferred::{Deferred, Turns},
     heard::Listening,
-    limits::{CONNECTION_WINDOW, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW},
+    limits::{
+        CONNECTION_WINDOW, MAX_FRAME_SIZE, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW,
+    },
 };
 
 /// How long the GOAWAY of a connection that is ended may take to leave.
@@ -186,6 +188,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME_SIZE)
         .max_concurrent_streams(max_streams)
         .max_header_list_size(limits.max_header_list_size)
         // Calls whose deadline passes while the network stands still arrive together with their cancellation, all at once:

@@ -117,6 +117,18 @@ async fn rst_after_data() {
     assert_reset_drops_the_handler(UNARY, &message(HANGS), END_STREAM).await;
 }
 
+/// A message of 64 KiB may come in one frame. It is none of the published cases.
+#[tokio::test]
+async fn large_frame() {
+    let mut case = Case::new(wireloom::Server::builder()).await;
+    case.client.headers(1, 0, &head(UNARY)).await;
+    case.client
+        .large_data(1, &zeros(64 << 10), END_STREAM)
+        .await;
+    assert_answered(&mut case.client, 1).await;
+    case.ends_with(3).await;
+}
+
 /// All pings are answered, wherever in a call they come; where they come more often than is allowed: `attacks/floods.rs`.
 #[tokio::test]
 async fn ping() {

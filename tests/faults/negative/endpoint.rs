@@ -97,6 +97,12 @@ impl Endpoint {
         }
     }
 
+    /// The same in one frame, where the other side has said that it takes such (`SETTINGS_MAX_FRAME_SIZE`).
+    pub async fn large_data(&mut self, stream: u32, bytes: &[u8], flags: u8) {
+        self.room(stream, bytes.len()).await;
+        self.send(&frame(kind::DATA, flags, stream, bytes)).await;
+    }
+
     /// The same in frames of a few bytes each, and so much padding, which takes as much room as what it pads.
     pub async fn small_data(&mut self, stream: u32, bytes: &[u8], flags: u8, padding: Option<u8>) {
         let last = bytes.len().div_ceil(SMALL) - 1;

@@ -135,6 +135,24 @@ async fn rst_after_data() {
     tokio::join!(case, reading);
 }
 
+/// A message of 64 KiB may come in one frame. It is none of the published cases.
+#[tokio::test]
+async fn large_frame() {
+    const LARGE: usize = 64 << 10;
+    let (listener, channel) = listen().await;
+    let case = async {
+        let mut server = Endpoint::accept(&listener, &[]).await;
+        let stream = server.ended_stream().await;
+        server.headers(stream, 0, &head_of_response()).await;
+        server.large_data(stream, &zeros(LARGE), 0).await;
+        server.headers(stream, END_STREAM, &trailers()).await;
+        server
+    };
+    let calls = async { call(&channel).await.unwrap().into_inner() };
+    let (_server, answer) = tokio::join!(case, calls);
+    assert_eq!(answer, vec![0; LARGE]);
+}
+
 /// All pings are answered, wherever in a call they come.
 #[tokio::test]
 async fn ping() {
