@@ -12,8 +12,10 @@ pub(super) enum Ended {
     Answered(Status),
     /// With that, though its caller had gone away by then.
     Unheard(Status),
-    /// Before that.
+    /// Before that: by its deadline, or by the server.
     Early(Status),
+    /// Before that, by its caller's reset.
+    Reset(Status),
 }
 
 impl Ended {
@@ -27,16 +29,20 @@ impl Ended {
     pub(super) fn status(&self) -> Cow<'_, Status> {
         match self {
             Self::Ok => Cow::Owned(Status::ok("")),
-            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => {
-                Cow::Borrowed(status)
-            }
+            Self::Answered(status)
+            | Self::Unheard(status)
+            | Self::Early(status)
+            | Self::Reset(status) => Cow::Borrowed(status),
         }
     }
 
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Ok => Code::Ok,
-            Self::Answered(status) | Self::Unheard(status) | Self::Early(status) => status.code(),
+            Self::Answered(status)
+            | Self::Unheard(status)
+            | Self::Early(status)
+            | Self::Reset(status) => status.code(),
         }
     }
 }

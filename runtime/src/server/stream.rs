@@ -20,7 +20,7 @@ use super::{
     body::{Reply, ReplyBody, Source},
     connections::Shared,
     ended::{Ended, Unheard},
-    ending::{End, Ending, is_cut_off},
+    ending::{End, Ending, ending_code, is_cut_off},
     guard::Guard,
     head::check_is_grpc,
     intercepted::dispatch,
@@ -142,7 +142,7 @@ async fn serve_call(
         let ended = answered.as_mut().await;
         (ended, answered.take_value())
     };
-    if let (Ended::Early(_), Some(context)) = (&ended, context) {
+    if let (Ended::Early(_) | Ended::Reset(_), Some(context)) = (&ended, context) {
         // The handler has been dropped; what it moved to other tasks is told.
         context.cancel();
     }
@@ -198,7 +198,7 @@ async fn admitted(
                     place
                 }
                 Ok(Err(refusal)) => return refuse(respond, refusal.reason, refusal.status()),
-                Err(End::Reset(code)) => return Err(Ended::Early(gone(code))),
+                Err(End::Reset(code)) => return Err(Ended::Reset(gone(code))),
                 Err(End::Status(status)) if status.code() == Code::DeadlineExceeded => {
                     return refuse(respond, late, status);
                 }
@@ -264,7 +264,7 @@ async fn answer(
                     // On the heap, so that calls with one message have no room for it.
                     Box::pin(sent).await
                 }
-                Err(_) => Ended::Early(gone(Code::Cancelled)),
+                Err(_) => Ended::Reset(gone(ending_code(ending.deadline()))),
             };
             guard.drop(|| drop(pieces));
             ended
@@ -275,12 +275,13 @@ async fn answer(
 
 /// Answers a call that ends before it has been answered.
 fn answer_end(respond: &mut Respond, end: End) -> Ended {
-    Ended::Early(match end {
-        End::Reset(code) => gone(code),
+    match end {
+        End::Reset(code) => Ended::Reset(gone(code)),
         End::Status(status) => match answer_status(respond, HeaderMap::new(), status) {
-            Ok(status) | Err(Unheard(status)) => status,
+            Ok(status) => Ended::Early(status),
+            Err(Unheard(status)) => Ended::Reset(status),
         },
-    })
+    }
 }
 
 /// A reply whose first frame is known: headers are delayed until then, so that an error before any message is a
@@ -320,7 +321,7 @@ async fn answer_message(
     if stream.has_room_for(&frame) {
         stream.send_data(frame);
     } else if let Err(end) = Box::pin(send_last(&mut stream, frame, ending)).await {
-        return Ended::Early(ended_early(&mut stream, end));
+        return ended_early(&mut stream, end);
     }
     stream.send_trailers(HeaderMap::from_iter([status::OK]));
     Ended::Ok
@@ -380,7 +381,7 @@ async fn send_pieces(
             Err(end) => Err(end),
         };
         if let Err(end) = sent {
-            return Ended::Early(ended_early(stream, end));
+            return ended_early(stream, end);
         }
     }
 }
@@ -389,16 +390,16 @@ async fn send_pieces(
 ///
 /// Its trailers come after the DATA that waits for the peer's room. A deadline bounds that wait too: past it, the stream is
 /// reset. What a server that shuts down has to say may wait, since its connections end soon.
-fn ended_early(stream: &mut Answer, end: End) -> Status {
+fn ended_early(stream: &mut Answer, end: End) -> Ended {
     let status = match end {
-        End::Reset(code) => return gone(code),
+        End::Reset(code) => return Ended::Reset(gone(code)),
         End::Status(status) => status,
     };
     if status.code() == Code::DeadlineExceeded && !stream.has_room() {
         stream.send_reset(Reason::CANCEL);
-        return status;
+        return Ended::Early(status);
     }
-    send_trailers(stream, HeaderMap::new(), status)
+    Ended::Early(send_trailers(stream, HeaderMap::new(), status))
 }
 
 /// Counts `data` among what waits in its connection.

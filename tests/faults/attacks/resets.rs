@@ -45,6 +45,27 @@ async fn rapid_reset_of_calls_that_are_answered_at_once_is_ended() {
 }
 
 #[tokio::test]
+async fn rapid_reset_of_calls_with_a_short_deadline_is_ended() {
+    for timeout in ["1n", "1m", "10m"] {
+        let siege = Siege::lay(wireloom::Server::builder()).await;
+        let mut head = head(UNARY);
+        head.extend(field("grpc-timeout", timeout));
+        let ended = siege
+            .flood(|stream| {
+                let mut calls = frame(kind::HEADERS, END_HEADERS, stream, &head);
+                calls.extend(frame(kind::DATA, END_STREAM, stream, &message(HANGS)));
+                calls.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+                calls
+            })
+            .await;
+        assert_eq!(ended, calm("too_many_resets"), "{timeout}");
+        let calls = siege.attacking_calls();
+        assert!(calls < 25_000, "{timeout}: {calls}");
+        siege.ends_with_at_most(16 * MIB).await;
+    }
+}
+
+#[tokio::test]
 async fn rapid_reset_of_calls_whose_request_has_not_come_in_is_ended() {
     for method in [UNARY, CLIENT_STREAM] {
         let siege = Siege::lay(wireloom::Server::builder()).await;

@@ -19,7 +19,10 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-use self::{alarm::Alarm, resets::Resets};
+use self::{
+    alarm::Alarm,
+    resets::{Cause, Resets},
+};
 pub(super) use self::{
     alarm::Flood,
     guard::Guard,
@@ -62,7 +65,9 @@ impl Protection {
             Ended::Ok | Ended::Answered(_) => self.answered(),
             // It was reset before it was answered: its handler did not wait, and so nobody looked.
             Ended::Unheard(_) => self.reset(ending_code(deadline)),
-            Ended::Early(status) => self.reset(status.code()),
+            Ended::Reset(status) => self.reset(status.code()),
+            // Its caller waited until then.
+            Ended::Early(_) => {}
         }
     }
 
@@ -73,8 +78,11 @@ impl Protection {
 
     /// Counts one that ended before that, with `code`.
     pub(super) fn reset(&self, code: Code) {
-        // A deadline, or the server's shutdown, ends calls by other codes.
-        if code == Code::Cancelled && !self.resets.spend() {
+        let cause = match code {
+            Code::DeadlineExceeded => Cause::DeadlinePassed,
+            _ => Cause::Cancelled,
+        };
+        if !self.resets.spend(cause) {
             self.alarm.raise(Flood::Resets);
         }
     }
