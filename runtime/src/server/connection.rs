@@ -28,7 +28,8 @@ use super::{
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
-    stream, watchdog, web,
+    stream, watchdog,
+    web::{self, Origin},
 };
 use crate::{
     deferred::{Deferred, Turns},
@@ -221,11 +222,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
-                    request.extensions_mut().insert(lifetime.ends().clone());
-                    request.extensions_mut().insert(Arc::clone(&protection));
-                    let protection = Arc::clone(&protection);
-                    let deadline = shared.options.default_deadline(request.uri().path());
-                    let exchange = web::serve(web.clone(), request, respond, deadline, protection);
+                    let origin = Origin::new(lifetime.ends().clone(), Arc::clone(&protection));
+                    let exchange = web::serve(shared, web.clone(), request, respond, origin);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }

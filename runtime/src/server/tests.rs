@@ -1,5 +1,6 @@
 //! Servers on a socket of this machine.
 
+mod layers;
 mod unread;
 
 use std::{

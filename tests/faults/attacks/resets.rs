@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::IntoFuture as _;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use wireloom::Code;
@@ -117,6 +118,57 @@ async fn rapid_reset_of_what_is_no_call_is_ended() {
             let mut requests = frame(kind::HEADERS, flags, stream, &head);
             requests.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
             requests
+        })
+        .await;
+    assert_eq!(ended, calm("too_many_resets"));
+    siege.ends_with_at_most(16 * MIB).await;
+}
+
+/// Keeps calls with the field `kept` for ever.
+#[derive(Clone)]
+struct Keep<S = ()>(S);
+
+impl<S> tower_layer::Layer<S> for Keep {
+    type Service = Keep<S>;
+
+    fn layer(&self, inner: S) -> Keep<S> {
+        Keep(inner)
+    }
+}
+
+impl<S> tower_service::Service<http::Request<Body>> for Keep<S>
+where
+    S: tower_service::Service<http::Request<Body>, Error = Infallible, Future: Send + 'static>,
+    S::Response: 'static,
+{
+    type Response = S::Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match request.headers().contains_key("kept") {
+            true => Box::pin(std::future::pending()),
+            false => Box::pin(self.0.call(request)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn rapid_reset_of_calls_that_wait_in_a_layer_is_ended() {
+    let siege = Siege::lay(wireloom::Server::builder().layer(Keep(()))).await;
+    let mut head = head(UNARY);
+    // So long that fewer come at once than are refused unseen.
+    head.extend(field("kept", &"x".repeat(200)));
+    let ended = siege
+        .flood(|stream| {
+            let flags = END_HEADERS | END_STREAM;
+            let mut calls = frame(kind::HEADERS, flags, stream, &head);
+            calls.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+            calls
         })
         .await;
     assert_eq!(ended, calm("too_many_resets"));

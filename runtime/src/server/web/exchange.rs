@@ -1,10 +1,9 @@
 //! One HTTP request on a stream of HTTP/2, and its response.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
     task::Poll,
 };
 
@@ -12,14 +11,20 @@ use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendResponse};
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body};
 
-use super::{HttpService, answer, panicked};
+use super::{HttpService, Origin, answer, grpc, panicked};
 use crate::{
     deadline::{self, Deadline},
     flow::{self, Gone},
     limits,
-    server::{body::Source, protection::Protection},
+    server::{
+        body::Source,
+        connections::Shared,
+        ending::{End, Ending, ending_code},
+        router::is_asked_of_any_server,
+    },
     status,
 };
 
@@ -32,22 +37,53 @@ const OF_CONNECTIONS: [&str; 5] = [
     "upgrade",
 ];
 
-/// Answers a request by `service`, unless its caller goes away; `protection` counts which of what is no call.
-pub(in crate::server) async fn serve(
+/// Answers a request that has just come by `service`, unless its caller goes away. A call ends at its deadline and by the
+/// server's cut-off wherever it is: within the layers by this, and inside of them by itself.
+pub(in crate::server) fn serve(
+    shared: &Shared,
     service: HttpService,
-    request: Request<Source>,
+    mut request: Request<Source>,
     respond: SendResponse<Bytes>,
-    default_deadline: Option<Deadline>,
-    protection: Arc<Protection>,
-) {
-    let kind = Kind::of(request.headers(), default_deadline);
-    let responded = respond_by(service, request, respond, kind).await;
-    match (kind, responded) {
-        // It is counted where it is served.
-        (Kind::Call(_), _) => {}
-        (Kind::Other, Ok(())) => protection.answered(),
-        (Kind::Other, Err(Gone)) => protection.reset(Code::Cancelled),
+    mut origin: Origin,
+) -> impl Future<Output = ()> + Send + 'static {
+    let path = request.uri().path();
+    let kind = Kind::of(request.headers(), || shared.options.default_deadline(path));
+    let is_watcher = is_asked_of_any_server(path);
+    let is_counted = matches!(kind, Kind::Call(_)) && !is_watcher;
+    // Counted among the calls under way from here on, though it may never come further than a layer.
+    let under_way = is_counted.then(|| shared.calls.token());
+    let cut_off = origin.ends.of_call(is_watcher).clone();
+    if let Kind::Call(deadline) = kind {
+        origin.deadline = deadline;
     }
+    request.extensions_mut().insert(origin.clone());
+    async move {
+        let _under_way = under_way;
+        let responded = respond_by(service, request, respond, kind, &origin, cut_off).await;
+        count(&origin, kind, responded);
+    }
+}
+
+/// Counts what became of a request, unless it is a call that is counted where it is served.
+fn count(origin: &Origin, kind: Kind, responded: Result<Responded, Gone>) {
+    let deadline = match kind {
+        Kind::Call(_) if origin.has_arrived() => return,
+        Kind::Call(deadline) => deadline,
+        Kind::Other => None,
+    };
+    match responded {
+        Ok(Responded::Answered) => origin.protection.answered(),
+        Ok(Responded::Ended) => {}
+        Err(Gone) => origin.protection.reset(ending_code(deadline)),
+    }
+}
+
+/// How a request was answered.
+enum Responded {
+    /// As the layers and what is inside of them say.
+    Answered,
+    /// With the status that ends a call within the layers.
+    Ended,
 }
 
 async fn respond_by(
@@ -55,16 +91,29 @@ async fn respond_by(
     request: Request<Source>,
     mut respond: SendResponse<Bytes>,
     kind: Kind,
-) -> Result<(), Gone> {
-    let response = {
+    origin: &Origin,
+    cut_off: CancellationToken,
+) -> Result<Responded, Gone> {
+    let answered = {
         let mut answer = pin!(answer(&service, request.map(Body::new)));
-        poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        let mut ending = Ending::new(origin.deadline, cut_off);
+        poll_fn(|cx| match (answer.as_mut().poll(cx), kind) {
+            (Poll::Ready(response), _) => Poll::Ready(Ok(response)),
+            (Poll::Pending, Kind::Call(_)) if !origin.is_inside() => {
+                ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err)
+            }
+            (Poll::Pending, _) => respond
+                .poll_reset(cx)
+                .map(|_| Err(End::Reset(Code::Cancelled))),
         })
         .await
     };
-    let (mut head, body) = response.ok_or(Gone)?.into_parts();
+    let (response, responded) = match answered {
+        Ok(response) => (response, Responded::Answered),
+        Err(End::Status(status)) => (grpc(&status), Responded::Ended),
+        Err(End::Reset(_)) => return Err(Gone),
+    };
+    let (mut head, body) = response.into_parts();
     for name in OF_CONNECTIONS {
         head.headers.remove(name);
     }
@@ -73,30 +122,30 @@ async fn respond_by(
     // An error of h2 means that the stream is gone already.
     let stream = respond.send_response(head, is_end);
     let mut stream = stream.map_err(|_| Gone)?;
-    match is_end {
-        true => Ok(()),
-        false => send(&mut stream, body, kind).await,
+    if !is_end {
+        send(&mut stream, body, kind).await?;
     }
+    Ok(responded)
 }
 
 /// What a request is.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Of gRPC: its deadline bounds how long it waits for its peer's room.
+    /// Of gRPC, with its deadline.
     Call(Option<Deadline>),
     Other,
 }
 
 impl Kind {
     /// Of a call that states no deadline, it is the default.
-    fn of(headers: &HeaderMap, default: Option<Deadline>) -> Self {
+    fn of(headers: &HeaderMap, default: impl FnOnce() -> Option<Deadline>) -> Self {
         if !limits::is_grpc(headers) {
             return Self::Other;
         }
         let timeout = headers.get(deadline::GRPC_TIMEOUT);
         // One that cannot be read is refused further inwards.
         let timeout = timeout.and_then(|value| deadline::decode_timeout(value.as_bytes()).ok());
-        Self::Call(timeout.map(Deadline::after).or(default))
+        Self::Call(timeout.map(Deadline::after).or_else(default))
     }
 }
 

@@ -5,6 +5,7 @@ mod exchange;
 #[cfg(feature = "http1")]
 pub(super) mod http1;
 mod layers;
+mod origin;
 
 use std::{
     convert::Infallible,
@@ -22,10 +23,9 @@ use tonic::{Code, Status, body::Body};
 use tower_service::Service;
 use tracing::Instrument as _;
 
-pub(super) use self::{exchange::serve, layers::Layers};
+pub(super) use self::{exchange::serve, layers::Layers, origin::Origin};
 use super::{
-    body::Source, connections::Shared, lifetime::Ends, respond::Respond,
-    router::is_asked_of_any_server, stream,
+    body::Source, connections::Shared, respond::Respond, router::is_asked_of_any_server, stream,
 };
 use crate::{
     limits::{self, CONTENT_TYPE},
@@ -174,9 +174,12 @@ impl Answer for Innermost {
             // As grpc-go's handler has it: HTTP/1.1 has no reliable trailers.
             return Box::pin(async { Ok(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED)) });
         }
-        let of_connection: Option<Ends> = request.extensions_mut().remove();
-        let ends = of_connection.unwrap_or_else(|| self.shared.phases.ends());
-        let protection = request.extensions_mut().remove();
+        let origin = Origin::take(&mut request);
+        let ends = match &origin {
+            Some(origin) => origin.ends.clone(),
+            None => self.shared.phases.ends(),
+        };
+        let protection = origin.as_ref().map(|origin| Arc::clone(&origin.protection));
         let is_watcher = is_asked_of_any_server(request.uri().path());
         let cut_off = ends.of_call(is_watcher).clone();
         let (shared, request) = (Arc::clone(&self.shared), request.map(Source::Http));
@@ -185,12 +188,17 @@ impl Answer for Innermost {
         let call = stream::serve(shared, request, respond, cut_off, protection).in_current_span();
         Box::pin(async move {
             // A task of its own, so that it ends as any call does: by its deadline, its caller, the shutdown.
-            match is_watcher {
+            match is_watcher || origin.is_some() {
                 true => drop(tokio::spawn(Box::pin(call))),
+                // Where it comes from nobody counts it among the calls under way.
                 false => drop(calls.spawn(Box::pin(call))),
             }
             let lost = |_| grpc(&Status::internal("the call was lost"));
-            Ok(response.await.unwrap_or_else(lost))
+            let response = response.await.unwrap_or_else(lost);
+            if let Some(origin) = origin {
+                origin.answered();
+            }
+            Ok(response)
         })
     }
 }

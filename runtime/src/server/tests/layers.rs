@@ -1,0 +1,166 @@
+//! Calls that wait in HTTP layers.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+use tonic::{Code, Request, Response, body::Body};
+
+use super::{Call, Channel, Serve, Server, UNARY, call_by_hand};
+use crate::{deadline::Deadline, server::Listener};
+
+/// Keeps requests before those inside of it have them, and responses after that.
+#[derive(Clone)]
+struct Keep<S = ()> {
+    before: Duration,
+    behind: Duration,
+    came: Arc<Notify>,
+    inner: S,
+}
+
+impl Keep {
+    fn new(before: Duration, behind: Duration) -> Self {
+        let came = Arc::default();
+        Self {
+            before,
+            behind,
+            came,
+            inner: (),
+        }
+    }
+}
+
+impl<S> tower_layer::Layer<S> for Keep {
+    type Service = Keep<S>;
+
+    fn layer(&self, inner: S) -> Keep<S> {
+        Keep {
+            before: self.before,
+            behind: self.behind,
+            came: Arc::clone(&self.came),
+            inner,
+        }
+    }
+}
+
+impl<S> tower_service::Service<http::Request<Body>> for Keep<S>
+where
+    S: tower_service::Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let mut this = self.clone();
+        this.came.notify_one();
+        Box::pin(async move {
+            tokio::time::sleep(this.before).await;
+            let response = this.inner.call(request).await;
+            tokio::time::sleep(this.behind).await;
+            response
+        })
+    }
+}
+
+const NEVER: Duration = Duration::from_secs(1 << 30);
+
+/// Answers with the time that is left.
+fn server(layer: Keep) -> Server {
+    Server::builder()
+        .layer(layer)
+        .add_service(Serve(|call: Call| {
+            call.unary(&UNARY, async |request: Request<String>| {
+                let deadline = request.extensions().get::<Deadline>();
+                let left = deadline.map(|deadline| deadline.remaining().as_millis().to_string());
+                Ok(Response::new(left.unwrap_or_default()))
+            })
+        }))
+}
+
+#[tokio::test]
+async fn a_call_that_waits_in_a_layer_ends_at_its_deadline() {
+    for layer in [
+        Keep::new(NEVER, Duration::ZERO),
+        Keep::new(Duration::ZERO, NEVER),
+    ] {
+        let call = call_by_hand(
+            server(layer),
+            "/test.Test/Unary",
+            &[("grpc-timeout", "50m")],
+        );
+        let response = tokio::time::timeout(Duration::from_secs(20), call).await;
+        let response = response.expect("the call has ended");
+        assert_eq!(response.headers()["grpc-status"], "4");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_in_a_layer_ends_at_the_deadline_that_the_server_gives_it() {
+    let server =
+        server(Keep::new(NEVER, Duration::ZERO)).default_timeout(Duration::from_millis(50));
+    let call = call_by_hand(server, "/test.Test/Unary", &[]);
+    let response = tokio::time::timeout(Duration::from_secs(20), call).await;
+    let response = response.expect("the call has ended");
+    assert_eq!(response.headers()["grpc-status"], "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_counts_from_when_the_call_was_received() {
+    let server = server(Keep::new(Duration::from_millis(400), Duration::ZERO));
+    let channel = Channel::in_process(server).lazy().unwrap();
+    let call = channel.unary(&UNARY, String::new());
+    let left = call.timeout(Duration::from_secs(1)).await.unwrap();
+    let left: u64 = left.into_inner().parse().unwrap();
+    assert!((590..=600).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_in_a_layer_is_cut_off_at_the_shutdown_and_counted() {
+    let layer = Keep::new(NEVER, Duration::ZERO);
+    let came = Arc::clone(&layer.came);
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.target().to_string();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = server(layer).shutdown_timeout(Duration::ZERO);
+    let served = tokio::spawn(server.serve_with_shutdown(listener, async {
+        let _ = stopped.await;
+    }));
+    let channel = Channel::connect(&target).await.unwrap();
+    let call = tokio::spawn(async move { channel.unary(&UNARY, String::new()).await });
+    came.notified().await;
+    drop(stop);
+    assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    assert_eq!(served.await.unwrap().unwrap().cut_off_calls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_layer_keeps_for_a_while_is_answered() {
+    let second = Duration::from_secs(1);
+    let server = server(Keep::new(second, second));
+    let channel = Channel::in_process(server).lazy().unwrap();
+    let begun = Instant::now();
+    let call = channel.unary(&UNARY, String::new());
+    call.timeout(Duration::from_secs(3)).await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 2);
+}
