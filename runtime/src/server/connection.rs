@@ -184,7 +184,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let alarm = protection.alarm();
     let mut flooded = pin!(alarm.raised());
     let io = Deferred::with_turns(io, turns.clone());
-    let io = Guard::new(io, limits.allowance, Arc::clone(alarm));
+    let io = Guard::new(io, limits, Arc::clone(alarm));
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)

@@ -2,26 +2,43 @@
 
 use std::time::Duration;
 
-use wireloom_peer::raw::{Ended, PREFACE, Raw};
+use wireloom_peer::raw::{Ended, PREFACE, Raw, call, kind, settings};
 
-use super::{MIB, Siege, sockets};
-use crate::until;
+use super::{MIB, Siege, UNARY, sockets};
+use crate::{LONG, until};
 
 #[tokio::test]
 async fn connections_that_do_not_begin_to_speak_are_ended() {
     let server = wireloom::Server::builder().handshake_timeout(Duration::from_millis(200));
     let siege = Siege::lay(server).await;
+    let mut greeting = PREFACE.to_vec();
+    greeting.extend(settings(&[(4, 1 << 16)]));
     let mut slow = Vec::new();
     for n in 0..100 {
         let mut raw = Raw::connect(siege.server.address).await.unwrap();
-        raw.send(&PREFACE[..n % PREFACE.len()]).await.unwrap();
+        raw.send(&greeting[..n % greeting.len()]).await.unwrap();
         slow.push(raw);
     }
     for raw in &mut slow {
-        assert_eq!(raw.ended().await, Ended::Closed);
+        let ended = tokio::time::timeout(LONG, raw.ended()).await;
+        assert_eq!(ended, Ok(Ended::Closed));
     }
     drop(slow);
     siege.ends_with_at_most(4 * MIB).await;
+}
+
+#[tokio::test]
+async fn connections_that_have_begun_to_speak_may_be_idle() {
+    let server = wireloom::Server::builder().handshake_timeout(Duration::from_millis(200));
+    let siege = Siege::lay(server).await;
+    let mut idle = siege.attacker().await;
+    let mut slow = Raw::connect(siege.server.address).await.unwrap();
+    assert_eq!(slow.ended().await, Ended::Closed);
+    // It is older than the one that was too slow.
+    idle.send(&call(1, UNARY, b"")).await.unwrap();
+    assert!(idle.until(kind::DATA).await.unwrap().is_some());
+    drop((idle, slow));
+    siege.ends_with_at_most(MIB).await;
 }
 
 #[tokio::test]

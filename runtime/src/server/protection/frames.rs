@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use super::alarm::Flood;
 
 /// Length, kind, flags, stream.
-const HEADER_LEN: usize = 9;
+pub(super) const HEADER_LEN: usize = 9;
+
+/// What comes before the first frame.
+pub(super) const PREFACE_LEN: usize = 24;
 
 /// What a peer may send at once of frames that carry no call, and how many more each second.
 const CONTROL_BURST: u32 = 1000;
@@ -62,10 +65,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Frames come behind `preface_len` bytes.
-    pub(super) fn new(preface_len: usize, min_ping_interval: Duration) -> Self {
+    pub(super) fn new(min_ping_interval: Duration) -> Self {
         Self {
-            skip: preface_len,
+            skip: PREFACE_LEN,
             header: [0; HEADER_LEN],
             header_len: 0,
             in_turn: 0,
@@ -251,7 +253,7 @@ mod tests {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     fn frames() -> Frames {
-        Frames::new(PREFACE.len(), Duration::from_secs(5))
+        Frames::new(Duration::from_secs(5))
     }
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {

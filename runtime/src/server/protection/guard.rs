@@ -10,9 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{alarm::Alarm, frames::Frames};
-
-const PREFACE_LEN: usize = 24;
+use super::{Limits, alarm::Alarm, frames::Frames, greeting::Greeting};
 
 /// A GOAWAY without debug data, as `h2` writes it: a frame's header, the last stream, the code.
 const GOAWAY_LEN: usize = 17;
@@ -22,10 +20,12 @@ const GOAWAY_LEN: usize = 17;
 const LINGER_BYTES: usize = 64 << 10;
 
 /// Counts the frames that come over `T`, and says so where they are too many: then nothing more is read, and the GOAWAY
-/// with which `h2` ends the connection says why.
+/// with which `h2` ends the connection says why. A peer that does not begin to speak HTTP/2 in time is ended, too.
 #[derive(Debug)]
 pub(in crate::server) struct Guard<T> {
     io: T,
+    /// Until it has come.
+    greeting: Option<Box<Greeting>>,
     /// `None` where frames are not counted.
     frames: Option<Box<Frames>>,
     alarm: Arc<Alarm>,
@@ -45,12 +45,14 @@ pub(in crate::server) struct Allowance {
 }
 
 impl<T> Guard<T> {
-    pub(in crate::server) fn new(io: T, allowance: Allowance, alarm: Arc<Alarm>) -> Self {
+    pub(in crate::server) fn new(io: T, limits: &Limits, alarm: Arc<Alarm>) -> Self {
+        let allowance = limits.allowance;
         Self {
             io,
+            greeting: Some(Box::new(Greeting::new(limits.handshake_timeout))),
             frames: allowance
                 .counts_frames
-                .then(|| Box::new(Frames::new(PREFACE_LEN, allowance.min_ping_interval))),
+                .then(|| Box::new(Frames::new(allowance.min_ping_interval))),
             alarm,
             last: Vec::new(),
             last_is_complete: false,
@@ -78,6 +80,27 @@ impl<T> Guard<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Guard<T> {
+    /// Reads, until the peer's greeting takes too long.
+    fn poll_heard(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if let Some(greeting) = &mut self.greeting {
+            if read.is_pending() {
+                ready!(greeting.poll_late(cx));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the peer did not begin to speak HTTP/2 in time",
+                )));
+            }
+            if greeting.read(&buf.filled()[before..]) {
+                self.greeting = None;
+            }
+        }
+        read
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -85,19 +108,21 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(frames) = &mut this.frames else {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
-        };
-        if this.alarm.flood().is_some() {
-            // The alarm has woken the task that ends the connection.
-            return Poll::Pending;
-        }
-        if frames.is_turn_over() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        if let Some(frames) = &mut this.frames {
+            if this.alarm.flood().is_some() {
+                // The alarm has woken the task that ends the connection.
+                return Poll::Pending;
+            }
+            if frames.is_turn_over() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        ready!(this.poll_heard(cx, buf))?;
+        let Some(frames) = &mut this.frames else {
+            return Poll::Ready(Ok(()));
+        };
         match frames.read(&buf.filled()[before..]) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(flood) => {

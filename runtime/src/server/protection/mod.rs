@@ -8,6 +8,7 @@
 
 mod alarm;
 mod frames;
+mod greeting;
 mod guard;
 mod options;
 mod patience;

@@ -59,8 +59,11 @@ impl Server {
         self
     }
 
-    /// How long a client may take to begin to speak HTTP/2. The default is 10 seconds. A handshake of TLS has a limit of
-    /// its own before that.
+    /// How long a client may take to begin to speak HTTP/2: until its preface and its SETTINGS have come. The default is 10
+    /// seconds. A handshake of TLS has a limit of its own before that.
+    ///
+    /// A client that has connected and makes no call is none that is late: [`max_connection_idle`](Self::max_connection_idle) is
+    /// for those.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.options.protection.handshake_timeout = timeout;
         self
