@@ -185,6 +185,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let mut flooded = pin!(alarm.raised());
     let io = Deferred::with_turns(io, turns.clone());
     let io = Guard::new(io, limits, Arc::clone(alarm));
+    let mut unserved = io.unserved(max_streams);
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -219,6 +220,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                 Poll::Ready(Next::Started)
             }
             Poll::Ready(Some(Ok((request, respond)))) => {
+                unserved.serve_one();
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
@@ -246,12 +248,17 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             Poll::Ready(Some(Err(error))) => Poll::Ready(Next::Ended(Err(error))),
             Poll::Ready(None) => Poll::Ready(Next::Ended(Ok(()))),
             // A connection that always has a call does not miss this: a task may not read without end.
-            Poll::Pending => match flooded.as_mut().poll(cx) {
-                Poll::Ready(flood) => Poll::Ready(Next::Flooded(flood)),
-                Poll::Pending => lifetime
-                    .poll(cx, || connection.has_streams())
-                    .map(Next::Step),
-            },
+            Poll::Pending => {
+                if unserved.are_too_many() {
+                    alarm.raise(Flood::RefusedStreams);
+                }
+                match flooded.as_mut().poll(cx) {
+                    Poll::Ready(flood) => Poll::Ready(Next::Flooded(flood)),
+                    Poll::Pending => lifetime
+                        .poll(cx, || connection.has_streams())
+                        .map(Next::Step),
+                }
+            }
         });
         match next.await {
             Next::Started => {}

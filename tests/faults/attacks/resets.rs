@@ -214,6 +214,42 @@ async fn streams_beyond_the_limit_are_refused_and_not_served() {
 }
 
 #[tokio::test]
+async fn streams_beyond_the_limit_without_end_end_their_connection() {
+    let server = wireloom::Server::builder().max_concurrent_streams(10);
+    let siege = Siege::lay(server).await;
+    let head = head(UNARY);
+    let ended = siege
+        .flood(|stream| frame(kind::HEADERS, END_HEADERS, stream, &head))
+        .await;
+    assert_eq!(ended, calm("too_many_refused_streams"));
+    siege.ends_with_at_most(MIB).await;
+}
+
+#[tokio::test]
+async fn a_client_that_makes_more_calls_at_once_than_it_may_lives() {
+    let server = wireloom::Server::builder().max_concurrent_streams(10);
+    let siege = Siege::lay(server).await;
+    let mut eager = siege.attacker().await;
+    for n in 0..5000 {
+        eager.send(&call(2 * n + 1, UNARY, HANGS)).await.unwrap();
+    }
+    let mut refused = 0;
+    while refused < 4990 {
+        let reset = eager.until(kind::RST_STREAM).await.unwrap().unwrap();
+        refused += usize::from(reset.code() == u32::from(h2::Reason::REFUSED_STREAM));
+    }
+    let mut next = frame(kind::RST_STREAM, 0, 1, &CANCEL);
+    next.extend(call(10_001, UNARY, b""));
+    eager.send(&next).await.unwrap();
+    assert_eq!(
+        eager.until(kind::DATA).await.unwrap().unwrap().stream,
+        10_001
+    );
+    drop(eager);
+    siege.ends_with_at_most(4 * MIB).await;
+}
+
+#[tokio::test]
 async fn a_client_that_cancels_a_thousand_calls_at_once_lives() {
     let setting = Setting::new().await;
     let client = crate::client(&setting.proxy.target(), |builder| {

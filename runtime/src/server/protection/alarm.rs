@@ -9,6 +9,7 @@ pub(in crate::server) enum Flood {
     Resets,
     ControlFrames,
     WindowUpdates,
+    RefusedStreams,
 }
 
 impl Flood {
@@ -20,6 +21,7 @@ impl Flood {
             Self::Resets => "too_many_resets",
             Self::ControlFrames => "too_many_control_frames",
             Self::WindowUpdates => "too_many_window_updates",
+            Self::RefusedStreams => "too_many_refused_streams",
         }
     }
 }
@@ -33,7 +35,7 @@ pub(in crate::server) struct Alarm {
 
 impl Alarm {
     /// The first flood counts.
-    pub(super) fn raise(&self, flood: Flood) {
+    pub(in crate::server) fn raise(&self, flood: Flood) {
         if self.flood.set(flood).is_ok() {
             self.raised.notify_one();
         }

@@ -1,6 +1,12 @@
 //! The frames that have come, by their headers.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use super::alarm::Flood;
 
@@ -61,6 +67,8 @@ pub(super) struct Frames {
     written_at_refill: u64,
     /// The streams that were opened and not reset.
     resettable: u64,
+    opened: Arc<AtomicU64>,
+    last_opened: u32,
     pings: Pings,
 }
 
@@ -77,6 +85,8 @@ impl Frames {
             reactions: Bucket::new(REACTION_BURST, REACTIONS_PER_SECOND),
             written_at_refill: 0,
             resettable: 0,
+            opened: Arc::default(),
+            last_opened: 0,
             pings: Pings {
                 min_interval: min_ping_interval,
                 last: None,
@@ -84,6 +94,11 @@ impl Frames {
                 own_words: 0,
             },
         }
+    }
+
+    /// How many streams were opened.
+    pub(super) fn opened(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.opened)
     }
 
     /// Whether a turn is over; the next one then begins.
@@ -118,19 +133,24 @@ impl Frames {
                 return Ok(());
             }
             self.header_len = 0;
-            let [len_0, len_1, len_2, kind, flags, ..] = self.header;
+            let [len_0, len_1, len_2, kind, flags, stream @ ..] = self.header;
             self.skip = u32::from_be_bytes([0, len_0, len_1, len_2]) as usize;
             self.in_turn += 1;
-            self.count(kind, flags)?;
+            self.count(kind, flags, u32::from_be_bytes(stream))?;
         }
     }
 
-    fn count(&mut self, kind: u8, flags: u8) -> Result<(), Flood> {
+    fn count(&mut self, kind: u8, flags: u8, stream: u32) -> Result<(), Flood> {
         match kind {
             // `h2` has limits for these.
             DATA | CONTINUATION => Ok(()),
             HEADERS => {
                 self.resettable += 1;
+                // Trailers are of a stream that is there.
+                if stream > self.last_opened {
+                    self.last_opened = stream;
+                    self.opened.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok(())
             }
             RST_STREAM if self.resettable > 0 => {
@@ -299,6 +319,20 @@ mod tests {
             frames.read(&frame(DATA, 0, b"message")).unwrap();
             frames.read(&frame(RST_STREAM, 0, &[0; 4])).unwrap();
         }
+    }
+
+    #[test]
+    fn a_stream_is_opened_once() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        for stream in [1, 3, 5] {
+            let mut head = frame(HEADERS, 4, b"head");
+            head[HEADER_LEN - 1] = stream;
+            frames.read(&head).unwrap();
+            // Trailers.
+            frames.read(&head).unwrap();
+        }
+        assert_eq!(frames.opened().load(Ordering::Relaxed), 3);
     }
 
     #[test]

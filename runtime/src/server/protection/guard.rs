@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Limits, alarm::Alarm, frames::Frames, greeting::Greeting};
+use super::{Limits, alarm::Alarm, frames::Frames, greeting::Greeting, unserved::Unserved};
 
 /// A GOAWAY without debug data, as `h2` writes it: a frame's header, the last stream, the code.
 const GOAWAY_LEN: usize = 17;
@@ -58,6 +58,12 @@ impl<T> Guard<T> {
             last_is_complete: false,
             lingered: 0,
         }
+    }
+
+    /// The streams that are opened and not served; where frames are not counted, there are none.
+    pub(in crate::server) fn unserved(&self, max_concurrent_streams: u32) -> Unserved {
+        let opened = self.frames.as_ref().map(|frames| frames.opened());
+        Unserved::new(opened.unwrap_or_default(), max_concurrent_streams)
     }
 
     /// Gives the GOAWAY its debug data.
