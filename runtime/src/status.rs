@@ -10,8 +10,8 @@ use tonic::{Code, Status, metadata::MetadataMap};
 use crate::reserved;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-const GRPC_STATUS_DETAILS: &str = "grpc-status-details-bin";
+pub(crate) const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+pub(crate) const GRPC_STATUS_DETAILS: &str = "grpc-status-details-bin";
 
 /// The name of `code` in `google/rpc/code.proto`, as OpenTelemetry's `rpc.response.status_code` has it.
 pub(crate) fn code_name(code: Code) -> &'static str {

@@ -28,7 +28,7 @@ use super::{
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
-    stream, watchdog,
+    stream, trailers, watchdog,
     web::{self, Origin},
 };
 use crate::{
@@ -186,6 +186,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let io = Deferred::with_turns(io, turns.clone());
     let io = Guard::new(io, limits, Arc::clone(alarm));
     let mut unserved = io.unserved(max_streams);
+    let peer_settings = io.peer_settings();
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -221,19 +222,27 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             }
             Poll::Ready(Some(Ok((request, respond)))) => {
                 unserved.serve_one();
+                let max_trailers = trailers::limit(peer_settings.max_header_list_size());
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
-                    let origin = Origin::new(lifetime.ends().clone(), Arc::clone(&protection));
+                    let origin = Origin::new(
+                        lifetime.ends().clone(),
+                        Arc::clone(&protection),
+                        max_trailers,
+                    );
                     let exchange = web::serve(shared, web.clone(), request, respond, origin);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }
                 let is_watcher = is_asked_of_any_server(request.uri().path());
                 let cut_off = lifetime.ends().of_call(is_watcher).clone();
-                let (shared, respond) = (Arc::clone(shared), Respond::Http2(respond));
+                let respond = Respond::Http2 {
+                    respond,
+                    max_trailers,
+                };
                 let call = stream::serve(
-                    shared,
+                    Arc::clone(shared),
                     request,
                     respond,
                     cut_off,

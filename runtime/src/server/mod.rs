@@ -35,6 +35,7 @@ mod stream;
 mod tests;
 #[cfg(feature = "tonic")]
 mod tower;
+mod trailers;
 mod watchdog;
 mod web;
 

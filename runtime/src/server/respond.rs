@@ -12,11 +12,16 @@ use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, body::Body};
 
+use super::trailers;
 use crate::flow::{self, Gone};
 
 /// Takes the head of a response.
 pub(super) enum Respond {
-    Http2(SendResponse<Bytes>),
+    Http2 {
+        respond: SendResponse<Bytes>,
+        /// In bytes, as HTTP/2 counts them.
+        max_trailers: usize,
+    },
     /// Whoever drops the other side wants no answer any more.
     Http(Option<oneshot::Sender<Response<Body>>>),
 }
@@ -30,13 +35,23 @@ impl Respond {
 
     pub(super) fn send_response(
         &mut self,
-        head: Response<()>,
+        mut head: Response<()>,
         end_of_stream: bool,
     ) -> Result<Answer, Gone> {
         match self {
-            Self::Http2(respond) => {
+            Self::Http2 {
+                respond,
+                max_trailers,
+            } => {
+                if end_of_stream {
+                    trailers::fit(head.headers_mut(), *max_trailers);
+                }
                 let sent = respond.send_response(head, end_of_stream);
-                sent.map(Answer::Http2).map_err(|_| Gone)
+                let stream = sent.map_err(|_| Gone)?;
+                Ok(Answer::Http2 {
+                    stream,
+                    max_trailers: *max_trailers,
+                })
             }
             Self::Http(sender) => {
                 let (answer, body) = match end_of_stream {
@@ -56,7 +71,7 @@ impl Respond {
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Reason, h2::Error>> {
         match self {
-            Self::Http2(respond) => respond.poll_reset(cx),
+            Self::Http2 { respond, .. } => respond.poll_reset(cx),
             Self::Http(sender) => poll_closed(sender, cx),
         }
     }
@@ -64,7 +79,10 @@ impl Respond {
 
 /// Takes what follows the head of a response.
 pub(super) enum Answer {
-    Http2(SendStream<Bytes>),
+    Http2 {
+        stream: SendStream<Bytes>,
+        max_trailers: usize,
+    },
     Http(HttpAnswer),
 }
 
@@ -73,7 +91,7 @@ impl Answer {
     pub(super) fn send_data(&mut self, data: Bytes) {
         match self {
             // An error means that the stream is gone: there is nobody to tell.
-            Self::Http2(stream) => drop(stream.send_data(data, false)),
+            Self::Http2 { stream, .. } => drop(stream.send_data(data, false)),
             Self::Http(answer) => answer.send_first(data),
         }
     }
@@ -81,7 +99,7 @@ impl Answer {
     /// Whether `data`, if it is the first that is sent, leaves as a whole without waiting for the peer.
     pub(super) fn has_room_for(&mut self, data: &Bytes) -> bool {
         match self {
-            Self::Http2(stream) => {
+            Self::Http2 { stream, .. } => {
                 stream.reserve_capacity(data.len());
                 stream.capacity() >= data.len()
             }
@@ -92,7 +110,7 @@ impl Answer {
     /// Sends `data` once there is room for some of it.
     pub(super) async fn send(&mut self, data: Bytes) -> Result<(), Gone> {
         match self {
-            Self::Http2(stream) => flow::send(stream, data).await,
+            Self::Http2 { stream, .. } => flow::send(stream, data).await,
             Self::Http(answer) => answer.send(data).await,
         }
     }
@@ -100,7 +118,7 @@ impl Answer {
     /// Waits for room beyond what was sent.
     pub(super) async fn room(&mut self) -> Result<(), Gone> {
         match self {
-            Self::Http2(stream) => flow::room_for(stream, 1).await,
+            Self::Http2 { stream, .. } => flow::room_for(stream, 1).await,
             // What takes the pieces has the last one once it gets the trailers.
             Self::Http(_) => Ok(()),
         }
@@ -109,7 +127,7 @@ impl Answer {
     /// Whether what is sent now would leave now.
     pub(super) fn has_room(&mut self) -> bool {
         match self {
-            Self::Http2(stream) => {
+            Self::Http2 { stream, .. } => {
                 stream.reserve_capacity(1);
                 stream.capacity() > 0
             }
@@ -117,16 +135,22 @@ impl Answer {
         }
     }
 
-    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) {
+    pub(super) fn send_trailers(&mut self, mut trailers: HeaderMap) {
         match self {
-            Self::Http2(stream) => drop(stream.send_trailers(trailers)),
+            Self::Http2 {
+                stream,
+                max_trailers,
+            } => {
+                trailers::fit(&mut trailers, *max_trailers);
+                let _ = stream.send_trailers(trailers);
+            }
             Self::Http(answer) => answer.end(trailers),
         }
     }
 
     pub(super) fn send_reset(&mut self, reason: Reason) {
         match self {
-            Self::Http2(stream) => stream.send_reset(reason),
+            Self::Http2 { stream, .. } => stream.send_reset(reason),
             // Its body ends with an error, which resets the stream that it is sent on.
             Self::Http(answer) => *answer = HttpAnswer::default(),
         }
@@ -138,7 +162,7 @@ impl Answer {
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Reason, h2::Error>> {
         match self {
-            Self::Http2(stream) => stream.poll_reset(cx),
+            Self::Http2 { stream, .. } => stream.poll_reset(cx),
             Self::Http(answer) => poll_closed(&mut answer.trailers, cx),
         }
     }

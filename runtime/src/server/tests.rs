@@ -1,6 +1,7 @@
 //! Servers on a socket of this machine.
 
 mod layers;
+mod trailers;
 mod unread;
 
 use std::{

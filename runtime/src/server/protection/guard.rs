@@ -10,7 +10,13 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Limits, alarm::Alarm, frames::Frames, greeting::Greeting, unserved::Unserved};
+use super::{
+    Limits,
+    alarm::Alarm,
+    frames::Frames,
+    greeting::{Greeting, PeerSettings},
+    unserved::Unserved,
+};
 
 /// A GOAWAY without debug data, as `h2` writes it: a frame's header, the last stream, the code.
 const GOAWAY_LEN: usize = 17;
@@ -58,6 +64,12 @@ impl<T> Guard<T> {
             last_is_complete: false,
             lingered: 0,
         }
+    }
+
+    /// What the peer says of itself.
+    pub(in crate::server) fn peer_settings(&self) -> Arc<PeerSettings> {
+        let settings = self.greeting.as_ref().map(|greeting| greeting.settings());
+        settings.unwrap_or_default()
     }
 
     /// The streams that are opened and not served; where frames are not counted, there are none.

@@ -24,6 +24,7 @@ use crate::{
         connections::Shared,
         ending::{End, Ending, ending_code},
         router::is_asked_of_any_server,
+        trailers,
     },
     status,
 };
@@ -117,13 +118,17 @@ async fn respond_by(
     for name in OF_CONNECTIONS {
         head.headers.remove(name);
     }
-    let head = Response::from_parts(head, ());
     let is_end = body.is_end_stream();
+    let max_trailers = origin.max_trailers;
+    if is_end && matches!(kind, Kind::Call(_)) {
+        trailers::fit(&mut head.headers, max_trailers);
+    }
+    let head = Response::from_parts(head, ());
     // An error of h2 means that the stream is gone already.
     let stream = respond.send_response(head, is_end);
     let mut stream = stream.map_err(|_| Gone)?;
     if !is_end {
-        send(&mut stream, body, kind).await?;
+        send(&mut stream, body, kind, max_trailers).await?;
     }
     Ok(responded)
 }
@@ -152,7 +157,12 @@ impl Kind {
 /// # Errors
 ///
 /// The caller has gone away, or nothing of what it waits for can reach it.
-async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<(), Gone> {
+async fn send(
+    stream: &mut SendStream<Bytes>,
+    body: Body,
+    kind: Kind,
+    max_trailers: usize,
+) -> Result<(), Gone> {
     let mut body = pin!(body);
     let mut has_sent = false;
     loop {
@@ -178,11 +188,14 @@ async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<
                     if has_sent {
                         room(stream, 1, kind).await?;
                     }
-                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let mut trailers = frame.into_trailers().unwrap_or_default();
+                    if matches!(kind, Kind::Call(_)) {
+                        trailers::fit(&mut trailers, max_trailers);
+                    }
                     return stream.send_trailers(trailers).map_err(|_| Gone);
                 }
             },
-            Some(Some(Err(status))) => return fail(stream, &status, kind),
+            Some(Some(Err(status))) => return fail(stream, &status, kind, max_trailers),
             Some(None) => return stream.send_data(Bytes::new(), true).map_err(|_| Gone),
             // The caller does not want the rest.
             None => return Err(Gone),
@@ -207,7 +220,12 @@ async fn room(stream: &mut SendStream<Bytes>, bytes: usize, kind: Kind) -> Resul
 }
 
 /// Ends a response whose body fails.
-fn fail(stream: &mut SendStream<Bytes>, status: &Status, kind: Kind) -> Result<(), Gone> {
+fn fail(
+    stream: &mut SendStream<Bytes>,
+    status: &Status,
+    kind: Kind,
+    max_trailers: usize,
+) -> Result<(), Gone> {
     match (status.code(), kind) {
         // Such as of a call past its deadline, whose peer has no room for more.
         (Code::Cancelled, _) => {
@@ -217,6 +235,7 @@ fn fail(stream: &mut SendStream<Bytes>, status: &Status, kind: Kind) -> Result<(
         (_, Kind::Call(_)) => {
             let mut trailers = HeaderMap::new();
             status::write(status, &mut trailers);
+            trailers::fit(&mut trailers, max_trailers);
             stream.send_trailers(trailers).map_err(|_| Gone)
         }
         (_, Kind::Other) => {

@@ -19,6 +19,8 @@ pub(in crate::server) struct Origin {
     pub(in crate::server) protection: Arc<Protection>,
     /// Of the call, counted from when it was received.
     pub(in crate::server) deadline: Option<Deadline>,
+    /// The most bytes of trailers that the caller takes.
+    pub(in crate::server) max_trailers: usize,
     way: Arc<AtomicU8>,
 }
 
@@ -28,11 +30,16 @@ const INSIDE: u8 = 1;
 const BEHIND: u8 = 2;
 
 impl Origin {
-    pub(in crate::server) fn new(ends: Ends, protection: Arc<Protection>) -> Self {
+    pub(in crate::server) fn new(
+        ends: Ends,
+        protection: Arc<Protection>,
+        max_trailers: usize,
+    ) -> Self {
         Self {
             ends,
             protection,
             deadline: None,
+            max_trailers,
             way: Arc::default(),
         }
     }

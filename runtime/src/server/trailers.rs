@@ -1,0 +1,165 @@
+//! What a call ends with, as large as its caller takes.
+//!
+//! A client that gets more than it takes fails the call by itself, and never sees the status.
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::status::{GRPC_MESSAGE, GRPC_STATUS_DETAILS};
+
+/// What clients take that do not say so ([the protocol's "Responses"]).
+///
+/// [the protocol's "Responses"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+const SUGGESTED: usize = 8 << 10;
+
+/// gRPC's C core says that it takes this much, and refuses what has more than 8 KiB now and then. Whoever sets it has that
+/// from four fifths on.
+const OF_C_CORE: usize = 16 << 10;
+
+/// What HTTP/2 counts of a field beside its name and its value (RFC 9113 section 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
+/// `:status`, which a response without messages has beside its trailers.
+const STATUS_FIELD: usize = 7 + 3 + FIELD_OVERHEAD;
+
+/// What of a message is worth more than the details beside it.
+const WORTH_KEEPING: usize = 1 << 10;
+
+/// What a message that is cut off ends with.
+const CUT_OFF: &[u8] = b"... [cut off]";
+
+/// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE).
+pub(super) fn limit(max_header_list_size: Option<u32>) -> usize {
+    let Some(said) = max_header_list_size else {
+        return SUGGESTED;
+    };
+    match said as usize {
+        said if said > OF_C_CORE => said / 5 * 4,
+        // The `h2` crate takes less than it says, and not as much.
+        said => said.saturating_sub(1).min(SUGGESTED),
+    }
+}
+
+/// Leaves the details of a status out of its trailers where they have more than `limit` bytes, and cuts its message off.
+pub(super) fn fit(trailers: &mut HeaderMap, limit: usize) {
+    let size = size(trailers);
+    if size <= limit {
+        return;
+    }
+    let message = value_len(trailers, GRPC_MESSAGE.as_str());
+    let without_message = size - message + message.min(WORTH_KEEPING);
+    if without_message > limit
+        && let Some(details) = trailers.remove(GRPC_STATUS_DETAILS)
+    {
+        tracing::warn!(
+            target: "wireloom",
+            bytes = details.len(), limit,
+            "the details of a status are left out: its caller takes no trailers as large"
+        );
+    }
+    let excess = self::size(trailers).saturating_sub(limit);
+    if excess > 0
+        && let Some(message) = trailers.get_mut(GRPC_MESSAGE)
+    {
+        let len = message.len().saturating_sub(excess);
+        let kept = whole_characters(message.as_bytes(), len.saturating_sub(CUT_OFF.len()));
+        let cut = [kept, CUT_OFF].concat();
+        *message = HeaderValue::from_bytes(&cut).expect("a part of a value is one");
+    }
+}
+
+fn size(trailers: &HeaderMap) -> usize {
+    let fields = trailers.iter();
+    let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    STATUS_FIELD + sizes.sum::<usize>()
+}
+
+fn value_len(trailers: &HeaderMap, name: &str) -> usize {
+    trailers.get(name).map_or(0, HeaderValue::len)
+}
+
+/// At most `len` bytes of a message in percent-encoding, up to the end of a character.
+fn whole_characters(message: &[u8], len: usize) -> &[u8] {
+    let mut end = len.min(message.len());
+    let escape = message[..end].iter().rposition(|byte| *byte == b'%');
+    end = escape.filter(|at| at + 3 > end).unwrap_or(end);
+    // The bytes of a character but for its first are 80 to BF.
+    while let [b'%', b'8' | b'9' | b'A' | b'B', ..] = message[end..] {
+        match end.checked_sub(3) {
+            Some(before) => end = before,
+            None => break,
+        }
+    }
+    &message[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tonic::{Code, Status};
+
+    use super::*;
+    use crate::status;
+
+    fn fitted(message: &str, details: usize, limit: usize) -> Status {
+        let details = Bytes::from(vec![7; details]);
+        let status = Status::with_details(Code::NotFound, message, details);
+        let mut trailers = HeaderMap::new();
+        status::write(&status, &mut trailers);
+        fit(&mut trailers, limit);
+        assert!(size(&trailers) <= limit);
+        status::from_trailers(trailers).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_small_stays_as_it_is() {
+        let status = fitted(&"x".repeat(1000), 5000, 8192);
+        assert_eq!(status.message().len(), 1000);
+        assert_eq!(status.details().len(), 5000);
+    }
+
+    #[test]
+    fn a_message_is_cut_off_and_says_so() {
+        let status = fitted(&"x".repeat(100_000), 100, 8192);
+        assert_eq!(status.code(), Code::NotFound);
+        assert!(status.message().len() > 7000);
+        assert!(status.message().ends_with("xx... [cut off]"));
+        assert_eq!(status.details().len(), 100);
+    }
+
+    #[test]
+    fn details_are_left_out_where_they_do_not_fit() {
+        let status = fitted("who is it?", 10_000, 8192);
+        assert_eq!(status.message(), "who is it?");
+        assert!(status.details().is_empty());
+        let status = fitted(&"x".repeat(100_000), 10_000, 8192);
+        assert!(status.message().ends_with("xx... [cut off]"));
+    }
+
+    #[test]
+    fn a_message_is_cut_off_between_characters() {
+        for text in ["\u{e4}", "\u{20ac}", "\u{1f980}", "%", "%8", "a\u{20ac}b"] {
+            for limit in 1000..1020 {
+                let message = text.repeat(1000);
+                let status = fitted(&message, 0, limit);
+                let kept = status.message().strip_suffix("... [cut off]").unwrap();
+                assert!(message.starts_with(kept), "{kept}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_for_a_message_has_the_code() {
+        let mut trailers = HeaderMap::new();
+        status::write(&Status::not_found("x".repeat(10_000)), &mut trailers);
+        fit(&mut trailers, 10);
+        assert_eq!(trailers["grpc-status"], "5");
+    }
+
+    #[test]
+    fn a_client_is_sent_what_it_says_that_it_takes_for_sure() {
+        assert_eq!(limit(None), 8192);
+        assert_eq!(limit(Some(4096)), 4095);
+        assert_eq!(limit(Some(16_384)), 8192);
+        assert_eq!(limit(Some(1 << 20)), 838_860);
+    }
+}
