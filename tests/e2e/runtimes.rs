@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use wireloom::server::{Listener, Runtimes};
 use wireloom::{Code, InterceptedCall, Interceptor, Next, Response, Server, Status};
@@ -116,6 +119,51 @@ async fn blocking_in_place_ends_the_call_and_no_other() {
     let call = client.unary(task("a")).metadata("by", "block_in_place");
     assert_eq!(call.no_retry().await.unwrap_err().code(), Code::Internal);
     client.unary(task("after it")).await.unwrap();
+}
+
+/// Keeps the thread of a call until it is told to go on.
+struct KeepThread(Mutex<mpsc::Receiver<()>>);
+
+impl Interceptor for KeepThread {
+    async fn intercept(
+        &self,
+        call: InterceptedCall,
+        next: Next<'_>,
+    ) -> Result<Response<()>, Status> {
+        let response = next.run(call).await;
+        let _ = self.0.lock().unwrap().recv();
+        response
+    }
+}
+
+#[tokio::test]
+async fn connections_that_wait_for_a_blocked_thread_count() {
+    let (go_on, told) = mpsc::channel();
+    let mut server = TestServer::start(Setup {
+        server: Server::builder()
+            .runtimes(Runtimes::Threads(NonZeroUsize::MIN))
+            .interceptor(KeepThread(Mutex::new(told)))
+            .max_connections(3),
+        ..Setup::default()
+    })
+    .await;
+    let client = server.client().await;
+    let call = tokio::spawn(async move { client.unary(task("a")).await });
+    assert_eq!(server.event().await, Event::Started("a".into()));
+
+    let address = server.target.strip_prefix("http://").unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        waiting.push(TcpStream::connect(address).await.unwrap());
+    }
+    for _ in 0..8 {
+        let mut refused = TcpStream::connect(address).await.unwrap();
+        let mut read = [0; 10];
+        let closed = tokio::time::timeout(Duration::from_secs(10), refused.read(&mut read));
+        assert_eq!(closed.await.expect("it is closed").unwrap_or(0), 0);
+    }
+    go_on.send(()).unwrap();
+    call.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use super::{
     lifetime::{Lifetime, Step},
     listener::PeerAddr,
     peer::Peer,
-    protection::{Flood, Guard, Patient, Protection},
+    protection::{Flood, Guard, Patient, Place, Protection},
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
@@ -49,20 +49,14 @@ const SEND_BUFFER: usize = 160 << 10;
 /// How many calls a peer may have cancelled that were not begun yet.
 const MIN_PENDING_RESETS: u32 = 1000;
 
-/// Serves a connection, which is `held` for as long as it is there.
+/// Serves a connection, which has its place, and is `held`, for as long as it is there.
 pub(super) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     addr: PeerAddr,
     entrance: Arc<Entrance>,
+    _place: Place,
     _held: Option<Held>,
 ) {
-    let _place = match entrance.shared.places.take(addr) {
-        Ok(place) => place,
-        Err(limit) => {
-            tracing::debug!(target: "wireloom", peer = ?addr, limit, "connection refused");
-            return;
-        }
-    };
     let patience = entrance.shared.options.protection.write_stall_timeout;
     let io = Patient::new(io, patience);
     let closed = entrance.shared.phases.closed();

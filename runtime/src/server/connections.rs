@@ -27,7 +27,7 @@ use super::{
     listener::{Accepted, Listener, Listeners, PeerAddr},
     options::Options,
     peer::Peer,
-    protection::{Patient, Places},
+    protection::{Patient, Place, Places},
     router::Router,
     runtimes::{Held, Workers},
     shutdown::Phases,
@@ -119,8 +119,8 @@ impl Connections {
         let accepting = listeners.iter().zip(&self.entrances);
         let mut accepting: Vec<_> = accepting
             .map(|(listener, entrance)| {
-                Box::pin(accept(listener, |accepted, peer| {
-                    self.start(accepted, peer, Arc::clone(entrance));
+                Box::pin(accept(listener, entrance, |accepted, peer, place| {
+                    self.start(accepted, peer, Arc::clone(entrance), place);
                 }))
             })
             .collect();
@@ -155,9 +155,9 @@ impl Connections {
         until.drop_guard()
     }
 
-    fn start(&self, accepted: Accepted, peer: PeerAddr, entrance: Arc<Entrance>) {
+    fn start(&self, accepted: Accepted, peer: PeerAddr, entrance: Arc<Entrance>, place: Place) {
         let Some(workers) = &self.workers else {
-            return spawn(&self.tasks, accepted, peer, entrance, None);
+            return spawn(&self.tasks, accepted, peer, entrance, place, None);
         };
         let tasks = self.tasks.clone();
         // A shutdown waits for it on its way, too.
@@ -165,7 +165,7 @@ impl Connections {
         match accepted.detach() {
             Ok(detached) => workers.hand_out(move |held| {
                 match detached.attach() {
-                    Ok(accepted) => spawn(&tasks, accepted, peer, entrance, Some(held)),
+                    Ok(accepted) => spawn(&tasks, accepted, peer, entrance, place, Some(held)),
                     Err(error) => cannot_hand_out(&error),
                 }
                 drop(counted);
@@ -285,18 +285,30 @@ async fn accept_beside(
 ) {
     match Listener::of_sibling(sibling) {
         Ok(listener) => {
-            let start = |accepted, peer| spawn(&tasks, accepted, peer, Arc::clone(&entrance), None);
-            accept(&listener, start).await;
+            let start = |accepted, peer, place| {
+                spawn(&tasks, accepted, peer, Arc::clone(&entrance), place, None);
+            };
+            accept(&listener, &entrance, start).await;
         }
         Err(error) => cannot_share(&error),
     }
 }
 
-/// Hands connections of `listener` to `start`, for ever.
-async fn accept(listener: &Listener, start: impl Fn(Accepted, PeerAddr)) -> Infallible {
+/// Hands connections of `listener` to `start`, for ever. Each has its place from here on, though what it is handed to may not get
+/// to it for long.
+async fn accept(
+    listener: &Listener,
+    entrance: &Entrance,
+    start: impl Fn(Accepted, PeerAddr, Place),
+) -> Infallible {
     loop {
         match listener.accept().await {
-            Ok((accepted, peer)) => start(accepted, peer),
+            Ok((accepted, peer)) => match entrance.shared.places.take(peer) {
+                Ok(place) => start(accepted, peer, place),
+                Err(limit) => {
+                    tracing::debug!(target: "wireloom", ?peer, limit, "connection refused");
+                }
+            },
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(target: "wireloom", %error, "cannot accept connections");
@@ -312,11 +324,12 @@ fn spawn(
     accepted: Accepted,
     peer: PeerAddr,
     entrance: Arc<Entrance>,
+    place: Place,
     held: Option<Held>,
 ) {
     match accepted {
-        Accepted::Tcp(io) => drop(tasks.spawn(serve(io, peer, entrance, held))),
-        Accepted::Unix(io) => drop(tasks.spawn(serve(io, peer, entrance, held))),
+        Accepted::Tcp(io) => drop(tasks.spawn(serve(io, peer, entrance, place, held))),
+        Accepted::Unix(io) => drop(tasks.spawn(serve(io, peer, entrance, place, held))),
     }
 }
 

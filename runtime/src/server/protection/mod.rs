@@ -30,7 +30,7 @@ pub(super) use self::{
     guard::Guard,
     options::Limits,
     patience::Patient,
-    places::Places,
+    places::{Place, Places},
     unsent::{Room, Unsent},
 };
 use super::{ended::Ended, ending::ending_code};
