@@ -223,3 +223,33 @@ async fn a_key_that_is_too_large_to_verify_by_is_warned_of() {
         assert_eq!(is_told, is_warned_of, "{bytes}: {warnings:?}");
     }
 }
+
+#[tokio::test]
+async fn a_key_that_is_too_large_is_warned_of_once() {
+    let (warnings, _listening) = Warnings::listen();
+    let modulus = URL_SAFE_NO_PAD.encode(vec![0xff; 516]);
+    let large = |name: &str| json!({"kty": "RSA", "kid": name, "e": "AQAB", "n": modulus});
+    let document = |signer: &Signer, large: &[serde_json::Value]| {
+        let mut keys = vec![json!(signer.jwk())];
+        keys.extend_from_slice(large);
+        Answers::Document(json!({ "keys": keys }).to_string())
+    };
+    let signers = ["a", "b", "c"].map(Signer::ec);
+    let publisher = Publisher::start(document(&signers[0], &[large("large")])).await;
+    let client = serve_with(keys_of(&publisher)).await;
+    let mut told = Vec::new();
+    for (signer, large) in signers.iter().zip([
+        vec![large("large")],
+        vec![large("large")],
+        vec![large("large"), large("another")],
+    ]) {
+        publisher.answer(document(signer, &large));
+        enter(&client, signer).await.unwrap();
+        let warnings = warnings.take();
+        let of_keys = warnings.iter().filter(|line| line.contains("4096 bits"));
+        told.push(of_keys.count());
+        pass(10).await;
+    }
+    assert_eq!(told, [1, 0, 1]);
+    assert_eq!(publisher.requests(), 3);
+}

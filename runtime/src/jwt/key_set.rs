@@ -103,6 +103,14 @@ impl KeySet {
         self.0.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
+    /// The names of keys that are too large for the default provider of cryptography.
+    pub(super) fn oversized(&self) -> impl Iterator<Item = Option<&str>> {
+        let oversized = self.0.iter().filter(|Key { key, .. }| {
+            key.family() == AlgorithmFamily::Rsa && size(key) > MOST_MODULUS
+        });
+        oversized.map(|key| key.id.as_deref())
+    }
+
     /// The keys that a token may be signed by.
     pub(super) fn candidates<'a>(
         &'a self,
@@ -174,15 +182,7 @@ fn of_jwk(value: &Value) -> Result<Key, String> {
 fn algorithms(key: &DecodingKey) -> Result<Vec<Algorithm>, &'static str> {
     match (key.family(), size(key)) {
         (AlgorithmFamily::Rsa, ..LEAST_MODULUS) => Err("its modulus has less than 2048 bits"),
-        (AlgorithmFamily::Rsa, size) => {
-            if size > MOST_MODULUS {
-                tracing::warn!(
-                    target: "wireloom",
-                    "a key of RSA has more than 4096 bits: the default provider of cryptography takes no token that is signed by it"
-                );
-            }
-            Ok(AlgorithmFamily::Rsa.algorithms().to_vec())
-        }
+        (AlgorithmFamily::Rsa, _) => Ok(AlgorithmFamily::Rsa.algorithms().to_vec()),
         // Points that are not compressed: a byte, and two coordinates.
         (AlgorithmFamily::Ec, 65) => Ok(vec![Algorithm::ES256]),
         (AlgorithmFamily::Ec, 97) => Ok(vec![Algorithm::ES384]),

@@ -2,7 +2,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tonic::Status;
 
-use super::{fetch::Fetch, key_set::KeySet, remote::Remote, source::Source};
+use super::{fetch::Fetch, key_set::KeySet, oversized::Oversized, remote::Remote, source::Source};
 use crate::tls::{Files, Reloading, Roots};
 
 /// The keys by which tokens are verified, and where they come from.
@@ -125,9 +125,13 @@ impl Keys {
             }
             Origin::File(path) => {
                 let read = path.clone();
+                let oversized = Oversized::default();
                 let make = move |files: &Files| {
                     let text = files.text(&read)?;
-                    KeySet::of_jwks(text).map_err(|reason| unusable(&read.display(), &reason))
+                    let keys = KeySet::of_jwks(text);
+                    let keys = keys.map_err(|reason| unusable(&read.display(), &reason))?;
+                    oversized.warn(&keys);
+                    Ok(keys)
                 };
                 let keys = Reloading::new([path.clone()], interval(OF_FILE), make)?;
                 Ok(Source::File(Box::new(keys)))
@@ -147,6 +151,7 @@ impl Keys {
 
 fn given(what: &str, keys: Result<KeySet, String>) -> Result<Source, Status> {
     let keys = keys.map_err(|reason| unusable(&what, &reason))?;
+    Oversized::default().warn(&keys);
     Ok(Source::Given(Arc::new(keys)))
 }
 

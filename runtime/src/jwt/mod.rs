@@ -31,6 +31,7 @@ mod fetch;
 pub(crate) mod fuzzing;
 mod key_set;
 mod keys;
+mod oversized;
 mod remote;
 mod source;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tonic::Status;
 
-use super::{fetch::Fetch, key_set::KeySet};
+use super::{fetch::Fetch, key_set::KeySet, oversized::Oversized};
 
 /// How long after a fetch a token with an unknown key, or a fetch that failed, may lead to the next.
 const REST: Duration = Duration::from_secs(10);
@@ -14,6 +14,7 @@ pub(super) struct Remote {
     fetch: Fetch,
     interval: Duration,
     state: watch::Sender<State>,
+    oversized: Oversized,
 }
 
 #[derive(Default)]
@@ -52,6 +53,7 @@ impl Remote {
             fetch,
             interval,
             state: watch::Sender::new(State::default()),
+            oversized: Oversized::default(),
         }
     }
 
@@ -176,6 +178,7 @@ impl Remote {
             Some(keys) => keys,
             None => {
                 let keys = Arc::new(KeySet::of_jwks(&text)?);
+                self.oversized.warn(&keys);
                 tracing::debug!(target: "wireloom", url = self.fetch.url(), "the keys of tokens are new");
                 keys
             }
