@@ -1,5 +1,8 @@
 //! Interceptors: what a user runs around every call, on the client or on the server.
 
+#[cfg(test)]
+pub(crate) mod panicking;
+
 use std::{
     fmt,
     future::Future,

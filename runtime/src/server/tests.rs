@@ -20,7 +20,7 @@ use super::{Call, CutOff, Limits, Listener, RateLimit, Reply, Server, Service};
 use crate::{
     channel::Channel,
     frame,
-    interceptor::{CallObserver, InterceptedCall, Interceptor, Next},
+    interceptor::{CallObserver, InterceptedCall, Interceptor, Next, panicking::PanickingObserver},
     method::Method,
     streaming::Streaming,
 };
@@ -114,33 +114,6 @@ async fn a_handler_that_panics_when_it_is_dropped_ends_by_its_deadline() {
     }));
     let response = call_by_hand(server, "/test.Test/Unary", &[("grpc-timeout", "50m")]).await;
     assert_eq!(response.headers()["grpc-status"], "4");
-}
-
-/// Has calls observed by one that panics when a message is sent, or at the end.
-#[derive(Clone, Copy)]
-struct PanickingObserver {
-    at_the_end: bool,
-}
-
-impl CallObserver for PanickingObserver {
-    fn message_sent(&self, _: usize) {
-        assert!(self.at_the_end, "as told");
-    }
-
-    fn ended(&self, _: &Status) {
-        assert!(!self.at_the_end, "as told");
-    }
-}
-
-impl Interceptor for PanickingObserver {
-    async fn intercept(
-        &self,
-        mut call: InterceptedCall,
-        next: Next<'_>,
-    ) -> Result<Response<()>, Status> {
-        call.observe(*self);
-        next.run(call).await
-    }
 }
 
 #[tokio::test]

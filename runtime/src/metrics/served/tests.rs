@@ -9,7 +9,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::{
     authorization::Authorization,
     channel::Channel,
-    interceptor::{CallObserver, InterceptedCall, Interceptor, Next},
+    interceptor::panicking::PanickingObserver,
     method::{Method, MethodDescriptor},
     metrics::tests::{Point, Recorded},
     server::{AdaptiveLimit, Call, Limits, Queue, RateLimit, Reply, Server, Service},
@@ -223,32 +223,11 @@ async fn a_stream_that_panics_when_it_is_dropped_is_recorded_as_it_ended() {
     assert_eq!(points["wireloom.server.panics"], [point(&[method], 1, 1)]);
 }
 
-/// Has calls observed by one that panics when they have ended.
-#[derive(Clone)]
-struct PanickingObserver;
-
-impl CallObserver for PanickingObserver {
-    fn ended(&self, _: &Status) {
-        panic!("as told");
-    }
-}
-
-impl Interceptor for PanickingObserver {
-    async fn intercept(
-        &self,
-        mut call: InterceptedCall,
-        next: Next<'_>,
-    ) -> Result<Response<()>, Status> {
-        call.observe(self.clone());
-        next.run(call).await
-    }
-}
-
 #[tokio::test]
 async fn a_call_whose_observer_panics_is_recorded_as_it_ended() {
     let (metrics, recorded) = Recorded::new();
     let server = Server::builder().metrics(metrics).add_service(Test);
-    let server = server.interceptor(PanickingObserver);
+    let server = server.interceptor(PanickingObserver { at_the_end: true });
     let channel = Channel::in_process(server).lazy().unwrap();
     assert_eq!(call(&channel, "hello").await, Code::Ok);
     let method = "test.Test/Unary";
