@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-pub(super) use self::options::Limits;
+pub(super) use self::options::LifetimeLimits;
 use super::shutdown::{FLUSH_TIME, Phases};
 use crate::heard::Heard;
 
@@ -79,7 +79,7 @@ enum Stage {
 
 /// Says when a connection drains and when it ends, its peer's wishes apart.
 pub(super) struct Lifetime {
-    limits: Limits,
+    limits: LifetimeLimits,
     ends: Ends,
     drains: Pin<Box<WaitForCancellationFutureOwned>>,
     stage: Stage,
@@ -94,7 +94,7 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    pub(super) fn new(limits: Limits, phases: &Phases) -> Self {
+    pub(super) fn new(limits: LifetimeLimits, phases: &Phases) -> Self {
         let draining = phases.draining().child_token();
         Self {
             limits,

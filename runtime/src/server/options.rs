@@ -38,13 +38,13 @@ pub(super) struct Options {
     pub(super) admission: AdmissionOptions,
     pub(super) interceptors: Interceptors,
     pub(super) lame_duck_time: Duration,
-    pub(super) lifetime: lifetime::Limits,
+    pub(super) lifetime: lifetime::LifetimeLimits,
     pub(super) metrics: ServerSource,
     pub(super) shutdown_timeout: Duration,
     pub(super) max_receive_message_size: usize,
     pub(super) max_concurrent_streams: u32,
     pub(super) compression: ResponseCompression,
-    pub(super) protection: protection::Limits,
+    pub(super) protection: protection::ProtectionLimits,
     #[cfg(feature = "reflection")]
     pub(super) reflection: bool,
     #[cfg(feature = "validation")]
@@ -74,13 +74,13 @@ impl Default for Options {
             admission: AdmissionOptions::default(),
             interceptors: Interceptors::default(),
             lame_duck_time: Duration::ZERO,
-            lifetime: lifetime::Limits::default(),
+            lifetime: lifetime::LifetimeLimits::default(),
             metrics: ServerSource::default(),
             shutdown_timeout: Duration::from_secs(30),
             max_receive_message_size: MAX_RECEIVE_MESSAGE_SIZE,
             max_concurrent_streams: 250,
             compression: ResponseCompression::default(),
-            protection: protection::Limits::default(),
+            protection: protection::ProtectionLimits::default(),
             #[cfg(feature = "reflection")]
             reflection: false,
             #[cfg(feature = "validation")]

@@ -4,7 +4,7 @@ use crate::{heard::Heard, server::Server};
 
 /// How long connections last. [`Duration::MAX`] is no limit.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::server) struct Limits {
+pub(in crate::server) struct LifetimeLimits {
     pub(in crate::server) max_age: Duration,
     pub(in crate::server) max_age_grace: Duration,
     pub(in crate::server) max_idle: Duration,
@@ -12,7 +12,7 @@ pub(in crate::server) struct Limits {
     pub(in crate::server) keepalive_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for LifetimeLimits {
     fn default() -> Self {
         Self {
             max_age: Duration::MAX,
@@ -24,7 +24,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl LifetimeLimits {
     /// What notes when something comes in, where somebody wants to know.
     pub(in crate::server) fn heard(&self) -> Option<Heard> {
         (self.keepalive_time < Duration::MAX).then(Heard::new)

@@ -11,7 +11,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Limits,
+    ProtectionLimits,
     alarm::Alarm,
     frames::Frames,
     greeting::{Greeting, PeerSettings},
@@ -51,7 +51,7 @@ pub(in crate::server) struct Allowance {
 }
 
 impl<T> Guard<T> {
-    pub(in crate::server) fn new(io: T, limits: &Limits, alarm: Arc<Alarm>) -> Self {
+    pub(in crate::server) fn new(io: T, limits: &ProtectionLimits, alarm: Arc<Alarm>) -> Self {
         let allowance = limits.allowance;
         Self {
             io,

@@ -29,7 +29,7 @@ use self::{
 pub(super) use self::{
     alarm::Flood,
     guard::Guard,
-    options::Limits,
+    options::ProtectionLimits,
     patience::Patient,
     places::{Place, Places},
     unsent::{Room, Unsent},

@@ -4,7 +4,7 @@ use super::{super::Server, guard::Allowance};
 
 /// What clients may cost, beside what their calls do.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Limits {
+pub(in crate::server) struct ProtectionLimits {
     pub(in crate::server) max_header_list_size: u32,
     pub(in crate::server) max_connections: usize,
     pub(in crate::server) max_connections_per_address: usize,
@@ -15,7 +15,7 @@ pub(in crate::server) struct Limits {
     pub(in crate::server) allowance: Allowance,
 }
 
-impl Default for Limits {
+impl Default for ProtectionLimits {
     fn default() -> Self {
         Self {
             max_header_list_size: 16 << 10,

@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use super::{super::listener::PeerAddr, Limits};
+use super::{super::listener::PeerAddr, ProtectionLimits};
 
 /// How many connections there may be, in all and of one address.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(in crate::server) struct Place {
 }
 
 impl Places {
-    pub(in crate::server) fn new(limits: &Limits) -> Self {
+    pub(in crate::server) fn new(limits: &ProtectionLimits) -> Self {
         Self {
             max: limits.max_connections,
             taken: AtomicUsize::new(0),
@@ -99,10 +99,10 @@ mod tests {
     use super::*;
 
     fn places(max: usize, max_per_address: usize) -> Arc<Places> {
-        Arc::new(Places::new(&Limits {
+        Arc::new(Places::new(&ProtectionLimits {
             max_connections: max,
             max_connections_per_address: max_per_address,
-            ..Limits::default()
+            ..ProtectionLimits::default()
         }))
     }
 
