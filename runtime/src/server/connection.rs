@@ -24,7 +24,7 @@ use super::{
     lifetime::{Lifetime, Step},
     listener::PeerAddr,
     peer::Peer,
-    protection::{Flood, Guard, Patient, Place, Protection},
+    protection::{Flood, FrameGuard, Patient, Place, Protection},
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
@@ -178,7 +178,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let alarm = protection.alarm();
     let mut flooded = pin!(alarm.raised());
     let io = Deferred::with_turns(io, turns.clone());
-    let io = Guard::new(io, limits, Arc::clone(alarm));
+    let io = FrameGuard::new(io, limits, Arc::clone(alarm));
     let mut unserved = io.unserved(max_streams);
     let peer_settings = io.peer_settings();
     let mut builder = Builder::new();

@@ -3,14 +3,14 @@
 //!
 //! The `h2` crate bounds by itself what a peer can make it keep: header lists, CONTINUATION frames, small and empty DATA
 //! frames, streams, errors in streams. What it does not count is here: frames that ask for an answer and carry no call
-//! ([`Guard`]), calls that are reset as soon as they are made ([`Resets`]), streams that are refused
+//! ([`FrameGuard`]), calls that are reset as soon as they are made ([`Resets`]), streams that are refused
 //! ([`Unserved`](unserved::Unserved)), responses that nobody reads ([`Unsent`]), connections ([`Places`]), and how long those take
 //! to begin to speak ([`Greeting`](greeting::Greeting)) and take nothing of what is written to them ([`Patient`]).
 
 mod alarm;
+mod frame_guard;
 mod frames;
 mod greeting;
-mod guard;
 mod options;
 mod patience;
 mod places;
@@ -28,7 +28,7 @@ use self::{
 };
 pub(super) use self::{
     alarm::Flood,
-    guard::Guard,
+    frame_guard::FrameGuard,
     options::ProtectionLimits,
     patience::Patient,
     places::{Place, Places},

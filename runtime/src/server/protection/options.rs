@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{super::Server, guard::Allowance};
+use super::{super::Server, frame_guard::Allowance};
 
 /// What clients may cost, beside what their calls do.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ const LINGER_BYTES: usize = 64 << 10;
 /// Counts the frames that come over `T`, and says so where they are too many: then nothing more is read, and the GOAWAY
 /// with which `h2` ends the connection says why. A peer that does not begin to speak HTTP/2 in time is ended, too.
 #[derive(Debug)]
-pub(in crate::server) struct Guard<T> {
+pub(in crate::server) struct FrameGuard<T> {
     io: T,
     /// Until it has come.
     greeting: Option<Box<Greeting>>,
@@ -50,7 +50,7 @@ pub(in crate::server) struct Allowance {
     pub(in crate::server) min_ping_interval: Duration,
 }
 
-impl<T> Guard<T> {
+impl<T> FrameGuard<T> {
     pub(in crate::server) fn new(io: T, limits: &ProtectionLimits, alarm: Arc<Alarm>) -> Self {
         let allowance = limits.allowance;
         Self {
@@ -98,7 +98,7 @@ impl<T> Guard<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> Guard<T> {
+impl<T: AsyncRead + Unpin> FrameGuard<T> {
     /// Reads, until the peer's greeting takes too long.
     fn poll_heard(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -119,7 +119,7 @@ impl<T: AsyncRead + Unpin> Guard<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for FrameGuard<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -152,7 +152,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FrameGuard<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
