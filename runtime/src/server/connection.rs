@@ -24,7 +24,7 @@ use super::{
     lifetime::{Lifetime, Step},
     listener::PeerAddr,
     peer::Peer,
-    protection::{Flood, FrameGuard, Patient, Place, Protection},
+    protection::{ConnectionPlace, Flood, FrameGuard, Patient, Protection},
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
@@ -54,7 +54,7 @@ pub(super) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     addr: PeerAddr,
     entrance: Arc<Entrance>,
-    _place: Place,
+    _place: ConnectionPlace,
     _held: Option<Held>,
 ) {
     let patience = entrance.shared.options.protection.write_stall_timeout;

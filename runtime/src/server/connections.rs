@@ -27,7 +27,7 @@ use super::{
     listener::{Accepted, Listener, Listeners, PeerAddr},
     options::Options,
     peer::Peer,
-    protection::{Patient, Place, Places},
+    protection::{ConnectionPlace, ConnectionPlaces, Patient},
     router::Router,
     runtimes::{Held, Workers},
     shutdown::Phases,
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) phases: Phases,
     pub(super) calls: TaskTracker,
-    pub(super) places: Arc<Places>,
+    pub(super) places: Arc<ConnectionPlaces>,
 }
 
 impl Shared {
@@ -71,7 +71,7 @@ impl Shared {
             authorizer: Authorizer::new(&router, &options, certificates)?,
             router,
             admission: Admission::new(&options.admission)?,
-            places: Arc::new(Places::new(&options.protection)),
+            places: Arc::new(ConnectionPlaces::new(&options.protection)),
             options,
             phases: Phases::default(),
             calls: TaskTracker::new(),
@@ -155,7 +155,13 @@ impl Connections {
         until.drop_guard()
     }
 
-    fn start(&self, accepted: Accepted, peer: PeerAddr, entrance: Arc<Entrance>, place: Place) {
+    fn start(
+        &self,
+        accepted: Accepted,
+        peer: PeerAddr,
+        entrance: Arc<Entrance>,
+        place: ConnectionPlace,
+    ) {
         let Some(workers) = &self.workers else {
             return spawn(&self.tasks, accepted, peer, entrance, place, None);
         };
@@ -299,7 +305,7 @@ async fn accept_beside(
 async fn accept(
     listener: &Listener,
     entrance: &Entrance,
-    start: impl Fn(Accepted, PeerAddr, Place),
+    start: impl Fn(Accepted, PeerAddr, ConnectionPlace),
 ) -> Infallible {
     loop {
         match listener.accept().await {
@@ -324,7 +330,7 @@ fn spawn(
     accepted: Accepted,
     peer: PeerAddr,
     entrance: Arc<Entrance>,
-    place: Place,
+    place: ConnectionPlace,
     held: Option<Held>,
 ) {
     match accepted {

@@ -37,7 +37,7 @@ const MAX_REST: u32 = 4096;
 pub(super) struct FirstPolls<F> {
     calls: TaskTracker,
     /// The place of a call that has ended, for the next one.
-    spare: Option<Place<F>>,
+    spare: Option<Boxed<F>>,
     pace: Pace,
     turns: Turns,
     turn: usize,
@@ -100,7 +100,7 @@ impl<F: Future<Output = ()> + Send + 'static> FirstPolls<F> {
 }
 
 /// Where a call is, until it has ended.
-type Place<F> = Pin<Box<Option<F>>>;
+type Boxed<F> = Pin<Box<Option<F>>>;
 
 /// Whether calls are polled, by how long that took before.
 struct Pace {
@@ -152,11 +152,11 @@ impl Pace {
 }
 
 /// A panic ends the call, as it would end its task, and not the connection.
-fn poll_caught<F: Future<Output = ()>>(place: &mut Place<F>, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_caught<F: Future<Output = ()>>(place: &mut Boxed<F>, cx: &mut Context<'_>) -> Poll<()> {
     catch_unwind(AssertUnwindSafe(|| call_in(place).poll(cx))).unwrap_or(Poll::Ready(()))
 }
 
-fn call_in<F>(place: &mut Place<F>) -> Pin<&mut F> {
+fn call_in<F>(place: &mut Boxed<F>) -> Pin<&mut F> {
     let call = place.as_mut().as_pin_mut();
     call.expect("a call is in its place until it has ended")
 }

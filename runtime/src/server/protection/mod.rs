@@ -4,7 +4,7 @@
 //! The `h2` crate bounds by itself what a peer can make it keep: header lists, CONTINUATION frames, small and empty DATA
 //! frames, streams, errors in streams. What it does not count is here: frames that ask for an answer and carry no call
 //! ([`FrameGuard`]), calls that are reset as soon as they are made ([`Resets`]), streams that are refused
-//! ([`Unserved`](unserved::Unserved)), responses that nobody reads ([`Unsent`]), connections ([`Places`]), and how long those take
+//! ([`Unserved`](unserved::Unserved)), responses that nobody reads ([`Unsent`]), connections ([`ConnectionPlaces`]), and how long those take
 //! to begin to speak ([`Greeting`](greeting::Greeting)) and take nothing of what is written to them ([`Patient`]).
 
 mod alarm;
@@ -31,7 +31,7 @@ pub(super) use self::{
     frame_guard::FrameGuard,
     options::ProtectionLimits,
     patience::Patient,
-    places::{Place, Places},
+    places::{ConnectionPlace, ConnectionPlaces},
     unsent::{Room, Unsent},
 };
 use super::{ended::Ended, ending::ending_code};

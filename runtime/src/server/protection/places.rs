@@ -11,7 +11,7 @@ use super::{super::listener::PeerAddr, ProtectionLimits};
 
 /// How many connections there may be, in all and of one address.
 #[derive(Debug)]
-pub(in crate::server) struct Places {
+pub(in crate::server) struct ConnectionPlaces {
     max: usize,
     taken: AtomicUsize,
     max_per_address: usize,
@@ -21,12 +21,12 @@ pub(in crate::server) struct Places {
 
 /// That of one connection, which is free again once this is dropped.
 #[derive(Debug)]
-pub(in crate::server) struct Place {
-    places: Arc<Places>,
+pub(in crate::server) struct ConnectionPlace {
+    places: Arc<ConnectionPlaces>,
     address: Option<IpAddr>,
 }
 
-impl Places {
+impl ConnectionPlaces {
     pub(in crate::server) fn new(limits: &ProtectionLimits) -> Self {
         Self {
             max: limits.max_connections,
@@ -39,10 +39,13 @@ impl Places {
     /// # Errors
     ///
     /// The setting whose limit is reached.
-    pub(in crate::server) fn take(self: &Arc<Self>, peer: PeerAddr) -> Result<Place, &'static str> {
+    pub(in crate::server) fn take(
+        self: &Arc<Self>,
+        peer: PeerAddr,
+    ) -> Result<ConnectionPlace, &'static str> {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         // From here on, dropping it gives it back.
-        let mut place = Place {
+        let mut place = ConnectionPlace {
             places: Arc::clone(self),
             address: None,
         };
@@ -79,7 +82,7 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.places.taken.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
@@ -98,8 +101,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn places(max: usize, max_per_address: usize) -> Arc<Places> {
-        Arc::new(Places::new(&ProtectionLimits {
+    fn places(max: usize, max_per_address: usize) -> Arc<ConnectionPlaces> {
+        Arc::new(ConnectionPlaces::new(&ProtectionLimits {
             max_connections: max,
             max_connections_per_address: max_per_address,
             ..ProtectionLimits::default()
