@@ -10,8 +10,8 @@ use tokio::{task::unconstrained, time::Sleep};
 
 use super::frames::{HEADER_LEN, PREFACE_LEN};
 
-/// What is longer ends the connection (RFC 9113 section 4.2).
-const MAX_FRAME_SIZE: usize = 16 << 10;
+/// What is longer is not looked at: SETTINGS have some tens of bytes.
+const MAX_LEN: usize = 1 << 10;
 
 /// The kind of SETTINGS, and of what it says.
 const SETTINGS: u8 = 4;
@@ -83,6 +83,6 @@ impl Greeting {
         if let (SETTINGS, Some(parameters)) = (kind, parameters) {
             self.settings.learn(parameters);
         }
-        len > MAX_FRAME_SIZE || parameters.is_some()
+        len > MAX_LEN || parameters.is_some()
     }
 }
