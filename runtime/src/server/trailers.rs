@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::status::{GRPC_MESSAGE, GRPC_STATUS_DETAILS};
 
-/// What clients take that do not say so ([the protocol's "Responses"]).
-///
-/// [the protocol's "Responses"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
-const SUGGESTED: usize = 8 << 10;
-
-/// gRPC's C core says that it takes this much, and refuses what has more than 8 KiB now and then. Whoever sets it has that
+/// gRPC's C core says that it takes this much, and refuses what has more than [`SURE`] now and then. Whoever sets it has that
 /// from four fifths on.
 const OF_C_CORE: usize = 16 << 10;
+
+/// What clients should take at least ([the protocol's "Responses"]).
+///
+/// [the protocol's "Responses"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+const SURE: usize = 8 << 10;
 
 /// What HTTP/2 counts of a field beside its name and its value (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -27,20 +27,24 @@ const WORTH_KEEPING: usize = 1 << 10;
 /// What a message that is cut off ends with.
 const CUT_OFF: &[u8] = b"... [cut off]";
 
-/// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE).
+/// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE). One
+/// that says nothing takes all (RFC 9113 section 6.5.2).
 pub(super) fn limit(max_header_list_size: Option<u32>) -> usize {
     let Some(said) = max_header_list_size else {
-        return SUGGESTED;
+        return usize::MAX;
     };
     match said as usize {
         said if said > OF_C_CORE => said / 5 * 4,
         // The `h2` crate takes less than it says, and not as much.
-        said => said.saturating_sub(1).min(SUGGESTED),
+        said => said.saturating_sub(1).min(SURE),
     }
 }
 
 /// Leaves the details of a status out of its trailers where they have more than `limit` bytes, and cuts its message off.
 pub(super) fn fit(trailers: &mut HeaderMap, limit: usize) {
+    if limit == usize::MAX {
+        return;
+    }
     let size = size(trailers);
     if size <= limit {
         return;
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_client_is_sent_what_it_says_that_it_takes_for_sure() {
-        assert_eq!(limit(None), 8192);
+        assert_eq!(limit(None), usize::MAX);
         assert_eq!(limit(Some(4096)), 4095);
         assert_eq!(limit(Some(16_384)), 8192);
         assert_eq!(limit(Some(1 << 20)), 838_860);

@@ -67,8 +67,9 @@ async fn a_status_is_as_large_as_its_caller_takes() {
                 false => server(),
             };
             for (max, message, has_details) in [
-                (None, 1000..2000, true),
+                (None, 100_000..100_001, true),
                 (Some(4000), 3000..4000, false),
+                (Some(16 << 10), 1000..2000, true),
                 (Some(1 << 20), 100_000..100_001, true),
             ] {
                 let trailers = trailers(server(), path, max).await;
