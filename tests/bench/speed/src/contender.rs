@@ -49,7 +49,7 @@ impl Library {
     /// Those that somebody would write a service with.
     pub const COMPETING: [Self; 4] = [Self::Wireloom, Self::Tonic, Self::Connect, Self::Volo];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Wireloom => "wireloom",
             Self::Tonic => "tonic",

@@ -57,9 +57,9 @@ impl Part {
             .collect();
         let comparisons = match self {
             Self::Clients => vec![clients(&contenders)],
-            Self::Servers => vec![servers(&contenders)],
+            Self::Servers => vec![servers(&with_per_core(&contenders))],
             Self::Cores => vec![cores(libraries)],
-            Self::H2load => return h2load::run(effort, &with_cpp(&contenders)),
+            Self::H2load => return h2load::run(effort, &with_cpp(&with_per_core(&contenders))),
             Self::Latency => latency(&contenders),
             Self::Connections => vec![connections(&contenders)],
             Self::Streams => streams(&contenders),
@@ -87,6 +87,16 @@ fn as_servers(contenders: &[Contender], placed: Placement) -> Vec<Talk> {
 fn with_cpp(contenders: &[Contender]) -> Vec<Contender> {
     let cpp = cpp_server().map(|_| CPP);
     contenders.iter().copied().chain(cpp).collect()
+}
+
+/// Ours, on runtimes of its own, comes first: one runtime, where it is measured on one core.
+fn with_per_core(contenders: &[Contender]) -> Vec<Contender> {
+    let is_measured = contenders.iter().any(|it| it.library == Library::Wireloom);
+    let per_core = is_measured.then(|| Library::Wireloom.on(Flavor::PerCore));
+    per_core
+        .into_iter()
+        .chain(contenders.iter().copied())
+        .collect()
 }
 
 fn as_pairs(contenders: &[Contender], placed: Placement) -> Vec<Talk> {
@@ -144,13 +154,9 @@ fn servers(contenders: &[Contender]) -> Comparison {
 
 /// Servers that use as many cores as they have, on one and on two.
 fn cores(libraries: &[Library]) -> Comparison {
-    let mut servers: Vec<_> = libraries
-        .iter()
-        .map(|library| library.on(Flavor::MultiThread))
-        .collect();
-    if libraries.contains(&Library::Wireloom) {
-        servers.insert(0, Library::Wireloom.on(Flavor::PerCore));
-    }
+    let servers = libraries.iter();
+    let servers: Vec<_> = servers.map(|it| it.on(Flavor::MultiThread)).collect();
+    let servers = with_per_core(&servers);
     let on = |server: Contender| {
         let places = [(1, Placement::OneCore), (2, Placement::BothCores)];
         places.map(|(cores, placed)| Talk {
@@ -274,7 +280,7 @@ fn ahead_of_others(metric: Metric) -> Vec<Target> {
         Flavor::ALL.map(|flavor| (Library::Wireloom.on(flavor), library.on(flavor)))
     });
     targets
-        .chain([(Library::Wireloom.on(Flavor::MultiThread), CPP)])
+        .chain(Flavor::ALL.map(|flavor| (Library::Wireloom.on(flavor), CPP)))
         .map(|(ours, theirs)| Target::new(ours, theirs, metric, Limit::AtMost(1.0)))
         .collect()
 }

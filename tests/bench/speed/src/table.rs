@@ -4,13 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::contender::{Contender, Flavor, Library};
-
-/// What ratios are to.
-const BASES: [Contender; 2] = [
-    Library::Tonic.on(Flavor::MultiThread),
-    Library::Tonic.on(Flavor::CurrentThread),
-];
+use crate::contender::{Contender, Library};
 
 /// One round of one row.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -157,6 +151,13 @@ impl Table {
         Some(median(row)? / median(base)?)
     }
 
+    /// What ratios are to: tonic, however it was measured.
+    fn bases(&self) -> Vec<&str> {
+        let rows = self.rows.iter().map(|row| row.name.as_str());
+        rows.filter(|name| name.starts_with(Library::Tonic.name()))
+            .collect()
+    }
+
     /// The columns that are shown without a ratio.
     fn others(&self) -> Vec<Metric> {
         let measured = |metric: &Metric| self.rows.iter().any(|row| row.median(*metric) > 0.0);
@@ -174,20 +175,20 @@ impl Table {
 
     /// A line for each target: what is to be reached, and what is.
     pub fn reached(&self) -> Vec<String> {
-        let lines = self.targets.iter().filter_map(|target| {
+        let lines = self.targets.iter().map(|target| {
             let Target {
                 row, base, metric, ..
             } = target;
-            let ratio = self.ratio(row, base, *metric)?;
+            let what = format!("{}: {metric} of {row} to {base}", self.title);
+            let Some(ratio) = self.ratio(row, base, *metric) else {
+                return format!("not measured: {what}");
+            };
             let (reached, wanted) = match target.limit {
                 Limit::AtMost(limit) => (ratio <= limit, format!("at most {limit:.2}")),
                 Limit::AtLeast(limit) => (ratio >= limit, format!("at least {limit:.2}")),
             };
             let mark = if reached { "reached" } else { "MISSED" };
-            let title = &self.title;
-            Some(format!(
-                "{mark:<8} {ratio:>5.2} ({wanted})  {title}: {metric} of {row} to {base}"
-            ))
+            format!("{mark:<8} {ratio:>5.2} ({wanted})  {what}")
         });
         lines.collect()
     }
@@ -195,12 +196,13 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bases = self.bases();
         writeln!(f, "\n{}", self.title)?;
         write!(f, "{:<22}", "")?;
         for metric in &self.metrics {
             write!(f, "{metric:>11}{:>8}", "spread")?;
-            for base in BASES {
-                write!(f, "{:>16}", format!("/ {base}"))?;
+            for base in &bases {
+                write!(f, "{:>20}", format!("/ {base}"))?;
             }
         }
         let others = self.others();
@@ -213,10 +215,10 @@ impl fmt::Display for Table {
             for metric in &self.metrics {
                 let spread = format!("{:.0} %", row.spread(*metric));
                 write!(f, "{:>11}{spread:>8}", number(row.median(*metric)))?;
-                for base in BASES {
-                    match self.ratio(&row.name, &base.to_string(), *metric) {
-                        Some(ratio) => write!(f, "{ratio:>16.2}")?,
-                        None => write!(f, "{:>16}", "-")?,
+                for base in &bases {
+                    match self.ratio(&row.name, base, *metric) {
+                        Some(ratio) => write!(f, "{ratio:>20.2}")?,
+                        None => write!(f, "{:>20}", "-")?,
                     }
                 }
             }
