@@ -319,6 +319,19 @@ mod tests {
     }
 
     #[test]
+    fn of_sizes_alone_it_is_said_that_they_have_units() {
+        assert_eq!(
+            error(
+                "[server]\nmax_connections = '1k'\nmax_unsent_bytes = '1k'\n",
+                &[]
+            ),
+            "wireloom.toml:2:1: max_connections is \"1k\", and must be a whole number, or \"unlimited\"\n\
+             wireloom.toml:3:1: max_unsent_bytes is \"1k\", and must be a number of bytes such as 4194304, \"4096KiB\" or \
+             \"4MiB\", or \"unlimited\""
+        );
+    }
+
+    #[test]
     fn what_is_no_toml_or_no_table_has_a_place() {
         assert!(error("a = 1\n[server", &[]).starts_with("wireloom.toml:2:8: this is no TOML"));
         assert_eq!(

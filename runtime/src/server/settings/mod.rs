@@ -25,15 +25,23 @@ struct Setting {
 }
 
 macro_rules! settings {
-    ($($name:ident: $($field:ident).+,)*) => {
+    (@unit) => { value::Plain };
+    (@unit $unit:ident) => { value::$unit };
+    ($($name:ident: $($field:ident).+ $(in $unit:ident)?,)*) => {
         /// All of them.
         const SETTINGS: &[Setting] = &[$(
             Setting {
                 name: stringify!($name),
-                set: |options, text| value::read(&mut options.$($field).+, text),
-                show: |options| options.$($field).+.show(),
-                is_list: |options| value::is_list(&options.$($field).+),
-                expected: |options| value::expected(&options.$($field).+),
+                set: |options, text| {
+                    value::read::<settings!(@unit $($unit)?), _>(&mut options.$($field).+, text)
+                },
+                show: |options| value::show::<settings!(@unit $($unit)?), _>(&options.$($field).+),
+                is_list: |options| {
+                    value::is_list::<settings!(@unit $($unit)?), _>(&options.$($field).+)
+                },
+                expected: |options| {
+                    value::expected::<settings!(@unit $($unit)?), _>(&options.$($field).+)
+                },
             },
         )*];
     };
@@ -43,7 +51,7 @@ macro_rules! settings {
 settings! {
     adaptive_limit: admission.limits.adaptive,
     blocking_threshold: blocking_threshold,
-    compression_threshold: compression.threshold,
+    compression_threshold: compression.threshold in Bytes,
     default_timeout: default_timeout,
     handshake_timeout: protection.handshake_timeout,
     keepalive: lifetime.keepalive_time,
@@ -57,12 +65,12 @@ settings! {
     max_connection_idle: lifetime.max_idle,
     max_connections: protection.max_connections,
     max_connections_per_address: protection.max_connections_per_address,
-    max_header_list_size: protection.max_header_list_size,
+    max_header_list_size: protection.max_header_list_size in Bytes,
     max_queue_time: admission.limits.queue.max_wait,
     max_queued_calls: admission.limits.queue.max_calls,
-    max_receive_message_size: max_receive_message_size,
-    max_send_message_size: compression.max_message_size,
-    max_unsent_bytes: protection.max_unsent_bytes,
+    max_receive_message_size: max_receive_message_size in Bytes,
+    max_send_message_size: compression.max_message_size in Bytes,
+    max_unsent_bytes: protection.max_unsent_bytes in Bytes,
     min_ping_interval: protection.allowance.min_ping_interval,
     rate_limit: admission.limits.rate,
     runtimes: runtimes,

@@ -4,8 +4,14 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::server::{AdaptiveLimit, Limits, RateLimit, Runtimes};
 
+/// What a number counts, where it is no size.
+pub(super) struct Plain;
+
+/// Bytes, which may be written in larger units.
+pub(super) struct Bytes;
+
 /// A value that is text in a file or a variable.
-pub(super) trait Value: Sized {
+pub(super) trait Value<Unit = Plain>: Sized {
     /// What is read, to follow "must be".
     const EXPECTED: &'static str;
 
@@ -25,16 +31,20 @@ const NONE: &str = "none";
 /// # Errors
 ///
 /// What it must be.
-pub(super) fn read<T: Value>(value: &mut T, text: &str) -> Result<(), &'static str> {
+pub(super) fn read<Unit, T: Value<Unit>>(value: &mut T, text: &str) -> Result<(), &'static str> {
     *value = T::read(text.trim()).ok_or(T::EXPECTED)?;
     Ok(())
 }
 
-pub(super) fn expected<T: Value>(_: &T) -> &'static str {
+pub(super) fn show<Unit, T: Value<Unit>>(value: &T) -> String {
+    value.show()
+}
+
+pub(super) fn expected<Unit, T: Value<Unit>>(_: &T) -> &'static str {
     T::EXPECTED
 }
 
-pub(super) fn is_list<T: Value>(_: &T) -> bool {
+pub(super) fn is_list<Unit, T: Value<Unit>>(_: &T) -> bool {
     T::IS_LIST
 }
 
@@ -70,19 +80,13 @@ impl Value for Duration {
 }
 
 impl Value for usize {
-    const EXPECTED: &'static str =
-        "a whole number, with \"KiB\", \"MiB\" or \"GiB\" behind it or without, or \"unlimited\"";
+    const EXPECTED: &'static str = "a whole number, or \"unlimited\"";
 
     fn read(text: &str) -> Option<Self> {
-        if text == UNLIMITED {
-            return Some(Self::MAX);
+        match text {
+            UNLIMITED => Some(Self::MAX),
+            number => number.parse().ok(),
         }
-        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-        let (number, unit) = units
-            .into_iter()
-            .find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim_end(), size)))
-            .unwrap_or((text, 1));
-        number.parse::<Self>().ok()?.checked_mul(unit)
     }
 
     fn show(&self) -> String {
@@ -90,6 +94,22 @@ impl Value for usize {
             Self::MAX => UNLIMITED.to_owned(),
             number => number.to_string(),
         }
+    }
+}
+
+impl Value<Bytes> for usize {
+    const EXPECTED: &'static str =
+        "a number of bytes such as 4194304, \"4096KiB\" or \"4MiB\", or \"unlimited\"";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            UNLIMITED => Some(Self::MAX),
+            size => read_bytes(size)?.try_into().ok(),
+        }
+    }
+
+    fn show(&self) -> String {
+        Value::<Plain>::show(self)
     }
 }
 
@@ -103,6 +123,28 @@ impl Value for u32 {
     fn show(&self) -> String {
         self.to_string()
     }
+}
+
+impl Value<Bytes> for u32 {
+    const EXPECTED: &'static str =
+        "a number of bytes such as 16384 or \"16KiB\", and less than \"4GiB\"";
+
+    fn read(text: &str) -> Option<Self> {
+        read_bytes(text)?.try_into().ok()
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+fn read_bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let (number, unit) = units
+        .into_iter()
+        .find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim_end(), size)))
+        .unwrap_or((text, 1));
+    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 impl Value for Runtimes {
@@ -256,16 +298,32 @@ mod tests {
 
     #[test]
     fn sizes_may_have_units() {
+        let read = <usize as Value<Bytes>>::read;
         for (text, bytes) in [
             ("0", 0),
             ("4194304", 4 << 20),
             ("4MiB", 4 << 20),
             ("1 KiB", 1024),
+            ("unlimited", usize::MAX),
         ] {
-            assert_eq!(usize::read(text), Some(bytes));
+            assert_eq!(read(text), Some(bytes));
         }
         for text in ["4MB", "-1", "1.5MiB", "99999999999GiB", ""] {
-            assert_eq!(usize::read(text), None, "{text}");
+            assert_eq!(read(text), None, "{text}");
+        }
+        let read = <u32 as Value<Bytes>>::read;
+        assert_eq!(read("16KiB"), Some(16 << 10));
+        assert_eq!(read("4GiB"), None);
+    }
+
+    #[test]
+    fn counts_have_no_units() {
+        let read = <usize as Value>::read;
+        assert_eq!(read("1000"), Some(1000));
+        assert_eq!(read("unlimited"), Some(usize::MAX));
+        assert_eq!(read("1KiB"), None);
+        for expected in [<usize as Value>::EXPECTED, <u32 as Value>::EXPECTED] {
+            assert!(!expected.contains("iB"), "{expected}");
         }
     }
 
