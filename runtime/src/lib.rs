@@ -55,6 +55,7 @@ mod service_config;
 mod spans;
 mod status;
 mod streaming;
+mod suggest;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod trace;

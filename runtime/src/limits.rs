@@ -1,9 +1,14 @@
 //! What both sides share: the content type, and the defaults of limits.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, header};
 
 /// The largest message that is received, as in every gRPC implementation: 4 MiB.
 pub(crate) const MAX_RECEIVE_MESSAGE_SIZE: usize = 4 << 20;
+
+/// How long a handshake of TLS may take with a server.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most attempts that a call makes unless its channel allows more or fewer (gRFC A6).
 pub(crate) const DEFAULT_MAX_ATTEMPTS: u32 = 5;

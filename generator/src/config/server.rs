@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "max_connections",
     "max_connections_per_address",
     "max_header_list_size",
+    "max_message_size",
     "max_queue_time",
     "max_queued_calls",
     "max_receive_message_size",
@@ -31,6 +32,7 @@ const KEYS: &[&str] = &[
     "rate_limit",
     "runtimes",
     "shutdown_timeout",
+    "tls_handshake_timeout",
     "write_stall_timeout",
 ];
 

@@ -245,16 +245,20 @@ impl Entrance {
     /// INVALID_ARGUMENT for TLS that cannot be had.
     fn of(shared: &Arc<Shared>, listeners: &Listeners) -> Result<Vec<Arc<Self>>, Status> {
         #[cfg(feature = "tls")]
-        let acceptor = |tls| acceptor(tls, &shared.options);
-        #[cfg(feature = "tls")]
-        let server_tls = acceptor(shared.options.tls.as_ref())?;
+        let server_tls = match &shared.options.tls {
+            Some(tls) => Some(acceptor(tls, None, &shared.options)?),
+            None => None,
+        };
         let entrances = listeners.iter().map(|_listener| {
             Ok(Arc::new(Self {
                 #[cfg(feature = "tls")]
                 tls: match _listener.security() {
                     Security::Server => server_tls.clone(),
                     Security::Plaintext => None,
-                    Security::Tls(tls) => acceptor(Some(tls))?,
+                    Security::Tls(tls) => {
+                        let own = tls.own_handshake_timeout();
+                        Some(acceptor(tls, own, &shared.options)?)
+                    }
                 },
                 ..Self::in_plaintext(shared)
             }))
@@ -276,11 +280,13 @@ impl Entrance {
 
 #[cfg(feature = "tls")]
 fn acceptor(
-    tls: Option<&crate::tls::ServerTls>,
+    tls: &crate::tls::ServerTls,
+    own_handshake_timeout: Option<Duration>,
     options: &Options,
-) -> Result<Option<crate::tls::Acceptor>, Status> {
-    let alpn = options.web.alpn();
-    tls.map(|tls| tls.clone().acceptor(alpn)).transpose()
+) -> Result<crate::tls::Acceptor, Status> {
+    let timeout = own_handshake_timeout.unwrap_or(options.tls_handshake_timeout);
+    let tls = tls.clone().handshake_timeout(timeout);
+    tls.acceptor(options.web.alpn())
 }
 
 /// Takes connections on the runtime that this is called on, and serves them there.

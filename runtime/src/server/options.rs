@@ -19,7 +19,7 @@ use crate::{
     deadline::Deadline,
     health::HealthReporter,
     interceptor::{Interceptor, Interceptors},
-    limits::MAX_RECEIVE_MESSAGE_SIZE,
+    limits::{HANDSHAKE_TIMEOUT, MAX_RECEIVE_MESSAGE_SIZE},
     metrics::ServerSource,
 };
 
@@ -53,6 +53,8 @@ pub(super) struct Options {
     pub(super) descriptor_sets: Vec<&'static [u8]>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::ServerTls>,
+    /// Of all listeners whose own TLS does not say another.
+    pub(super) tls_handshake_timeout: Duration,
     pub(super) authenticators: Authenticators,
     /// By the name of a service or a method.
     pub(super) authorizations: BTreeMap<String, Authorization>,
@@ -89,6 +91,7 @@ impl Default for Options {
             descriptor_sets: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
+            tls_handshake_timeout: HANDSHAKE_TIMEOUT,
             authenticators: Authenticators::default(),
             authorizations: BTreeMap::new(),
             is_unrestricted: false,
@@ -350,6 +353,9 @@ impl Server {
     /// Secures connections by TLS; a client in plaintext is not served then. The default is plaintext.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+        if let Some(timeout) = tls.own_handshake_timeout() {
+            self.options.tls_handshake_timeout = timeout;
+        }
         self.options.tls = Some(tls);
         self
     }

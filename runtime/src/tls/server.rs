@@ -12,6 +12,7 @@ use super::{
     reload::{self, Reloading},
     revocation, unusable_provider,
 };
+use crate::limits::HANDSHAKE_TIMEOUT;
 
 /// How a server proves who it is, and whom it lets in.
 ///
@@ -32,7 +33,8 @@ pub struct ServerTls {
     client_certificates: ClientCertificates,
     revocation_lists: Vec<PathBuf>,
     min_version: TlsVersion,
-    handshake_timeout: Duration,
+    /// As the server says, if there is none.
+    handshake_timeout: Option<Duration>,
     reload_interval: Duration,
 }
 
@@ -65,7 +67,7 @@ impl ServerTls {
             client_certificates: ClientCertificates::None,
             revocation_lists: Vec::new(),
             min_version: TlsVersion::default(),
-            handshake_timeout: Duration::from_secs(10),
+            handshake_timeout: None,
             reload_interval: reload::INTERVAL,
         }
     }
@@ -94,8 +96,11 @@ impl ServerTls {
     }
 
     /// How long a handshake may take before its connection is ended. The default is 10 seconds.
+    ///
+    /// The setting `tls_handshake_timeout` of a server's configuration replaces what was given to
+    /// [`Server::tls`](crate::Server::tls) before; what a listener's own TLS says stays.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
+        self.handshake_timeout = Some(timeout);
         self
     }
 
@@ -104,6 +109,10 @@ impl ServerTls {
     pub fn reload_interval(mut self, interval: Duration) -> Self {
         self.reload_interval = interval;
         self
+    }
+
+    pub(crate) fn own_handshake_timeout(&self) -> Option<Duration> {
+        self.handshake_timeout
     }
 
     pub(crate) fn takes_client_certificates(&self) -> bool {
@@ -118,7 +127,8 @@ impl ServerTls {
         let roots = roots.into_iter().flat_map(Roots::paths);
         let lists = self.revocation_lists.iter().cloned();
         let paths: Vec<_> = self.identity.paths().chain(roots).chain(lists).collect();
-        let (interval, handshake_timeout) = (self.reload_interval, self.handshake_timeout);
+        let interval = self.reload_interval;
+        let handshake_timeout = self.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
         let config = Reloading::new(paths, interval, move |files| self.config(files, alpn))?;
         Ok(Acceptor {
             config: Arc::new(config),

@@ -2,31 +2,18 @@
 
 use std::path::Path;
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
 use tonic::{Code, Status};
 
-use super::{Origin, SETTINGS, Setting};
-use crate::{
-    server::{Server, options::Options},
-    status,
-};
+use super::{file::File, names, set};
+use crate::{server::Server, status, suggest};
 
 /// The file, unless [`FILE_VARIABLE`] names another.
-const FILE: &str = "wireloom.toml";
+const FILE_NAME: &str = "wireloom.toml";
 const FILE_VARIABLE: &str = "WIRELOOM_CONFIG";
-
-/// The table of the file.
-const TABLE: &str = "server";
 
 /// Before a setting's name in capitals.
 const VARIABLES: &str = "WIRELOOM_SERVER_";
 const ALL_VARIABLES: &str = "WIRELOOM_";
-
-/// An unknown name must be at least this much like a known one, of 1.0, to be meant for it.
-const ALIKE: f64 = 0.6;
 
 impl Server {
     /// Sets what the table `[server]` of `wireloom.toml` says, and what variables such as `WIRELOOM_SERVER_SHUTDOWN_TIMEOUT` say,
@@ -43,7 +30,7 @@ impl Server {
     pub fn configured(self) -> Result<Self, Status> {
         let named = std::env::var_os(FILE_VARIABLE);
         let file = named.as_deref().map(Path::new);
-        let file = file.or_else(|| Some(Path::new(FILE)).filter(|file| file.exists()));
+        let file = file.or_else(|| Some(Path::new(FILE_NAME)).filter(|file| file.exists()));
         self.configured_by(
             file,
             std::env::vars_os().filter_map(|(name, value)| {
@@ -66,15 +53,15 @@ impl Server {
                 let message = format!("cannot read {}: {error}", file.display());
                 status::with_source(Code::InvalidArgument, message, error)
             })?;
-            let source = Source {
+            let file = File {
                 name: file.display().to_string(),
                 text: &text,
             };
-            source.configure(&mut self.options, &mut problems);
+            file.configure(&mut self.options, &mut problems);
         }
-        for (name, value) in variables {
+        for (name, value) in in_order(variables) {
             if let Some(setting) = setting_of(&name) {
-                set(&mut self.options, setting, &value, name, &mut problems);
+                set(&mut self.options, setting, &value, &name, &mut problems);
             } else if let Some(meant) = meant_by(&name) {
                 tracing::warn!(
                     target: "wireloom",
@@ -90,139 +77,33 @@ impl Server {
     }
 }
 
-/// Sets a value, or says what is wrong with it.
-fn set(
-    options: &mut Options,
-    setting: &'static Setting,
-    value: &str,
-    from: String,
-    problems: &mut Vec<String>,
-) {
-    match (setting.set)(options, value) {
-        Ok(()) => {
-            let value = (setting.show)(options);
-            let origin = Origin { value, from };
-            options.origins.0.insert(setting.name, origin);
-        }
-        Err(expected) => {
-            let name = setting.name;
-            problems.push(format!(
-                "{from}: {name} is {value:?}, and must be {expected}"
-            ));
-        }
-    }
+/// Those first that set several settings at once: what one of these says for itself wins.
+fn in_order(variables: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut variables: Vec<_> = variables.collect();
+    variables.sort_by_cached_key(|(name, _)| {
+        let is_of_several = setting_of(name).is_some_and(names::is_of_several);
+        (!is_of_several, name.clone())
+    });
+    variables
 }
 
-fn setting_of(variable: &str) -> Option<&'static Setting> {
+/// The setting that a variable is for.
+fn setting_of(variable: &str) -> Option<&'static str> {
     let name = variable.strip_prefix(VARIABLES)?;
-    SETTINGS
-        .iter()
-        .find(|setting| setting.name.to_ascii_uppercase() == name)
+    let mut names = names::all().into_iter();
+    names.find(|known| known.to_ascii_uppercase() == name)
 }
 
 /// What a variable may be meant for that is none; other variables of this name's beginning are other programs' business.
 fn meant_by(variable: &str) -> Option<String> {
     let of_server = variable.strip_prefix(VARIABLES);
     let name = of_server.or_else(|| variable.strip_prefix(ALL_VARIABLES))?;
-    match nearest(&name.to_ascii_lowercase()) {
-        Some(setting) => {
-            let meant = setting.name.to_ascii_uppercase();
+    match suggest::nearest(&name.to_ascii_lowercase(), names::all()) {
+        Some(name) => {
+            let meant = name.to_ascii_uppercase();
             Some(format!("did you mean {VARIABLES}{meant}?"))
         }
-        None => of_server.map(|_| format!("there are {}", names())),
-    }
-}
-
-fn nearest(name: &str) -> Option<&'static Setting> {
-    let alike = |setting: &Setting| strsim::normalized_damerau_levenshtein(name, setting.name);
-    SETTINGS
-        .iter()
-        .filter(|setting| alike(setting) >= ALIKE)
-        .max_by(|a, b| alike(a).total_cmp(&alike(b)))
-}
-
-fn names() -> String {
-    let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-    names.join(", ")
-}
-
-/// The text of a file, and how it is called.
-struct Source<'a> {
-    name: String,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    fn configure(&self, options: &mut Options, problems: &mut Vec<String>) {
-        let file = match DeTable::parse(self.text) {
-            Ok(file) => file.into_inner(),
-            Err(error) => {
-                let at = error.span().map_or(self.text.len(), |span| span.start);
-                problems.push(format!(
-                    "{}: this is no TOML: {}",
-                    self.place(at),
-                    error.message()
-                ));
-                return;
-            }
-        };
-        let Some((key, value)) = file.into_iter().find(|(key, _)| key.get_ref() == TABLE) else {
-            return;
-        };
-        let DeValue::Table(table) = value.into_inner() else {
-            let place = self.place(key.span().start);
-            return problems.push(format!("{place}: {TABLE} must be a table"));
-        };
-        let mut settings: Vec<_> = table.into_iter().collect();
-        settings.sort_by_key(|(key, _)| key.span().start);
-        for (key, value) in settings {
-            self.set(options, &key, value, problems);
-        }
-    }
-
-    fn set(
-        &self,
-        options: &mut Options,
-        key: &Spanned<std::borrow::Cow<'_, str>>,
-        value: Spanned<DeValue<'_>>,
-        problems: &mut Vec<String>,
-    ) {
-        let name = key.get_ref();
-        let place = self.place(key.span().start);
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == *name) else {
-            let help = match nearest(name) {
-                Some(setting) => format!("did you mean {}?", setting.name),
-                None => format!("there are {}", names()),
-            };
-            return problems.push(format!("{place}: [{TABLE}] has no key {name}: {help}"));
-        };
-        let text = match value.into_inner() {
-            DeValue::String(text) => Some(text.into_owned()),
-            DeValue::Integer(number) => Some(number.to_string()),
-            DeValue::Float(number) => Some(number.to_string()),
-            DeValue::Boolean(value) => Some(value.to_string()),
-            DeValue::Array(values) if (setting.is_list)(options) => {
-                let texts = values.iter().map(|value| value.get_ref().as_str());
-                texts
-                    .collect::<Option<Vec<_>>>()
-                    .map(|texts| texts.join(","))
-            }
-            _ => None,
-        };
-        let Some(text) = text else {
-            let expected = (setting.expected)(options);
-            let problem = format!("{place}: {name} is of another kind, and must be {expected}");
-            return problems.push(problem);
-        };
-        set(options, setting, &text, place, problems);
-    }
-
-    /// A place for people: file, line and column, from 1.
-    fn place(&self, at: usize) -> String {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        format!("{}:{line}:{column}", self.name)
+        None => of_server.map(|_| format!("there are {}", names::all().join(", "))),
     }
 }
 
@@ -235,7 +116,7 @@ mod tests {
 
     fn configure(server: Server, file: &str, variables: &[(&str, &str)]) -> Result<Server, String> {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(FILE_NAME);
         std::fs::write(&path, file).unwrap();
         let variables = variables.iter();
         let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -263,6 +144,50 @@ mod tests {
         assert_eq!(options.shutdown_timeout, Duration::from_secs(1));
         assert_eq!(options.lame_duck_time, Duration::from_secs(2));
         assert_eq!(options.max_concurrent_streams, 3);
+    }
+
+    #[test]
+    fn one_size_for_both_directions_gives_way_to_that_of_one_of_the_same_source() {
+        let sizes = |file: &str, variables: &[(&str, &str)]| {
+            let options = configure(Server::builder(), file, variables)
+                .unwrap()
+                .options;
+            (
+                options.max_receive_message_size,
+                options.compression.max_message_size,
+            )
+        };
+        let both = "[server]\nmax_message_size = '1KiB'";
+        assert_eq!(sizes(both, &[]), (1024, 1024));
+        let one = "[server]\nmax_send_message_size = 5\nmax_message_size = '1KiB'";
+        assert_eq!(sizes(one, &[]), (1024, 5));
+        let variables = [
+            ("WIRELOOM_SERVER_MAX_RECEIVE_MESSAGE_SIZE", "7"),
+            ("WIRELOOM_SERVER_MAX_MESSAGE_SIZE", "6"),
+        ];
+        assert_eq!(sizes(one, &variables), (7, 6));
+        assert_eq!(
+            error("[server]\nmax_message_size = 'big'", &[]),
+            "wireloom.toml:2:1: max_message_size is \"big\", and must be a number of bytes such as 4194304, \"4096KiB\" or \
+             \"4MiB\", or \"unlimited\""
+        );
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn what_is_set_of_handshakes_wins_over_the_tls_that_was_given_before() {
+        use crate::tls::{Identity, ServerTls};
+
+        let tls = || ServerTls::new(Identity::pem("", ""));
+        let variables = [("WIRELOOM_SERVER_TLS_HANDSHAKE_TIMEOUT", "3s")];
+        let configured = |server| configure(server, "", &variables).unwrap();
+        let timeout = |server: Server| server.options.tls_handshake_timeout.as_secs();
+        let in_code = || Server::builder().tls(tls().handshake_timeout(Duration::from_secs(5)));
+        assert_eq!(timeout(Server::builder().tls(tls())), 10);
+        assert_eq!(timeout(in_code()), 5);
+        assert_eq!(timeout(configured(in_code())), 3);
+        let after = configured(Server::builder()).tls(tls());
+        assert_eq!(timeout(after), 3);
     }
 
     #[test]

@@ -2,34 +2,39 @@
 
 #[cfg(feature = "config")]
 mod configuration;
+#[cfg(feature = "config")]
+mod file;
+#[cfg(any(test, feature = "config"))]
+mod names;
+mod origins;
 mod value;
 
-use std::{collections::BTreeMap, fmt, sync::atomic::Ordering};
+use std::{fmt, sync::atomic::Ordering};
 
+pub(super) use self::origins::Origins;
 use self::value::Value;
 use super::options::Options;
 
 /// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it, but for those of
-/// [`Limits`](super::Limits), which have names of their own here.
-struct Setting {
+/// [`Limits`](super::Limits) and of `ServerTls`, which have names of their own here.
+struct Setting<T> {
     name: &'static str,
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
-    set: fn(&mut Options, &str) -> Result<(), &'static str>,
-    show: fn(&Options) -> String,
+    set: fn(&mut T, &str) -> Result<(), &'static str>,
+    show: fn(&T) -> String,
     /// Whether a file may have a list of texts for it.
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
-    is_list: fn(&Options) -> bool,
+    is_list: fn(&T) -> bool,
     /// What a value must be.
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
-    expected: fn(&Options) -> &'static str,
+    expected: fn(&T) -> &'static str,
 }
 
 macro_rules! settings {
     (@unit) => { value::Plain };
     (@unit $unit:ident) => { value::$unit };
-    ($($name:ident: $($field:ident).+ $(in $unit:ident)?,)*) => {
-        /// All of them.
-        const SETTINGS: &[Setting] = &[$(
+    ($owner:ty: $($name:ident: $($field:ident).+ $(in $unit:ident)?,)*) => {
+        &[$(
             Setting {
                 name: stringify!($name),
                 set: |options, text| {
@@ -43,12 +48,12 @@ macro_rules! settings {
                     value::expected::<settings!(@unit $($unit)?), _>(&options.$($field).+)
                 },
             },
-        )*];
+        )*]
     };
 }
 
-// One line each: the name of the method, and where in the options its value is. In the order of names.
-settings! {
+/// One line each: the name of the method, and where in the options its value is. In the order of names.
+const SETTINGS: &[Setting<Options>] = settings! { Options:
     adaptive_limit: admission.limits.adaptive,
     blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold in Bytes,
@@ -75,18 +80,23 @@ settings! {
     rate_limit: admission.limits.rate,
     runtimes: runtimes,
     shutdown_timeout: shutdown_timeout,
+    tls_handshake_timeout: tls_handshake_timeout,
     write_stall_timeout: protection.write_stall_timeout,
-}
+};
 
-/// Where values come from that were not set in code.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origins(BTreeMap<&'static str, Origin>);
-
-#[derive(Clone, Debug)]
-struct Origin {
-    /// The value as it was set: it may have been set in code since.
-    value: String,
-    from: String,
+/// Sets what `name` is for, or says what is wrong with its value.
+#[cfg(feature = "config")]
+fn set(options: &mut Options, name: &str, value: &str, from: &str, problems: &mut Vec<String>) {
+    for setting in names::settings_of(name) {
+        if let Err(expected) = (setting.set)(options, value) {
+            problems.push(format!(
+                "{from}: {name} is {value:?}, and must be {expected}"
+            ));
+            return;
+        }
+        let value = (setting.show)(options);
+        options.origins.insert(setting.name, value, from.to_owned());
+    }
 }
 
 /// Tells of all settings and where they come from, for who looks at the log in detail.
@@ -103,10 +113,9 @@ pub(super) fn log(options: &Options) {
 
 /// Where `listen` is from, if whoever runs the server set it and the server does not listen there.
 fn unused_listen(options: &Options) -> Option<&str> {
-    let origin = options.origins.0.get("listen")?;
-    let is_set_since = origin.value != options.listen.show();
+    let from = options.origins.of("listen", &options.listen.show())?;
     let is_used = options.is_listen_used.load(Ordering::Relaxed);
-    (!is_set_since && !is_used && !options.listen.is_empty()).then_some(&origin.from)
+    (!is_used && !options.listen.is_empty()).then_some(from)
 }
 
 struct Shown<'a>(&'a Options);
@@ -116,9 +125,8 @@ impl fmt::Display for Shown<'_> {
         let defaults = Options::default();
         for (i, setting) in SETTINGS.iter().enumerate() {
             let value = (setting.show)(self.0);
-            let origin = self.0.origins.0.get(setting.name);
-            let from = match origin.filter(|origin| origin.value == value) {
-                Some(origin) => &origin.from,
+            let from = match self.0.origins.of(setting.name, &value) {
+                Some(from) => from,
                 None if value == (setting.show)(&defaults) => "default",
                 None => "code",
             };
@@ -165,7 +173,8 @@ mod tests {
         ];
         let methods = files.iter().flat_map(|file| file.split("pub fn ").skip(1));
         let methods = methods.filter_map(|text| {
-            let (name, rest) = text.split_once("(mut self, ")?;
+            let (name, rest) = text.split_once('(')?;
+            let rest = rest.trim_start_matches("mut ").strip_prefix("self, ")?;
             let (_, rest) = rest.split_once(": ")?;
             let (kind, _) = rest.split_once(')')?;
             let is_plain = ["Duration", "Runtimes", "bool", "u32", "u64", "usize"].contains(&kind);
@@ -174,8 +183,7 @@ mod tests {
         let methods: Vec<_> = methods.collect();
         assert!(methods.contains(&"max_concurrent_streams"), "{methods:?}");
         for method in methods {
-            let setting = SETTINGS.iter().find(|setting| setting.name == method);
-            assert!(setting.is_some(), "`settings!` lacks {method}");
+            assert!(names::all().contains(&method), "`SETTINGS` lacks {method}");
             assert!(
                 table.contains(&format!("`{method}`")),
                 "docs/server.md lacks {method}"
@@ -191,8 +199,7 @@ mod tests {
         let (_, list) = text.split_once("&[&str] = &[").unwrap();
         let (list, _) = list.split_once(']').unwrap();
         let keys: Vec<_> = list.split('"').skip(1).step_by(2).collect();
-        let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-        assert_eq!(keys, names);
+        assert_eq!(keys, names::all());
     }
 
     #[test]
@@ -201,8 +208,7 @@ mod tests {
             let mut server = Server::builder().listen(["127.0.0.1:0"]);
             let value = server.options.listen.show();
             let from = "WIRELOOM_SERVER_LISTEN".to_owned();
-            let origin = Origin { value, from };
-            server.options.origins.0.insert("listen", origin);
+            server.options.origins.insert("listen", value, from);
             server
         };
         let server = configured();
