@@ -431,6 +431,10 @@ mod tests {
             "wireloom.toml:2:1: there is no key `shutdown_timeuot` here"
         );
         assert_eq!(help, "did you mean `shutdown_timeout`?");
+        parse("[server.method_limits.'a.B/C']\nrate_limit = '5/s'").unwrap();
+        let (what, help) = error("[server.method_limits.'a.B/C']\nrate_limt = '5/s'");
+        assert_eq!(what, "wireloom.toml:2:1: there is no key `rate_limt` here");
+        assert_eq!(help, "did you mean `rate_limit`?");
         let (what, _) = error("server = 1");
         assert!(what.starts_with("wireloom.toml:1:10: `server`"), "{what}");
     }

@@ -1,6 +1,7 @@
 //! What to do about a name that is unknown.
 
 /// Proposes the known name that is most like `unknown`, or else says which there are.
+#[cfg(feature = "config")]
 pub(crate) fn help<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
     match nearest(unknown, known.iter().copied()) {
@@ -27,7 +28,7 @@ pub(crate) fn nearest<'a>(
 
 /// Only the feature `config` has the crate that knows how much names are alike.
 #[cfg(not(feature = "config"))]
-fn nearest<'a>(_: &str, _: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(_: &str, _: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     None
 }
 

@@ -4,10 +4,10 @@ use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, yield_now};
-use wireloom::server::{AdaptiveLimit, Limits, Queue, RateLimit};
+use wireloom::server::{AdaptiveLimit, Limits, Listener, Queue, RateLimit};
 use wireloom::{Code, Response, RetryPolicy, Server, Status, StatusCodes};
 
-use crate::support::{Event, Outcome, ProbeClient, Setup, Task, TestServer, task};
+use crate::support::{Event, Outcome, ProbeClient, Setup, Task, TestServer, service, task};
 
 const UNARY: &str = "probe.Probe/Unary";
 
@@ -267,9 +267,7 @@ async fn streams_do_not_fill_an_adaptive_limit() {
 
 #[tokio::test]
 async fn limits_that_are_not_valid_are_told_before_anything_is_served() {
-    let listener = wireloom::server::Listener::bind("127.0.0.1:0")
-        .await
-        .unwrap();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let limits = Limits {
         max_concurrent_calls: Some(0),
         ..Limits::default()
@@ -280,17 +278,33 @@ async fn limits_that_are_not_valid_are_told_before_anything_is_served() {
 
 #[tokio::test]
 async fn limits_of_what_is_not_served_are_told_before_anything_is_served() {
-    for name in ["probe.Prob", "probe.Probe/Unari", "Unary"] {
-        let (server, listener) = (
-            Server::builder().method_limits(name, Limits::default()),
-            wireloom::server::Listener::bind("127.0.0.1:0")
-                .await
-                .unwrap(),
-        );
+    for (name, help) in [
+        ("probe.Prob", "did you mean probe.Probe?"),
+        ("/probe.Probe/Unari", "did you mean probe.Probe/Unary?"),
+        (
+            "Unary",
+            "these are served: grpc.health.v1.Health, probe.Probe",
+        ),
+    ] {
+        let server = Server::builder().add_service(service().0);
+        let server = server.method_limits(name, Limits::default());
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let status = server.serve(listener).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
+        let name = name.trim_start_matches('/');
         assert!(status.message().contains(name), "{status}");
+        assert!(status.message().contains(help), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_method_may_be_named_by_its_path() {
+    let path = format!("/{UNARY}");
+    let server = Server::builder().method_limits(path, one_call(0.001));
+    let (_server, client) = start(server).await;
+    client.unary(task("first")).await.unwrap();
+    let status = client.unary(task("second")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
 }
 
 #[tokio::test]

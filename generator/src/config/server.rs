@@ -36,9 +36,27 @@ const KEYS: &[&str] = &[
     "write_stall_timeout",
 ];
 
+/// What the limits of a method or a service have.
+const LIMITS: &[&str] = &[
+    "adaptive_limit",
+    "max_concurrent_calls",
+    "max_queue_time",
+    "max_queued_calls",
+    "rate_limit",
+];
+
 /// Refuses keys that no server has. What their values may be, servers say.
 pub(super) fn check(mut table: Table<'_>, errors: &mut Vec<Error>) {
-    for key in KEYS {
+    if let Some(methods) = table.table("method_limits", errors) {
+        for (_, limits) in methods.tables(errors) {
+            only(LIMITS, limits, errors);
+        }
+    }
+    only(KEYS, table, errors);
+}
+
+fn only(keys: &[&str], mut table: Table<'_>, errors: &mut Vec<Error>) {
+    for key in keys {
         table.pass(key);
     }
     table.finish(errors);

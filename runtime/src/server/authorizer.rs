@@ -244,15 +244,11 @@ impl Authorizer {
 }
 
 fn refuse_unknown(router: &Router, named: &BTreeMap<String, Authorization>) -> Result<(), Status> {
-    for name in named.keys() {
-        if !router.serves(name) {
-            return Err(Status::invalid_argument(format!(
-                "there is no service or method {name}, for which an authorization is set: it must be one that is served, \
-                 such as helloworld.Greeter or helloworld.Greeter/SayHello"
-            )));
-        }
+    let mut names = named.keys();
+    match names.find_map(|name| router.unknown(name, "an authorization is")) {
+        None => Ok(()),
+        Some(unknown) => Err(Status::invalid_argument(unknown)),
     }
-    Ok(())
 }
 
 /// The messages are those of [RFC 6750, section 3](https://www.rfc-editor.org/rfc/rfc6750#section-3).

@@ -65,7 +65,8 @@ impl Shared {
     ) -> Result<Self, Status> {
         options.check()?;
         options.metrics.learn(router.methods());
-        options.admission.refuse_unknown(&router)?;
+        let admission = &options.admission;
+        admission.refuse_unknown(&router, &options.origins)?;
         let certificates = Certificates::of(&options, listeners);
         Ok(Self {
             authorizer: Authorizer::new(&router, &options, certificates)?,

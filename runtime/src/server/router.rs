@@ -9,6 +9,7 @@ use super::{Call, Reply};
 use crate::{
     health::{Health, HealthReporter},
     method::MethodDescriptor,
+    suggest,
 };
 
 /// What generated code implements: a service that answers calls of its methods.
@@ -149,6 +150,26 @@ impl Router {
                     || methods.is_empty()
                     || methods.iter().any(|method| method.full_name() == name)
             })
+    }
+
+    /// What to say of a name for which something is set (`what`, as in "limits are"), if it is not one that is served.
+    pub(super) fn unknown(&self, name: &str, what: &str) -> Option<String> {
+        if self.serves(name) {
+            return None;
+        }
+        let services = || self.services.keys().copied();
+        let methods = self.methods().map(MethodDescriptor::full_name);
+        let help = match suggest::nearest(name, services().chain(methods)) {
+            Some(name) => format!("did you mean {name}?"),
+            None => format!(
+                "it must be a service that is served, or a method of one as in helloworld.Greeter/SayHello, and these are \
+                 served: {}",
+                services().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        Some(format!(
+            "there is no service or method {name}, for which {what} set: {help}"
+        ))
     }
 
     /// Answers `call` by the service that its path names, unless it is refused.

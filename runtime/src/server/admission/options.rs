@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tonic::Status;
 
@@ -6,6 +6,7 @@ use super::limits::Limits;
 use crate::server::{
     Server,
     router::{ASKED_OF_ANY_SERVER, Router},
+    settings::Origins,
 };
 
 /// What a server is told of admission.
@@ -13,7 +14,7 @@ use crate::server::{
 pub(in crate::server) struct AdmissionOptions {
     pub(in crate::server) limits: Limits,
     /// By the name of a method (`package.Service/Method`) or of a service.
-    pub(in crate::server) methods: HashMap<String, Limits>,
+    pub(in crate::server) methods: BTreeMap<String, Limits>,
     pub(in crate::server) exempt: Vec<String>,
 }
 
@@ -21,7 +22,7 @@ impl Default for AdmissionOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            methods: HashMap::new(),
+            methods: BTreeMap::new(),
             // Whoever keeps a server running must not take it for dead because it is busy.
             exempt: ASKED_OF_ANY_SERVER.map(str::to_owned).to_vec(),
         }
@@ -31,14 +32,24 @@ impl Default for AdmissionOptions {
 impl AdmissionOptions {
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for limits of what is not served: a name that is misspelt would leave its method without any.
-    pub(in crate::server) fn refuse_unknown(&self, router: &Router) -> Result<(), Status> {
-        match self.methods.keys().find(|name| !router.serves(name)) {
-            None => Ok(()),
-            Some(name) => Err(Status::invalid_argument(format!(
-                "there is no service or method {name}, for which limits are set: it must be one that is served, such as \
-                 helloworld.Greeter or helloworld.Greeter/SayHello"
-            ))),
+    /// INVALID_ARGUMENT for limits of what is not served: a name that is misspelt would leave its method without any. All of
+    /// them are told, one per line.
+    pub(in crate::server) fn refuse_unknown(
+        &self,
+        router: &Router,
+        origins: &Origins,
+    ) -> Result<(), Status> {
+        let unknown = self.methods.iter().filter_map(|(name, limits)| {
+            let unknown = router.unknown(name, "limits are")?;
+            Some(match origins.of_limits(name, limits) {
+                Some(place) => format!("{place}: {unknown}"),
+                None => unknown,
+            })
+        });
+        let unknown: Vec<_> = unknown.collect();
+        match unknown.is_empty() {
+            true => Ok(()),
+            false => Err(Status::invalid_argument(unknown.join("\n"))),
         }
     }
 }
@@ -52,9 +63,13 @@ impl Server {
 
     /// Refuses calls of a method (`helloworld.Greeter/SayHello`), or of all methods of a service together
     /// (`helloworld.Greeter`), beyond these limits, which hold beside the server's. A method with limits of its own is not
-    /// counted for its service's. The default has none; those of the same name are replaced.
+    /// counted for its service's. The default has none; those of the same name are replaced. A slash before the name, as in
+    /// the path of a call, is left out.
+    ///
+    /// A name that is not served fails `serve` with INVALID_ARGUMENT.
     pub fn method_limits(mut self, name: impl Into<String>, limits: Limits) -> Self {
-        self.options.admission.methods.insert(name.into(), limits);
+        let name = name.into().trim_start_matches('/').to_owned();
+        self.options.admission.methods.insert(name, limits);
         self
     }
 
@@ -65,7 +80,9 @@ impl Server {
         mut self,
         names: impl IntoIterator<Item = N>,
     ) -> Self {
-        self.options.admission.exempt = names.into_iter().map(Into::into).collect();
+        let names = names.into_iter().map(Into::into);
+        let names = names.map(|name: String| name.trim_start_matches('/').to_owned());
+        self.options.admission.exempt = names.collect();
         self
     }
 }

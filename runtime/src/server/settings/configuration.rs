@@ -15,13 +15,17 @@ const FILE_VARIABLE: &str = "WIRELOOM_CONFIG";
 const VARIABLES: &str = "WIRELOOM_SERVER_";
 const ALL_VARIABLES: &str = "WIRELOOM_";
 
+/// What no variable is for, since its names are not those of variables.
+const METHOD_LIMITS: &str = "METHOD_LIMITS";
+
 impl Server {
     /// Sets what the table `[server]` of `wireloom.toml` says, and what variables such as `WIRELOOM_SERVER_SHUTDOWN_TIMEOUT` say,
     /// which win over the file. What is set before this call is a default for both; what is set after it wins over them.
     ///
     /// The file is the one in the working folder, if there is one, or that of `WIRELOOM_CONFIG`. Its keys are the names of
-    /// methods of [`Server`], and so are those of the variables, in capitals. A `debug` event shows all values, and where
-    /// they come from, when the server starts.
+    /// methods of [`Server`], and so are those of the variables, in capitals. [Limits of methods](Self::method_limits) are
+    /// tables such as `[server.method_limits."helloworld.Greeter/SayHello"]`, of the file alone. A `debug` event shows all values,
+    /// and where they come from, when the server starts.
     ///
     /// # Errors
     ///
@@ -61,7 +65,7 @@ impl Server {
         }
         for (name, value) in in_order(variables) {
             if let Some(setting) = setting_of(&name) {
-                set(&mut self.options, setting, &value, &name, &mut problems);
+                problems.extend(set(&mut self.options, setting, &value, &name).err());
             } else if let Some(meant) = meant_by(&name) {
                 tracing::warn!(
                     target: "wireloom",
@@ -98,6 +102,10 @@ fn setting_of(variable: &str) -> Option<&'static str> {
 fn meant_by(variable: &str) -> Option<String> {
     let of_server = variable.strip_prefix(VARIABLES);
     let name = of_server.or_else(|| variable.strip_prefix(ALL_VARIABLES))?;
+    if name == METHOD_LIMITS {
+        let meant = "limits of methods are for the file alone, as [server.method_limits.\"helloworld.Greeter/SayHello\"]";
+        return Some(meant.to_owned());
+    }
     match suggest::nearest(&name.to_ascii_lowercase(), names::all()) {
         Some(name) => {
             let meant = name.to_ascii_uppercase();
@@ -112,7 +120,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::server::settings::Shown;
+    use crate::server::{Limits, settings::Shown};
 
     fn configure(server: Server, file: &str, variables: &[(&str, &str)]) -> Result<Server, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -224,6 +232,76 @@ mod tests {
         }
     }
 
+    const METHOD: &str = "a.B/C";
+
+    #[test]
+    fn limits_of_methods_are_tables_of_their_own_over_those_of_the_code() {
+        let of_code = Limits {
+            max_concurrent_calls: Some(7),
+            ..Limits::default()
+        };
+        let before = Server::builder().method_limits(METHOD, of_code);
+        let file = "[server.method_limits.'/a.B/C']\nrate_limit = '5/s'\nmax_queued_calls = 3\n\
+                    [server.method_limits.'a.D']\nadaptive_limit = 'on'";
+        let server = configure(before, file, &[]).unwrap();
+        let methods = &server.options.admission.methods;
+        assert_eq!(methods[METHOD].max_concurrent_calls, Some(7));
+        assert_eq!(methods[METHOD].queue.max_calls, 3);
+        assert_eq!(methods[METHOD].rate.map(|rate| rate.burst), Some(5));
+        assert!(methods["a.D"].adaptive.is_some());
+        let shown = Shown(&server.options).to_string();
+        for part in [
+            "method_limits.\"a.B/C\"={adaptive_limit=off, max_concurrent_calls=7, max_queue_time=50ms, max_queued_calls=3, \
+             rate_limit=5/s burst 5} (",
+            "wireloom.toml:1:23)",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        let replaced = server.method_limits(METHOD, Limits::default());
+        let shown = Shown(&replaced.options).to_string();
+        assert!(shown.contains("rate_limit=unlimited} (code)"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_limits_of_methods_has_a_place_and_says_what_must_be() {
+        let file = "[server.method_limits.'a.B/C']\nrate_limt = '5/s'\nmax_queued_calls = 'few'\nrate_limit = [1]\n\
+                    [server.method_limits.a.D]\nrate_limit = '5/s'";
+        let example = "[server.method_limits.\"helloworld.Greeter/SayHello\"]";
+        assert_eq!(
+            error(file, &[]),
+            format!(
+                "wireloom.toml:2:1: [server.method_limits.\"a.B/C\"] has no key rate_limt: did you mean rate_limit?\n\
+                 wireloom.toml:3:1: max_queued_calls is \"few\", and must be a whole number, or \"unlimited\"\n\
+                 wireloom.toml:4:1: rate_limit is of another kind, and must be calls per second such as \"1000/s\", with a \
+                 burst such as \"1000/s burst 50\", or \"unlimited\"\n\
+                 wireloom.toml:5:25: [server.method_limits.\"a\"] has no key D: a name that has dots stands in quotes: {example}"
+            )
+        );
+        assert_eq!(
+            error("[server.method_limits]\nrate_limit = '5/s'", &[]),
+            format!(
+                "wireloom.toml:2:1: method_limits has rate_limit, which must be a table of a method or a service, such as \
+                 {example}"
+            )
+        );
+        assert_eq!(
+            error("[server]\nmethod_limits = 1", &[]),
+            format!(
+                "wireloom.toml:2:1: method_limits must have a table for each method or service, such as {example}"
+            )
+        );
+    }
+
+    #[test]
+    fn limits_of_what_is_not_served_are_refused_with_their_place() {
+        let file = "[server.method_limits.'grpc.health.v1.Healt']\nrate_limit = '5/s'";
+        let server = configure(Server::builder(), file, &[]).unwrap();
+        let status = server.into_process().unwrap_err();
+        let problem = "wireloom.toml:1:23: there is no service or method grpc.health.v1.Healt, for which limits are set: did \
+                       you mean grpc.health.v1.Health?";
+        assert!(status.message().ends_with(problem), "{status}");
+    }
+
     #[test]
     fn the_rest_of_the_file_is_the_generator_s() {
         let file = "[generate]\nprotos = ['a.proto']\n[methods.'a.B/C']\ntimeout = '2s'";
@@ -284,6 +362,11 @@ mod tests {
         assert_eq!(meant_by("WIRELOOM_SHUTDOWN_TIMEOUT"), suggestion);
         assert_eq!(meant_by("WIRELOOM_SERVER_SHUTDOWN_TIME"), suggestion);
         assert!(meant_by("WIRELOOM_SERVER_X").is_some());
+        let of_methods = meant_by("WIRELOOM_SERVER_METHOD_LIMITS").unwrap();
+        assert!(
+            of_methods.contains("[server.method_limits."),
+            "{of_methods}"
+        );
         for other in [
             "WIRELOOM_BLESS",
             "WIRELOOM_CONFIG",

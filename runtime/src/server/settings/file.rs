@@ -7,11 +7,15 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Setting, names, set};
+use super::{LIMITS, Setting, name_of_limits, names, set, show_limits, wrong};
 use crate::{server::options::Options, suggest};
 
 /// The table of servers.
 const TABLE: &str = "server";
+
+/// In it, the table of methods' limits.
+const METHOD_LIMITS: &str = "method_limits";
+const EXAMPLE: &str = "[server.method_limits.\"helloworld.Greeter/SayHello\"]";
 
 type Key<'a> = Spanned<Cow<'a, str>>;
 type Entry<'a> = (Key<'a>, Spanned<DeValue<'a>>);
@@ -44,7 +48,11 @@ impl File<'_> {
             return problems.push(format!("{place}: {TABLE} must be a table"));
         };
         for (key, value) in in_order(table) {
-            self.configure_one(options, &key, value, problems);
+            let value = value.into_inner();
+            match key.get_ref().as_ref() {
+                METHOD_LIMITS => self.limit_methods(options, &key, value, problems),
+                _ => problems.extend(self.configure_one(options, &key, value).err()),
+            }
         }
     }
 
@@ -52,20 +60,83 @@ impl File<'_> {
         &self,
         options: &mut Options,
         key: &Key<'_>,
-        value: Spanned<DeValue<'_>>,
-        problems: &mut Vec<String>,
-    ) {
+        value: DeValue<'_>,
+    ) -> Result<(), String> {
         let name = key.get_ref();
         let place = self.place_of(key);
         let settings = names::settings_of(name);
         let Some(first) = settings.first() else {
-            let help = suggest::help(name, names::all());
-            return problems.push(format!("{place}: [{TABLE}] has no key {name}: {help}"));
+            let known = names::all().into_iter().chain([METHOD_LIMITS]);
+            let help = suggest::help(name, known);
+            return Err(format!("{place}: [{TABLE}] has no key {name}: {help}"));
         };
-        match text_of(first, options, value.into_inner()) {
-            Ok(text) => set(options, name, &text, &place, problems),
-            Err(problem) => problems.push(format!("{place}: {problem}")),
+        let text = text_of(first, options, value);
+        let text = text.map_err(|expected| of_another_kind(name, &place, expected))?;
+        set(options, name, &text, &place)
+    }
+
+    fn limit_methods(
+        &self,
+        options: &mut Options,
+        key: &Key<'_>,
+        value: DeValue<'_>,
+        problems: &mut Vec<String>,
+    ) {
+        let DeValue::Table(methods) = value else {
+            let place = self.place_of(key);
+            return problems.push(format!(
+                "{place}: {METHOD_LIMITS} must have a table for each method or service, such as {EXAMPLE}"
+            ));
+        };
+        for (method, value) in in_order(methods) {
+            match value.into_inner() {
+                DeValue::Table(limits) => self.limit(options, &method, limits, problems),
+                _ => problems.push(format!(
+                    "{}: {METHOD_LIMITS} has {}, which must be a table of a method or a service, such as {EXAMPLE}",
+                    self.place_of(&method),
+                    method.get_ref()
+                )),
+            }
         }
+    }
+
+    /// Limits a method, or the methods of a service.
+    fn limit(
+        &self,
+        options: &mut Options,
+        method: &Key<'_>,
+        table: DeTable<'_>,
+        problems: &mut Vec<String>,
+    ) {
+        let name = method.get_ref().trim_start_matches('/');
+        let of_code = options.admission.methods.get(name);
+        let mut limits = of_code.copied().unwrap_or_default();
+        for (key, value) in in_order(table) {
+            let (place, value) = (self.place_of(&key), value.into_inner());
+            let key = key.get_ref();
+            let Some(setting) = LIMITS.iter().find(|setting| setting.name == key) else {
+                let help = match value {
+                    DeValue::Table(_) => {
+                        format!("a name that has dots stands in quotes: {EXAMPLE}")
+                    }
+                    _ => suggest::help(key, LIMITS.iter().map(|setting| setting.name)),
+                };
+                problems.push(format!(
+                    "{place}: [{TABLE}.{METHOD_LIMITS}.\"{name}\"] has no key {key}: {help}"
+                ));
+                continue;
+            };
+            let set = match text_of(setting, &limits, value) {
+                Ok(text) => (setting.set)(&mut limits, &text)
+                    .map_err(|expected| wrong(key, &text, &place, expected)),
+                Err(expected) => Err(of_another_kind(key, &place, expected)),
+            };
+            problems.extend(set.err());
+        }
+        let place = self.place_of(method);
+        let origins = &mut options.origins;
+        origins.insert(name_of_limits(name), show_limits(&limits), place);
+        options.admission.methods.insert(name.to_owned(), limits);
     }
 
     fn place_of(&self, key: &Key<'_>) -> String {
@@ -94,7 +165,7 @@ fn in_order(table: DeTable<'_>) -> Vec<Entry<'_>> {
 /// # Errors
 ///
 /// What it must be.
-fn text_of<T>(setting: &Setting<T>, owner: &T, value: DeValue<'_>) -> Result<String, String> {
+fn text_of<T>(setting: &Setting<T>, owner: &T, value: DeValue<'_>) -> Result<String, &'static str> {
     let text = match value {
         DeValue::String(text) => Some(text.into_owned()),
         DeValue::Integer(number) => Some(number.to_string()),
@@ -107,11 +178,9 @@ fn text_of<T>(setting: &Setting<T>, owner: &T, value: DeValue<'_>) -> Result<Str
         }
         _ => None,
     };
-    text.ok_or_else(|| {
-        let expected = (setting.expected)(owner);
-        format!(
-            "{} is of another kind, and must be {expected}",
-            setting.name
-        )
-    })
+    text.ok_or_else(|| (setting.expected)(owner))
+}
+
+fn of_another_kind(name: &str, place: &str, expected: &str) -> String {
+    format!("{place}: {name} is of another kind, and must be {expected}")
 }

@@ -13,7 +13,7 @@ use std::{fmt, sync::atomic::Ordering};
 
 pub(super) use self::origins::Origins;
 use self::value::Value;
-use super::options::Options;
+use super::{Limits, options::Options};
 
 /// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it, but for those of
 /// [`Limits`](super::Limits) and of `ServerTls`, which have names of their own here.
@@ -84,19 +84,45 @@ const SETTINGS: &[Setting<Options>] = settings! { Options:
     write_stall_timeout: protection.write_stall_timeout,
 };
 
-/// Sets what `name` is for, or says what is wrong with its value.
+/// Those of the limits of a method or a service, by the names that they have for all calls together.
+const LIMITS: &[Setting<Limits>] = settings! { Limits:
+    adaptive_limit: adaptive,
+    max_concurrent_calls: max_concurrent_calls,
+    max_queue_time: queue.max_wait,
+    max_queued_calls: queue.max_calls,
+    rate_limit: rate,
+};
+
+/// Sets what `name` is for.
+///
+/// # Errors
+///
+/// What is wrong with its value.
 #[cfg(feature = "config")]
-fn set(options: &mut Options, name: &str, value: &str, from: &str, problems: &mut Vec<String>) {
+fn set(options: &mut Options, name: &str, value: &str, from: &str) -> Result<(), String> {
     for setting in names::settings_of(name) {
-        if let Err(expected) = (setting.set)(options, value) {
-            problems.push(format!(
-                "{from}: {name} is {value:?}, and must be {expected}"
-            ));
-            return;
-        }
+        let set = (setting.set)(options, value);
+        set.map_err(|expected| wrong(name, value, from, expected))?;
         let value = (setting.show)(options);
         options.origins.insert(setting.name, value, from.to_owned());
     }
+    Ok(())
+}
+
+#[cfg(feature = "config")]
+fn wrong(name: &str, value: &str, from: &str, expected: &str) -> String {
+    format!("{from}: {name} is {value:?}, and must be {expected}")
+}
+
+/// The name under which the limits of a method or a service are shown, and their origin is known.
+fn name_of_limits(method: &str) -> String {
+    format!("method_limits.\"{method}\"")
+}
+
+fn show_limits(limits: &Limits) -> String {
+    let settings = LIMITS.iter();
+    let settings = settings.map(|setting| format!("{}={}", setting.name, (setting.show)(limits)));
+    format!("{{{}}}", settings.collect::<Vec<_>>().join(", "))
 }
 
 /// Tells of all settings and where they come from, for who looks at the log in detail.
@@ -132,6 +158,12 @@ impl fmt::Display for Shown<'_> {
             };
             let comma = if i == 0 { "" } else { ", " };
             write!(f, "{comma}{}={value} ({from})", setting.name)?;
+        }
+        for (method, limits) in &self.0.admission.methods {
+            let from = self.0.origins.of_limits(method, limits);
+            let from = from.unwrap_or("code");
+            let (name, value) = (name_of_limits(method), show_limits(limits));
+            write!(f, ", {name}={value} ({from})")?;
         }
         Ok(())
     }
@@ -196,10 +228,15 @@ mod tests {
         let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = manifest.join("../generator/src/config/server.rs");
         let text = std::fs::read_to_string(file).unwrap();
-        let (_, list) = text.split_once("&[&str] = &[").unwrap();
-        let (list, _) = list.split_once(']').unwrap();
-        let keys: Vec<_> = list.split('"').skip(1).step_by(2).collect();
-        assert_eq!(keys, names::all());
+        let keys = |list: &str| {
+            let (_, keys) = text.split_once(&format!("{list}: &[&str] = &[")).unwrap();
+            let (keys, _) = keys.split_once(']').unwrap();
+            let keys = keys.split('"').skip(1).step_by(2).map(str::to_owned);
+            keys.collect::<Vec<_>>()
+        };
+        assert_eq!(keys("KEYS"), names::all());
+        let limits: Vec<_> = LIMITS.iter().map(|setting| setting.name).collect();
+        assert_eq!(keys("LIMITS"), limits);
     }
 
     #[test]

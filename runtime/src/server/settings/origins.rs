@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::{name_of_limits, show_limits};
+use crate::server::Limits;
+
 /// Where values come from, by the names of their settings.
 #[derive(Clone, Debug, Default)]
 pub(in crate::server) struct Origins(BTreeMap<String, Origin>);
@@ -23,5 +26,10 @@ impl Origins {
     pub(in crate::server) fn of(&self, name: &str, value: &str) -> Option<&str> {
         let origin = self.0.get(name)?;
         (origin.value == value).then_some(&origin.from)
+    }
+
+    /// Where the limits of a method or a service are from, unless that is code.
+    pub(in crate::server) fn of_limits(&self, method: &str, limits: &Limits) -> Option<&str> {
+        self.of(&name_of_limits(method), &show_limits(limits))
     }
 }
