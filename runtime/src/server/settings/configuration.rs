@@ -304,8 +304,22 @@ mod tests {
 
     #[test]
     fn the_rest_of_the_file_is_the_generator_s() {
-        let file = "[generate]\nprotos = ['a.proto']\n[methods.'a.B/C']\ntimeout = '2s'";
+        let file = "[generate]\nprotos = ['a.proto']\n[packages.a]\n[services.'a.B']\n[methods.'a.B/C']\ntimeout = '2s'";
         let _server = configure(Server::builder(), file, &[]).unwrap();
+    }
+
+    #[test]
+    fn what_is_neither_the_generator_s_nor_a_server_s_is_refused() {
+        assert_eq!(
+            error(
+                "shutdown_timeout = '2s'\n[sever]\nkeepalive = '1h'\n[method_limits.'a.B']\n[x]",
+                &[]
+            ),
+            "wireloom.toml:1:1: the file has no key shutdown_timeout: it belongs in the table [server]\n\
+             wireloom.toml:2:2: the file has no key sever: did you mean server?\n\
+             wireloom.toml:4:2: the file has no key method_limits: it belongs in the table [server]\n\
+             wireloom.toml:5:2: the file has no key x: there are generate, methods, packages, services, server"
+        );
     }
 
     #[test]

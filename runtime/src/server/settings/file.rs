@@ -13,7 +13,10 @@ use crate::{server::options::Options, suggest};
 /// The table of servers.
 const TABLE: &str = "server";
 
-/// In it, the table of methods' limits.
+/// Those of the generator, which reads the same file.
+pub(super) const GENERATORS: &[&str] = &["generate", "methods", "packages", "services"];
+
+/// In that of servers, the table of methods' limits.
 const METHOD_LIMITS: &str = "method_limits";
 const EXAMPLE: &str = "[server.method_limits.\"helloworld.Greeter/SayHello\"]";
 
@@ -40,13 +43,23 @@ impl File<'_> {
                 return;
             }
         };
-        let Some((key, value)) = file.into_iter().find(|(key, _)| key.get_ref() == TABLE) else {
-            return;
-        };
-        let DeValue::Table(table) = value.into_inner() else {
+        for (key, value) in in_order(file) {
             let place = self.place_of(&key);
-            return problems.push(format!("{place}: {TABLE} must be a table"));
-        };
+            match (key.get_ref().as_ref(), value.into_inner()) {
+                (TABLE, DeValue::Table(table)) => self.configure_server(options, table, problems),
+                (TABLE, _) => problems.push(format!("{place}: {TABLE} must be a table")),
+                (name, _) if GENERATORS.contains(&name) => {}
+                (name, _) => problems.push(format!("{place}: {}", unknown_table(name))),
+            }
+        }
+    }
+
+    fn configure_server(
+        &self,
+        options: &mut Options,
+        table: DeTable<'_>,
+        problems: &mut Vec<String>,
+    ) {
         for (key, value) in in_order(table) {
             let value = value.into_inner();
             match key.get_ref().as_ref() {
@@ -150,6 +163,14 @@ impl File<'_> {
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         format!("{}:{line}:{column}", self.name)
     }
+}
+
+fn unknown_table(name: &str) -> String {
+    let help = match names::all().contains(&name) || name == METHOD_LIMITS {
+        true => format!("it belongs in the table [{TABLE}]"),
+        false => suggest::help(name, GENERATORS.iter().copied().chain([TABLE])),
+    };
+    format!("the file has no key {name}: {help}")
 }
 
 /// The entries as the file has them, but that those come first that set several settings at once: what one of these says for

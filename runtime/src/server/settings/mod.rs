@@ -239,6 +239,19 @@ mod tests {
         assert_eq!(keys("LIMITS"), limits);
     }
 
+    #[cfg(feature = "config")]
+    #[test]
+    fn the_generator_s_tables_are_known() {
+        let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(manifest.join("../generator/src/config.rs")).unwrap();
+        let (_, reader) = text.split_once("fn from_file(").unwrap();
+        let (reader, _) = reader.split_once("file.finish(").unwrap();
+        let tables = reader.split('"').skip(1).step_by(2);
+        let mut tables: Vec<_> = tables.filter(|name| *name != "server").collect();
+        tables.sort_unstable();
+        assert_eq!(tables, file::GENERATORS);
+    }
+
     #[test]
     fn a_listen_of_the_configuration_is_unused_until_listeners_are_made_of_it() {
         let configured = || {
