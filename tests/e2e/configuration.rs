@@ -4,10 +4,11 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use wireloom::Server;
-use wireloom::server::Listener;
+use wireloom::server::{Listener, Listeners};
 
 /// Where a child says that it ran.
 const RAN: &str = "TEST_RAN";
@@ -17,8 +18,18 @@ fn a_server_is_configured_by_the_working_folder_and_the_environment_and_shows_it
     let folder = tempfile::tempdir().unwrap();
     let file = "[server]\nmax_connection_age = \"2h\"\nlame_duck_time = \"1s\"\n";
     std::fs::write(folder.path().join("wireloom.toml"), file).unwrap();
+    run_child("child_is_configured", &folder);
+}
+
+#[test]
+fn a_server_without_a_file_says_where_it_looked_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    run_child("child_has_no_file", &folder);
+}
+
+fn run_child(test: &str, folder: &TempDir) {
     let ended = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "configuration::child_is_configured"])
+        .args(["--ignored", "--exact", &format!("configuration::{test}")])
         .current_dir(folder.path())
         .env("WIRELOOM_SERVER_LAME_DUCK_TIME", "0s")
         .env(RAN, folder.path().join("ran"))
@@ -32,42 +43,84 @@ fn a_server_is_configured_by_the_working_folder_and_the_environment_and_shows_it
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn child_is_configured() {
-    let shown = Settings::default();
-    let subscriber = tracing_subscriber::registry().with(shown.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
-    Server::builder()
-        .shutdown_timeout(Duration::from_secs(10))
-        .configured()
-        .unwrap()
-        .serve_with_shutdown(Listener::bind("127.0.0.1:0").await.unwrap(), async {})
-        .await
-        .unwrap();
-    let shown = shown.0.lock().unwrap();
+    let listeners = Listener::bind_all(["127.0.0.1:0", "unix:a.sock"]).await;
+    let listeners = listeners.unwrap();
+    let address = listeners.iter().next().unwrap().local_addr().unwrap();
+    let events = serve(listeners).await;
     for part in [
         "max_connection_age=7200s (wireloom.toml:2:1)",
         "lame_duck_time=0ns (WIRELOOM_SERVER_LAME_DUCK_TIME)",
         "shutdown_timeout=10s (code)",
         "max_receive_message_size=4194304 (default)",
+        &format!("INFO configured by a file {}", file_and_variable()),
+        &format!(
+            "INFO listening server.address=\"127.0.0.1\" server.port={}",
+            address.port()
+        ),
+        "INFO listening server.address=\"unix:a.sock\"",
     ] {
-        assert!(shown.contains(part), "{part} is not in {shown}");
+        let is_told = events.iter().any(|event| event.contains(part));
+        assert!(is_told, "{part} is not in {events:#?}");
     }
     std::fs::write(std::env::var_os(RAN).unwrap(), "").unwrap();
 }
 
-/// What the field `settings` of an event says.
-#[derive(Clone, Default)]
-struct Settings(Arc<Mutex<String>>);
+#[tokio::test]
+#[ignore = "a child process of another test"]
+async fn child_has_no_file() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let events = serve(listener.into()).await;
+    let told = format!(
+        "INFO there is no configuration file {}",
+        file_and_variable()
+    );
+    assert!(events.contains(&told), "{told} is not in {events:#?}");
+    std::fs::write(std::env::var_os(RAN).unwrap(), "").unwrap();
+}
 
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Settings {
+/// The events of a server that starts and ends.
+async fn serve(listeners: Listeners) -> Vec<String> {
+    let events = Events::default();
+    let subscriber = tracing_subscriber::registry().with(events.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    Server::builder()
+        .shutdown_timeout(Duration::from_secs(10))
+        .configured()
+        .unwrap()
+        .serve_with_shutdown(listeners, async {})
+        .await
+        .unwrap();
+    std::mem::take(&mut *events.0.lock().unwrap())
+}
+
+/// The fields that tell of the sources.
+fn file_and_variable() -> String {
+    let file = std::path::absolute("wireloom.toml").unwrap();
+    format!(
+        "file={} variables=\"WIRELOOM_SERVER_LAME_DUCK_TIME\"",
+        file.display()
+    )
+}
+
+/// What events say, as one who reads a log has it.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        event.record(&mut self.clone());
+        let mut text = Text(event.metadata().level().to_string());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
     }
 }
 
-impl Visit for Settings {
+struct Text(String);
+
+impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "settings" {
-            *self.0.lock().unwrap() = format!("{value:?}");
-        }
+        self.0 += &match field.name() {
+            "message" => format!(" {value:?}"),
+            name => format!(" {name}={value:?}"),
+        };
     }
 }

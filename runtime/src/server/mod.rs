@@ -207,6 +207,7 @@ impl Server {
         let systemd = Systemd::new(self.options.notifies_systemd);
         let connections = Connections::new(self.shared(Some(&listeners))?, &listeners)?;
         let siblings = connections.listen_beside(&listeners);
+        listeners.iter().for_each(Listener::log);
         systemd.is_ready();
         let CutOff(cut_off) = tokio::select! {
             never = connections.accept_from(&listeners) => match never {},

@@ -211,6 +211,21 @@ impl Listener {
         Target(self)
     }
 
+    /// Says where it listens.
+    pub(super) fn log(&self) {
+        let (address, port) = match self.local_addr() {
+            Some(address) => (address.ip().to_string(), Some(address.port())),
+            None => (self.target().to_string(), None),
+        };
+        tracing::event!(
+            target: "wireloom",
+            tracing::Level::INFO,
+            server.address = address,
+            server.port = port,
+            "listening"
+        );
+    }
+
     pub(super) async fn accept(&self) -> io::Result<(Accepted, PeerAddr)> {
         match &self.socket {
             Socket::Tcp { listener, .. } => {

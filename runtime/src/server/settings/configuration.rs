@@ -1,10 +1,10 @@
 //! Settings from `wireloom.toml` and from the environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tonic::{Code, Status};
 
-use super::{file::File, names, set};
+use super::{file::File, names, origins::Sources, set};
 use crate::{server::Server, status, suggest};
 
 /// The file, unless [`FILE_VARIABLE`] names another.
@@ -24,35 +24,32 @@ impl Server {
     ///
     /// The file is the one in the working folder, if there is one, or that of `WIRELOOM_CONFIG`. Its keys are the names of
     /// methods of [`Server`], and so are those of the variables, in capitals. [Limits of methods](Self::method_limits) are
-    /// tables such as `[server.method_limits."helloworld.Greeter/SayHello"]`, of the file alone. A `debug` event shows all values,
-    /// and where they come from, when the server starts.
+    /// tables such as `[server.method_limits."helloworld.Greeter/SayHello"]`, of the file alone. When the server starts, an `info`
+    /// event says which file and which variables were read, and a `debug` event shows all values, and where they come from.
     ///
     /// # Errors
     ///
     /// INVALID_ARGUMENT for a file that cannot be read or is no TOML, for unknown keys, and for values that a setting cannot
     /// have; it names all of them, one per line. A variable that may be meant for a setting and is none is a `warn` event.
     pub fn configured(self) -> Result<Self, Status> {
-        let named = std::env::var_os(FILE_VARIABLE);
-        let file = named.as_deref().map(Path::new);
-        let file = file.or_else(|| Some(Path::new(FILE_NAME)).filter(|file| file.exists()));
-        self.configured_by(
-            file,
-            std::env::vars_os().filter_map(|(name, value)| {
-                Some((
-                    name.into_string().ok()?,
-                    value.to_string_lossy().into_owned(),
-                ))
-            }),
-        )
+        let named = std::env::var_os(FILE_VARIABLE).map(PathBuf::from);
+        let has_file = named.is_some() || Path::new(FILE_NAME).exists();
+        let file = named.unwrap_or_else(|| PathBuf::from(FILE_NAME));
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        self.configured_by(&file, has_file, variables)
     }
 
     fn configured_by(
         mut self,
-        file: Option<&Path>,
+        file: &Path,
+        has_file: bool,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Status> {
         let mut problems = Vec::new();
-        if let Some(file) = file {
+        if has_file {
             let text = std::fs::read_to_string(file).map_err(|error| {
                 let message = format!("cannot read {}: {error}", file.display());
                 status::with_source(Code::InvalidArgument, message, error)
@@ -63,9 +60,11 @@ impl Server {
             };
             file.configure(&mut self.options, &mut problems);
         }
+        let mut applied = Vec::new();
         for (name, value) in in_order(variables) {
             if let Some(setting) = setting_of(&name) {
                 problems.extend(set(&mut self.options, setting, &value, &name).err());
+                applied.push(name);
             } else if let Some(meant) = meant_by(&name) {
                 tracing::warn!(
                     target: "wireloom",
@@ -74,10 +73,15 @@ impl Server {
                 );
             }
         }
-        match problems.is_empty() {
-            true => Ok(self),
-            false => Err(Status::invalid_argument(problems.join("\n"))),
+        if !problems.is_empty() {
+            return Err(Status::invalid_argument(problems.join("\n")));
         }
+        self.options.origins.sources = Some(Sources {
+            file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            has_file,
+            variables: applied,
+        });
+        Ok(self)
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let variables = variables.iter();
         let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let configured = server.configured_by(Some(&path), variables);
+        let configured = server.configured_by(&path, true, variables);
         let place = format!("{}/", folder.path().display());
         configured.map_err(|status| {
             assert_eq!(status.code(), Code::InvalidArgument);
@@ -360,7 +364,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_an_error() {
         let missing = Path::new("/nowhere/wireloom.toml");
-        let status = Server::builder().configured_by(Some(missing), std::iter::empty());
+        let status = Server::builder().configured_by(missing, true, std::iter::empty());
         let status = status.unwrap_err();
         assert!(
             status

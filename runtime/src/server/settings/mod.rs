@@ -125,8 +125,11 @@ fn show_limits(limits: &Limits) -> String {
     format!("{{{}}}", settings.collect::<Vec<_>>().join(", "))
 }
 
-/// Tells of all settings and where they come from, for who looks at the log in detail.
+/// Tells what the server was configured by, and of all settings for who looks at the log in detail.
 pub(super) fn log(options: &Options) {
+    if let Some(sources) = &options.origins.sources {
+        sources.log();
+    }
     tracing::debug!(target: "wireloom", settings = %Shown(options), "the server starts");
     if let Some(from) = unused_listen(options) {
         tracing::warn!(
