@@ -83,6 +83,21 @@ async fn the_file_of_a_unix_socket_has_the_permissions_that_are_set() {
 }
 
 #[tokio::test]
+async fn the_permissions_of_a_unix_socket_may_stand_behind_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let address = format!("unix:{}?mode=0600", path.display());
+    let server = Server::builder().listen([address.as_str()]);
+    let listeners = server.listeners().await.unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let target = listeners.iter().next().unwrap().target().to_string();
+    assert_eq!(target, format!("unix:{}", path.display()));
+    let abstract_socket = Listener::bind("unix-abstract:wireloom-test?mode=0600").await;
+    assert_eq!(abstract_socket.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn a_tcp_listener_has_no_permissions() {
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let status = listener.unix_mode(0o660).unwrap_err();

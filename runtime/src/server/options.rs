@@ -124,9 +124,13 @@ impl Options {
         ];
         match limits.iter().find(|(_, limit)| *limit == 0) {
             None => Ok(()),
-            Some((name, _)) => Err(Status::invalid_argument(format!(
-                "{name} is 0, and must be at least 1: nobody would be served"
-            ))),
+            Some((name, _)) => {
+                let place = self.origins.of(name, "0");
+                let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+                Err(Status::invalid_argument(format!(
+                    "{place}{name} is 0, and must be at least 1: nobody would be served"
+                )))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{future::Future, sync::atomic::Ordering};
 use tonic::Status;
 
 use super::{Listener, Listeners, systemd::PassedSockets};
-use crate::server::Server;
+use crate::{server::Server, status};
 
 /// An address that is all sockets of systemd, or before a colon those of a name.
 const SYSTEMD: &str = "systemd";
@@ -15,7 +15,8 @@ impl Server {
     /// sockets that [systemd passed](PassedSockets), and `systemd:grpc` those of them that it names `grpc`. The default is
     /// none.
     ///
-    /// In `wireloom.toml` it is a list; in `WIRELOOM_SERVER_LISTEN` there are commas between.
+    /// In `wireloom.toml` it is a list; in `WIRELOOM_SERVER_LISTEN` there are commas between. An empty list, and `none`, are no
+    /// address.
     pub fn listen<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
         self.options.listen = addresses.into_iter().map(Into::into).collect();
         self
@@ -46,7 +47,18 @@ impl Server {
     /// address is listened on then.
     pub fn listeners(&self) -> impl Future<Output = Result<Listeners, Status>> + Send + use<> {
         self.options.is_listen_used.store(true, Ordering::Relaxed);
-        bind(self.options.listen.clone())
+        let addresses = self.options.listen.clone();
+        let from = self.options.origin_of_listen().map(str::to_owned);
+        async move {
+            let bound = bind(addresses).await;
+            bound.map_err(|status| match from {
+                Some(from) => {
+                    let message = format!("{from}: {}", status.message());
+                    status::with_source(status.code(), message, status)
+                }
+                None => status,
+            })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a server takes connections from.
 
+mod address;
 mod configured;
 mod many;
 mod peer;
@@ -14,7 +15,10 @@ use std::{
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tonic::{Code, Status};
 
-use self::unix::UnixSocket;
+use self::{
+    address::{Address, EXAMPLES},
+    unix::UnixSocket,
+};
 pub use self::{
     many::Listeners,
     peer::{PeerAddr, UnixPeer},
@@ -99,19 +103,28 @@ impl Listener {
     /// Linux, `unix-abstract:name`, a socket without a file.
     ///
     /// A Unix socket's file must not exist yet, unless it is a socket that nobody listens on any more: that one is
-    /// replaced. It is removed when the listener is dropped, unless another has taken its place.
+    /// replaced. It is removed when the listener is dropped, unless another has taken its place. Behind its path there may be
+    /// its permissions, in octal (`unix:/path/of/a.sock?mode=0660`), as [`unix_mode`](Self::unix_mode) sets them.
     ///
     /// # Errors
     ///
     /// INVALID_ARGUMENT for what is no address, UNAVAILABLE where the system refuses (in use, no permission).
     pub async fn bind(address: &str) -> Result<Self, Status> {
-        let bound = match unix::path_of(address)? {
-            Some(path) => UnixSocket::bind(path)
-                .await
-                .map(|socket| Self::of(Socket::Unix(socket))),
-            None => TcpListener::bind(host(address)).await.map(Self::from),
-        };
-        bound.map_err(|error| cannot_listen(address, error))
+        let refused = |error| cannot_listen(address, error);
+        match Address::parse(address)? {
+            Address::Tcp(host) => {
+                let bound = TcpListener::bind(host).await;
+                bound.map(Self::from).map_err(refused)
+            }
+            Address::Unix { path, mode } => {
+                let socket = UnixSocket::bind(path).await.map_err(refused)?;
+                let listener = Self::of(Socket::Unix(socket));
+                match mode {
+                    Some(mode) => listener.unix_mode(mode),
+                    None => Ok(listener),
+                }
+            }
+        }
     }
 
     /// Listens on each of `addresses`; see [`bind`](Self::bind).
@@ -139,9 +152,14 @@ impl Listener {
     ///
     /// As [`bind`](Self::bind).
     pub async fn bind_shared(address: &str) -> Result<Self, Status> {
+        let Address::Tcp(host) = Address::parse(address)? else {
+            return Err(Status::invalid_argument(format!(
+                "{address} is a Unix socket, and only addresses of TCP may be shared"
+            )));
+        };
         let bind = async {
             let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
-            for resolved in tokio::net::lookup_host(host(address)).await? {
+            for resolved in tokio::net::lookup_host(host).await? {
                 match listen_shared(resolved) {
                     Ok(listener) => return Ok(listener),
                     Err(error) => last = error,
@@ -261,11 +279,6 @@ impl Listener {
     }
 }
 
-fn host(address: &str) -> &str {
-    let host = address.strip_prefix("http://").unwrap_or(address);
-    host.trim_end_matches('/')
-}
-
 fn listen_shared(address: SocketAddr) -> io::Result<Listener> {
     Ok(Listener::of(Socket::Tcp {
         listener: bind_shared(address)?,
@@ -292,16 +305,10 @@ fn cannot_listen(address: &str, error: io::Error) -> Status {
     );
     let (code, examples) = match refused || address.starts_with("unix:") {
         true => (Code::Unavailable, ""),
-        false => (
-            Code::InvalidArgument,
-            " (examples: 127.0.0.1:50051, [::]:50051, unix:/run/greeter.sock)",
-        ),
+        false => (Code::InvalidArgument, EXAMPLES),
     };
-    status::with_source(
-        code,
-        format!("cannot listen on {address}: {error}{examples}"),
-        error,
-    )
+    let message = format!("cannot listen on {address}: {error} {examples}");
+    status::with_source(code, message.trim_end(), error)
 }
 
 impl From<TcpListener> for Listener {

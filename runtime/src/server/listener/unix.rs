@@ -13,21 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tonic::{Code, Status};
 
 use super::UnixPeer;
-use crate::{channel::target, status};
-
-/// The path that `address` names, if it is that of a Unix socket. That of an abstract one begins with a zero byte, as it
-/// does for the system.
-///
-/// # Errors
-///
-/// INVALID_ARGUMENT for an address without a path.
-pub(super) fn path_of(address: &str) -> Result<Option<PathBuf>, Status> {
-    if let Some(name) = address.strip_prefix("unix-abstract:") {
-        return target::unix_abstract(address, name).map(Some);
-    }
-    let path = address.strip_prefix("unix:");
-    path.map(|path| target::unix(address, path)).transpose()
-}
+use crate::status;
 
 /// A Unix socket, whose file is removed when it is closed.
 #[derive(Debug)]

@@ -227,9 +227,19 @@ mod tests {
         let variables = [("WIRELOOM_SERVER_LISTEN", "127.0.0.1:1,[::1]:1")];
         let configured = configure(Server::builder(), file, &variables).unwrap();
         assert_eq!(listen(configured), ["127.0.0.1:1", "[::1]:1"]);
+        for none in ["[]", "'none'"] {
+            let server = Server::builder().listen(["127.0.0.1:1"]);
+            let file = format!("[server]\nlisten = {none}");
+            assert!(listen(configure(server, &file, &[]).unwrap()).is_empty());
+        }
+        let variables = [("WIRELOOM_SERVER_LISTEN", "['127.0.0.1:1']")];
+        let problem = "WIRELOOM_SERVER_LISTEN: listen is \"['127.0.0.1:1']\", and must be addresses such as \
+                       \"127.0.0.1:50051\" or \"unix:/run/greeter.sock\", with commas between and neither quotes nor brackets \
+                       around them, or \"none\"";
+        assert_eq!(error("", &variables), problem);
         for file in [
             "[server]\nlisten = [1]",
-            "[server]\nlisten = []",
+            "[server]\nlisten = ['']",
             "[server]\nkeepalive = ['1h']",
         ] {
             assert!(error(file, &[]).contains("must be"), "{file}");
@@ -294,6 +304,26 @@ mod tests {
                 "wireloom.toml:2:1: method_limits must have a table for each method or service, such as {example}"
             )
         );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_listened_on_is_told_with_its_place() {
+        let file = "[server]\nlisten = ':50051'";
+        let server = configure(Server::builder(), file, &[]).unwrap();
+        let status = server.listeners().await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let problem = "wireloom.toml:2:1: cannot listen on :50051: the host is missing";
+        assert!(status.message().contains(problem), "{status}");
+    }
+
+    #[test]
+    fn limits_that_let_nobody_in_are_refused_with_their_place() {
+        let variables = [("WIRELOOM_SERVER_MAX_CONNECTIONS", "0")];
+        let server = configure(Server::builder(), "", &variables).unwrap();
+        let status = server.into_process().unwrap_err();
+        let problem =
+            "WIRELOOM_SERVER_MAX_CONNECTIONS: max_connections is 0, and must be at least 1";
+        assert!(status.message().contains(problem), "{status}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{LIMITS, Setting, name_of_limits, names, set, show_limits, wrong};
+use super::{LIMITS, Setting, name_of_limits, names, set, show_limits, value::NONE, wrong};
 use crate::{server::options::Options, suggest};
 
 /// The table of servers.
@@ -192,6 +192,10 @@ fn text_of<T>(setting: &Setting<T>, owner: &T, value: DeValue<'_>) -> Result<Str
         DeValue::Integer(number) => Some(number.to_string()),
         DeValue::Float(number) => Some(number.to_string()),
         DeValue::Boolean(value) => Some(value.to_string()),
+        // As the variable has it.
+        DeValue::Array(values) if (setting.is_list)(owner) && values.is_empty() => {
+            Some(NONE.to_owned())
+        }
         DeValue::Array(values) if (setting.is_list)(owner) => {
             let texts = values.iter().map(|value| value.get_ref().as_str());
             let texts: Option<Vec<_>> = texts.collect();

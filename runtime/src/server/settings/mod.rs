@@ -140,9 +140,16 @@ pub(super) fn log(options: &Options) {
     }
 }
 
+impl Options {
+    /// Where `listen` is from, unless that is code.
+    pub(super) fn origin_of_listen(&self) -> Option<&str> {
+        self.origins.of("listen", &self.listen.show())
+    }
+}
+
 /// Where `listen` is from, if whoever runs the server set it and the server does not listen there.
 fn unused_listen(options: &Options) -> Option<&str> {
-    let from = options.origins.of("listen", &options.listen.show())?;
+    let from = options.origin_of_listen()?;
     let is_used = options.is_listen_used.load(Ordering::Relaxed);
     (!is_used && !options.listen.is_empty()).then_some(from)
 }

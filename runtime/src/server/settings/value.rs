@@ -24,7 +24,7 @@ pub(super) trait Value<Unit = Plain>: Sized {
 }
 
 const UNLIMITED: &str = "unlimited";
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// Sets `value` to what `text` says.
 ///
@@ -168,8 +168,8 @@ impl Value for Runtimes {
 }
 
 impl Value for Vec<String> {
-    const EXPECTED: &'static str =
-        "addresses such as \"127.0.0.1:50051\" or \"unix:/run/greeter.sock\", or \"none\"";
+    const EXPECTED: &'static str = "addresses such as \"127.0.0.1:50051\" or \"unix:/run/greeter.sock\", with commas between and neither quotes nor \
+         brackets around them, or \"none\"";
 
     const IS_LIST: bool = true;
 
@@ -177,9 +177,11 @@ impl Value for Vec<String> {
         if text == NONE {
             return Some(Self::new());
         }
+        let is_list_of_toml = text.starts_with('[') && text.ends_with(']');
         let read = text.split(',').map(|address| address.trim().to_owned());
         let read: Self = read.collect();
-        (!read.iter().any(String::is_empty)).then_some(read)
+        let is_address = |address: &String| !address.is_empty() && !address.contains(['"', '\'']);
+        (!is_list_of_toml && read.iter().all(is_address)).then_some(read)
     }
 
     fn show(&self) -> String {
@@ -343,7 +345,8 @@ mod tests {
         let shown = read("127.0.0.1:50051, unix:/run/a.sock");
         assert_eq!(shown.as_deref(), Some("127.0.0.1:50051,unix:/run/a.sock"));
         assert_eq!(read("none").as_deref(), Some("none"));
-        for text in ["", "a:1,", ",a:1"] {
+        assert_eq!(read("[::]:1,[::1]:2").as_deref(), Some("[::]:1,[::1]:2"));
+        for text in ["", "a:1,", ",a:1", "[a:1]", "[\"a:1\", 'b:2']", "\"a:1\""] {
             assert_eq!(read(text), None, "{text:?}");
         }
     }
