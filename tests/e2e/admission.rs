@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, yield_now};
 use wireloom::server::{AdaptiveLimit, Limits, Listener, Queue, RateLimit};
-use wireloom::{Code, Response, RetryPolicy, Server, Status, StatusCodes};
+use wireloom::{Authorization, Code, Response, RetryPolicy, Server, Status, StatusCodes};
 
+use crate::events::Events;
 use crate::support::{Event, Outcome, ProbeClient, Setup, Task, TestServer, service, task};
 
 const UNARY: &str = "probe.Probe/Unary";
@@ -208,6 +209,37 @@ async fn a_methods_limit_leaves_other_methods_alone() {
     client.unary(task("first")).await.unwrap();
     assert!(client.unary(task("second")).await.is_err());
     client.retried(task("other")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_call_is_told_of_with_the_limit() {
+    let (events, _guard) = Events::listen();
+    for (server, whose) in [
+        (Server::builder().limits(one_call(0.001)), "server"),
+        (
+            Server::builder().method_limits(UNARY, one_call(0.001)),
+            "method",
+        ),
+    ] {
+        let (_server, client) = start(server).await;
+        client.unary(task("first")).await.unwrap();
+        client.unary(task("second")).await.unwrap_err();
+        let told = "DEBUG a call was refused method=\"probe.Probe/Unary\" code=\"RESOURCE_EXHAUSTED\" reason=\"rate\" \
+                    limit=\"rate_limit\"";
+        let told = format!("{told} limit_of=\"{whose}\"");
+        assert_eq!(events.with("refused"), [told]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_allowed_is_told_of_too() {
+    let (events, _guard) = Events::listen();
+    let server = Server::builder().authorization("probe.Probe/Retried", Authorization::Public);
+    let (_server, client) = start(server).await;
+    client.unary(task("refused")).await.unwrap_err();
+    let told = "DEBUG a call was refused method=\"probe.Probe/Unary\" code=\"PERMISSION_DENIED\" \
+                reason=\"who may call this method is not declared\"";
+    assert_eq!(events.with("a call was refused"), [told]);
 }
 
 #[tokio::test]

@@ -1,14 +1,13 @@
 //! Settings from `wireloom.toml` and the environment, in a process of its own: both belong to the whole process.
 
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use wireloom::Server;
 use wireloom::server::{Listener, Listeners};
+
+use crate::events::Events;
 
 /// Where a child says that it ran.
 const RAN: &str = "TEST_RAN";
@@ -80,9 +79,7 @@ async fn child_has_no_file() {
 
 /// The events of a server that starts and ends.
 async fn serve(listeners: Listeners) -> Vec<String> {
-    let events = Events::default();
-    let subscriber = tracing_subscriber::registry().with(events.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (events, _guard) = Events::listen();
     Server::builder()
         .shutdown_timeout(Duration::from_secs(10))
         .configured()
@@ -90,7 +87,7 @@ async fn serve(listeners: Listeners) -> Vec<String> {
         .serve_with_shutdown(listeners, async {})
         .await
         .unwrap();
-    std::mem::take(&mut *events.0.lock().unwrap())
+    events.with("")
 }
 
 /// The fields that tell of the sources.
@@ -100,27 +97,4 @@ fn file_and_variable() -> String {
         "file={} variables=\"WIRELOOM_SERVER_LAME_DUCK_TIME\"",
         file.display()
     )
-}
-
-/// What events say, as one who reads a log has it.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut text = Text(event.metadata().level().to_string());
-        event.record(&mut text);
-        self.0.lock().unwrap().push(text.0);
-    }
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0 += &match field.name() {
-            "message" => format!(" {value:?}"),
-            name => format!(" {name}={value:?}"),
-        };
-    }
 }

@@ -10,6 +10,7 @@ mod compression;
 mod configuration;
 mod deadlines;
 mod error_details;
+mod events;
 mod fallback;
 mod four_kinds;
 mod guide;

@@ -15,6 +15,7 @@ use crate::{
     authentication::{AuthenticationRequest, Authenticators},
     authorization::{Authorization, Requirements},
     metrics::ServerSource,
+    status,
 };
 
 /// What holds for a method.
@@ -187,7 +188,7 @@ impl Authorizer {
             tracing::debug!(
                 target: "wireloom",
                 method = call.path().trim_start_matches('/'),
-                code = ?status.code(),
+                code = status::code_name(status.code()),
                 reason = status.message(),
                 "a call was refused"
             );

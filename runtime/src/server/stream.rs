@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -115,7 +115,8 @@ async fn serve_call(
     } = received;
     let deadline = call.parts.deadline;
     let mut ending = Ending::new(deadline, cut_off);
-    let place = match admitted(shared, entry, respond, &mut ending, span).await {
+    let uri = &call.parts.head.uri;
+    let place = match admitted(shared, uri, entry, respond, &mut ending, span).await {
         Ok(place) => place,
         Err(ended) => return ended,
     };
@@ -162,13 +163,15 @@ async fn serve_call(
 /// How the call ended, where it never gets its turn.
 async fn admitted(
     shared: &Shared,
+    uri: &Uri,
     entry: Result<Entry, Refusal>,
     respond: &mut Respond,
     ending: &mut Ending,
     span: &ServerSpan,
 ) -> Result<Place, Ended> {
-    let refuse = |respond: &mut Respond, reason, status| {
+    let refuse = |respond: &mut Respond, reason: RefusalReason, whose, status: Status| {
         // All that no handler sees passes here.
+        reason.log(uri.path(), whose, &status);
         span.refused(reason);
         shared.options.metrics.refused(reason.name());
         Err(Ended::answered(answer_status(
@@ -197,10 +200,17 @@ async fn admitted(
                     tokio::task::yield_now().await;
                     place
                 }
-                Ok(Err(refusal)) => return refuse(respond, refusal.reason, refusal.status()),
+                Ok(Err(refusal)) => {
+                    return refuse(
+                        respond,
+                        refusal.reason,
+                        Some(refusal.whose),
+                        refusal.status(),
+                    );
+                }
                 Err(End::Reset(code)) => return Err(Ended::Reset(gone(code))),
                 Err(End::Status(status)) if status.code() == Code::DeadlineExceeded => {
-                    return refuse(respond, late, status);
+                    return refuse(respond, late, None, status);
                 }
                 Err(End::Status(status)) => {
                     let answer = answer_status(respond, HeaderMap::new(), status);
@@ -208,12 +218,19 @@ async fn admitted(
                 }
             }
         }
-        Err(refusal) => return refuse(respond, refusal.reason, refusal.status()),
+        Err(refusal) => {
+            return refuse(
+                respond,
+                refusal.reason,
+                Some(refusal.whose),
+                refusal.status(),
+            );
+        }
     };
     // It may have waited for the runtime as well.
     if ending.deadline().is_some_and(Deadline::is_expired) {
         place.came_late();
-        return refuse(respond, late, status::deadline_exceeded());
+        return refuse(respond, late, None, status::deadline_exceeded());
     }
     Ok(place)
 }

@@ -23,6 +23,7 @@ pub(super) use self::options::AdmissionOptions;
 pub(super) use self::place::{Measured, Place, Uploading};
 pub(crate) use self::refusal::Reason;
 pub(super) use self::refusal::Refusal;
+use self::refusal::Whose;
 use self::{
     gate::{Entered, Gate, Ticket},
     rate::Bucket,
@@ -42,6 +43,9 @@ pub(super) struct Admission {
 struct Checks {
     buckets: Vec<Arc<Bucket>>,
     gates: Vec<Arc<Gate>>,
+    /// How many of either are the method's.
+    own_buckets: usize,
+    own_gates: usize,
 }
 
 impl Checks {
@@ -64,10 +68,12 @@ impl Checks {
                 .into_iter()
                 .collect(),
             gates: fixed.into_iter().chain(adaptive).collect(),
+            ..Self::default()
         })
     }
 
     fn before(mut self, others: &Self) -> Self {
+        (self.own_buckets, self.own_gates) = (self.buckets.len(), self.gates.len());
         self.buckets.extend_from_slice(&others.buckets);
         self.gates.extend_from_slice(&others.gates);
         self
@@ -82,7 +88,8 @@ impl Checks {
         for (taken, bucket) in self.buckets.iter().enumerate() {
             if let Err(wait) = bucket.take() {
                 give_back(&self.buckets[..taken]);
-                return Err(Refusal::after(Reason::Rate, wait));
+                let whose = Whose::of(taken, self.own_buckets);
+                return Err(Refusal::after(Reason::Rate, whose, wait));
             }
         }
         let entry = self.enter_from(0, Place::default());
@@ -108,7 +115,10 @@ impl Checks {
                         ticket,
                     })));
                 }
-                Entered::Full => return Err(Refusal::after(gate.reason(), gate.pushback())),
+                Entered::Full => {
+                    let whose = Whose::of(index, self.own_gates);
+                    return Err(Refusal::after(gate.reason(), whose, gate.pushback()));
+                }
             }
         }
         Ok(Entry::In(place))
@@ -158,7 +168,8 @@ impl Waiting {
         loop {
             let Some(permit) = self.ticket.turn().await else {
                 let pushback = self.ticket.gate().pushback();
-                return Err(Refusal::after(Reason::WaitedTooLong, pushback));
+                let whose = Whose::of(self.index, self.tokens.checks.own_gates);
+                return Err(Refusal::after(Reason::WaitedTooLong, whose, pushback));
             };
             self.place.hold(permit);
             let Self {

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use http::HeaderValue;
 use tonic::{Code, Status, metadata::MetadataValue};
 
+use crate::status;
+
 /// gRFC A6's header.
 const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
@@ -39,6 +41,30 @@ impl Reason {
         }
     }
 
+    /// The limit that refuses, by the name of its setting.
+    fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Rate => Some("rate_limit"),
+            Self::TooManyCalls => Some("max_concurrent_calls"),
+            Self::Overload => Some("adaptive_limit"),
+            Self::WaitedTooLong => Some("max_queue_time"),
+            Self::DeadlinePassed => None,
+        }
+    }
+
+    /// Tells of a call of `path` that is refused, who looks at the log in detail.
+    pub(in crate::server) fn log(self, path: &str, whose: Option<Whose>, status: &Status) {
+        tracing::debug!(
+            target: "wireloom",
+            method = path.trim_start_matches('/'),
+            code = status::code_name(status.code()),
+            reason = self.name(),
+            limit = self.limit(),
+            limit_of = whose.map(Whose::name),
+            "a call was refused"
+        );
+    }
+
     fn code(self) -> Code {
         match self {
             Self::Rate => Code::ResourceExhausted,
@@ -61,10 +87,36 @@ impl Reason {
     }
 }
 
+/// Whose limit it is that refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Server,
+    /// That of the method alone, or of its service.
+    Method,
+}
+
+impl Whose {
+    /// Of the check at `index`, where those of the method come first.
+    pub(super) fn of(index: usize, own: usize) -> Self {
+        match index < own {
+            true => Self::Method,
+            false => Self::Server,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Method => "method",
+        }
+    }
+}
+
 /// The answer to a call that is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
+    pub(crate) whose: Whose,
     /// How long its caller should stay away.
     pub(super) pushback: Duration,
 }
@@ -72,10 +124,11 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// The refusal of a call for which there will be room in about `wait`. Callers are told different times from there up to
     /// twice as long, so that they do not all come again at once.
-    pub(super) fn after(reason: Reason, wait: Duration) -> Self {
+    pub(super) fn after(reason: Reason, whose: Whose, wait: Duration) -> Self {
         let least = wait.clamp(MIN_PUSHBACK, MAX_PUSHBACK);
         Self {
             reason,
+            whose,
             pushback: least.mul_f64(1.0 + fastrand::f64()),
         }
     }
@@ -103,7 +156,7 @@ mod tests {
     use super::*;
 
     fn pushback(wait: Duration) -> u64 {
-        let status = Refusal::after(Reason::Overload, wait).status();
+        let status = Refusal::after(Reason::Overload, Whose::Server, wait).status();
         let value = status.metadata().get(RETRY_PUSHBACK).unwrap();
         value.to_str().unwrap().parse().unwrap()
     }
@@ -129,7 +182,11 @@ mod tests {
 
     #[test]
     fn a_quota_is_told_from_an_overload() {
-        let code = |reason| Refusal::after(reason, Duration::ZERO).status().code();
+        let code = |reason| {
+            Refusal::after(reason, Whose::Server, Duration::ZERO)
+                .status()
+                .code()
+        };
         assert_eq!(code(Reason::Rate), Code::ResourceExhausted);
         for reason in [
             Reason::TooManyCalls,
