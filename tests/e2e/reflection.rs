@@ -1,7 +1,8 @@
 use tokio::sync::mpsc;
-use wireloom::server::Listener;
+use wireloom::server::{Call, Listener, Reply, Service};
 use wireloom::{Channel, Code, Server};
 
+use crate::events::Events;
 use crate::proto::grpc::reflection::v1::server_reflection_request::MessageRequest;
 use crate::proto::grpc::reflection::v1::server_reflection_response::MessageResponse;
 use crate::proto::grpc::reflection::v1::{ServerReflectionClient, ServerReflectionRequest};
@@ -43,6 +44,40 @@ async fn reflection_lists_what_the_server_serves_and_holds_up_no_shutdown() {
     assert!(names.eq(expected), "{listed:?}");
     // The stream is open, and waits for a request.
     assert_eq!(server.stopped().await.cut_off_calls, 0);
+}
+
+struct Bare;
+
+impl Service for Bare {
+    const NAME: &'static str = "test.Bare";
+
+    async fn call(&self, call: Call) -> Reply {
+        call.unimplemented()
+    }
+}
+
+#[tokio::test]
+async fn services_without_descriptors_are_warned_of() {
+    let (events, _guard) = Events::listen();
+    let listener = async || Listener::bind("127.0.0.1:0").await.unwrap();
+    let server = || Server::builder().add_service(Bare).reflection();
+    let served = server().serve_with_shutdown(listener().await, async {});
+    served.await.unwrap();
+    let warnings = events.with("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for part in [
+        "descriptors = true",
+        "Server::file_descriptor_set",
+        "services=\"test.Bare\"",
+    ] {
+        assert!(warnings[0].contains(part), "{part}: {warnings:?}");
+    }
+    // A file of that name with the package and the service.
+    let declared = b"\x0a\x1a\x0a\x0abare.proto\x12\x04test\x32\x06\x0a\x04Bare";
+    let server = server().file_descriptor_set(declared);
+    let served = server.serve_with_shutdown(listener().await, async {});
+    served.await.unwrap();
+    assert_eq!(events.with("WARN"), [""; 0]);
 }
 
 #[tokio::test]

@@ -88,6 +88,12 @@ impl Index {
         self.services.iter().map(String::as_str)
     }
 
+    /// The names of the services that no file declares, sorted.
+    pub(super) fn undeclared(&self) -> impl Iterator<Item = &str> {
+        self.services()
+            .filter(|service| self.file_of_symbol(service).is_none())
+    }
+
     /// The file that declares a symbol.
     pub(super) fn file_of_symbol(&self, symbol: &str) -> Option<&str> {
         self.symbols.get(symbol).map(String::as_str)

@@ -37,9 +37,23 @@ pub(crate) fn services<'a>(
     for set in descriptor_sets.chain([descriptors::FILE_DESCRIPTOR_SET]) {
         index.add(set)?;
     }
+    warn_of_undeclared(&index);
     let index = Arc::new(index);
     Ok((
         ReflectionV1::new(Arc::clone(&index)),
         ReflectionV1Alpha::new(index),
     ))
+}
+
+fn warn_of_undeclared(index: &Index) {
+    let services: Vec<_> = index.undeclared().collect();
+    if !services.is_empty() {
+        tracing::warn!(
+            target: "wireloom",
+            services = services.join(", "),
+            "reflection tells no more of these services than their names, since their descriptors are not embedded: set \
+             `descriptors = true` under `[generate]` in wireloom.toml and generate again, or give them to \
+             `Server::file_descriptor_set`"
+        );
+    }
 }
