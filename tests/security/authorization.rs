@@ -430,9 +430,40 @@ async fn what_nothing_is_said_of_is_listed_at_the_start() {
     let server = server.add_service(VaultServer::new(Handler));
     let _channel = Channel::in_process(server).lazy().unwrap();
     let told = warnings.take();
-    assert_eq!(told.len(), 1, "{told:?}");
     let listed = "\"guarded.Vault/Forgotten, hand.Made\"";
     assert!(told[0].contains(listed), "{told:?}");
+}
+
+#[tokio::test]
+async fn methods_that_a_certificate_opens_beside_a_token_are_listed_at_the_start() {
+    let (warnings, _listening) = Warnings::listen();
+    let world = World::new();
+    let warned = |server: Server| {
+        let server = server.add_service(VaultServer::new(Handler));
+        let _channel = Channel::in_process(server).lazy().unwrap();
+        let told = warnings.take().into_iter();
+        let told = told.filter(|warning| warning.contains("any client certificate"));
+        told.collect::<Vec<_>>()
+    };
+    let told = warned(server(&world));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("methods=\"guarded.Vault/Enter\""),
+        "{told:?}"
+    );
+    let scopes = Authorization::scopes(&["vault.read"]);
+    let with_scopes = server(&world).authorization("guarded.Vault/Enter", scopes);
+    let without_certificates = Server::builder()
+        .authenticator(Trusting)
+        .tls(world.server_tls())
+        .authorization("guarded.Vault/Bill", Authorization::Public)
+        .authorization("guarded.Vault/Move", Authorization::Public);
+    let without_authenticator = Server::builder()
+        .tls(world_tls(&world))
+        .authorization("guarded.Vault", Authorization::Authenticated);
+    for server in [with_scopes, without_certificates, without_authenticator] {
+        assert_eq!(warned(server), [""; 0]);
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,7 @@ impl Authorizer {
         authorizer.methods.extend(of_methods);
         authorizer.check(certificates)?;
         authorizer.tell_of_undeclared();
+        authorizer.tell_of_certificates(certificates);
         Ok(Some(authorizer))
     }
 
@@ -138,9 +139,7 @@ impl Authorizer {
     }
 
     fn tell_of_undeclared(&self) {
-        let undeclared = self.rules().into_iter();
-        let undeclared = undeclared.filter(|(_, rule)| matches!(rule, Rule::Undeclared));
-        let undeclared: Vec<_> = undeclared.map(|(name, _)| name).collect();
+        let undeclared = self.names_of(|rule| matches!(rule, Rule::Undeclared));
         if !undeclared.is_empty() {
             tracing::warn!(
                 target: "wireloom",
@@ -148,6 +147,34 @@ impl Authorizer {
                 "calls are refused, since others declare who may call them and these do not"
             );
         }
+    }
+
+    /// Where there are tokens and client certificates, one of them may be taken to be needed that is not.
+    fn tell_of_certificates(&self, certificates: Certificates) {
+        if certificates == Certificates::Never || self.authenticators.is_empty() {
+            return;
+        }
+        let is_met_by_either = |rule| {
+            matches!(
+                rule,
+                Rule::Known | Rule::Declared(Authorization::Authenticated)
+            )
+        };
+        let methods = self.names_of(is_met_by_either);
+        if !methods.is_empty() {
+            tracing::warn!(
+                target: "wireloom",
+                methods = methods.join(", "),
+                "any client certificate lets its client call these, without what the authenticator asks for: declare \
+                 `scopes` where a token is needed, `identities` where only some certificates are to do"
+            );
+        }
+    }
+
+    fn names_of(&self, is_wanted: impl Fn(Rule) -> bool) -> Vec<&str> {
+        let rules = self.rules().into_iter();
+        let wanted = rules.filter(|(_, rule)| is_wanted(*rule));
+        wanted.map(|(name, _)| name).collect()
     }
 
     /// All rules by the names of what they are for, in the order of the names.
