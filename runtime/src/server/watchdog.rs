@@ -16,7 +16,7 @@ use http::uri::PathAndQuery;
 
 use crate::metrics::ServedMeter;
 
-/// One report in this time, and then how many there were besides.
+/// One report in this time. How many there were besides, the next one says, or one that is made for it once there is time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many looks there are in the time after which a poll is reported.
@@ -168,21 +168,25 @@ impl Watchdog {
         let mut seen = Vec::new();
         let mut reports = Reports::default();
         loop {
-            std::thread::sleep(self.next_tick());
+            std::thread::sleep(self.next_tick(&reports));
             let now = Instant::now();
             self.meet(&mut seen, now);
             for thread in &mut seen {
                 thread.look(now, &mut reports);
             }
+            if let Some(suppressed) = reports.overdue(now) {
+                suppressed.report();
+            }
         }
     }
 
     /// How long it is until the next look; waits until there is to be one.
-    fn next_tick(&self) -> Duration {
+    fn next_tick(&self, reports: &Reports) -> Duration {
         let mut ticks = lock(&self.ticks);
         loop {
             match ticks.keys().next() {
                 Some(tick) => return *tick,
+                None if reports.suppressed.is_some() => return REPORT_INTERVAL,
                 None => {
                     let changed = self.changed.wait(ticks);
                     ticks = changed.unwrap_or_else(PoisonError::into_inner);
@@ -218,11 +222,11 @@ struct Seen {
     stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Stage {
     Well,
-    /// It is blocked, and counted; others were reported just before.
-    Counted,
+    /// It is blocked by this handler, and counted; others were reported just before.
+    Counted(PathAndQuery),
     Reported,
 }
 
@@ -233,13 +237,14 @@ impl Seen {
         };
         let polls = slot.polls.load(Relaxed);
         if polls != self.polls {
-            if self.stage == Stage::Counted {
-                reports.suppressed += 1;
+            let stage = std::mem::replace(&mut self.stage, Stage::Well);
+            if let Stage::Counted(path) = stage {
+                reports.suppress(path);
             }
-            (self.polls, self.since, self.stage) = (polls, now, Stage::Well);
+            (self.polls, self.since) = (polls, now);
             return;
         }
-        if self.stage == Stage::Reported {
+        if matches!(self.stage, Stage::Reported) {
             return;
         }
         let mut polled = slot.lock();
@@ -251,9 +256,9 @@ impl Seen {
         if slot.polls.load(Relaxed) != polls || blocked < handler.threshold {
             return;
         }
-        if self.stage == Stage::Well {
+        if matches!(self.stage, Stage::Well) {
             handler.meter.blocked();
-            self.stage = Stage::Counted;
+            self.stage = Stage::Counted(handler.path.clone());
         }
         if reports.are_due(now) {
             let path = handler.path.clone();
@@ -269,8 +274,15 @@ impl Seen {
 #[derive(Default)]
 struct Reports {
     last: Option<Instant>,
-    /// How many were not made since.
-    suppressed: u64,
+    /// Those that were not made since.
+    suppressed: Option<Suppressed>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Suppressed {
+    /// Of the last one.
+    path: PathAndQuery,
+    count: u64,
 }
 
 impl Reports {
@@ -278,14 +290,42 @@ impl Reports {
         self.last.is_none_or(|last| now - last >= REPORT_INTERVAL)
     }
 
+    fn suppress(&mut self, path: PathAndQuery) {
+        let before = self.suppressed.take();
+        let count = before.map_or(0, |before| before.count) + 1;
+        self.suppressed = Some(Suppressed { path, count });
+    }
+
+    /// Those that no other report has told of meanwhile.
+    fn overdue(&mut self, now: Instant) -> Option<Suppressed> {
+        if !self.are_due(now) {
+            return None;
+        }
+        let overdue = self.suppressed.take()?;
+        self.last = Some(now);
+        Some(overdue)
+    }
+
     fn report(&mut self, path: &PathAndQuery, blocked: Duration, now: Instant) {
         self.last = Some(now);
+        let suppressed = self.suppressed.take();
         tracing::warn!(
             target: "wireloom",
             method = method(path),
             blocked_ms = millis(blocked),
-            suppressed = std::mem::take(&mut self.suppressed),
+            suppressed = suppressed.map_or(0, |suppressed| suppressed.count),
             "a handler blocks the thread that it runs on"
+        );
+    }
+}
+
+impl Suppressed {
+    fn report(&self) {
+        tracing::warn!(
+            target: "wireloom",
+            method = method(&self.path),
+            suppressed = self.count,
+            "handlers blocked their threads within a second of another report, this one last"
         );
     }
 }
@@ -300,4 +340,74 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THRESHOLD: Duration = Duration::from_millis(100);
+
+    /// A thread that a handler blocks.
+    fn blocked(path: &'static str) -> Arc<Slot> {
+        let slot = Arc::<Slot>::default();
+        let handler = Watched {
+            path: PathAndQuery::from_static(path),
+            threshold: THRESHOLD,
+            meter: crate::metrics::ServerSource::default().call(path),
+        };
+        slot.exchange(Polled {
+            handler: Some(handler),
+            blocked_since: None,
+        });
+        slot
+    }
+
+    fn seen(slot: &Arc<Slot>, now: Instant) -> Seen {
+        Seen {
+            slot: Arc::downgrade(slot),
+            polls: slot.polls.load(Relaxed),
+            since: now,
+            stage: Stage::Well,
+        }
+    }
+
+    #[test]
+    fn a_block_that_ends_within_a_second_of_a_report_is_told_of_after_that_second() {
+        let begun = Instant::now();
+        let threads = [blocked("/a.A/First"), blocked("/a.A/Second")];
+        let mut seen = threads.each_ref().map(|slot| seen(slot, begun));
+        let mut reports = Reports::default();
+        let reported = begun + THRESHOLD;
+        seen.iter_mut()
+            .for_each(|thread| thread.look(reported, &mut reports));
+        assert!(threads[0].lock().blocked_since.is_some());
+        assert!(threads[1].lock().blocked_since.is_none(), "it is too soon");
+        threads[1].exchange(Polled::default());
+        seen[1].look(reported + THRESHOLD, &mut reports);
+        assert_eq!(reports.overdue(reported + THRESHOLD), None);
+        let told = Suppressed {
+            path: PathAndQuery::from_static("/a.A/Second"),
+            count: 1,
+        };
+        assert_eq!(reports.overdue(reported + REPORT_INTERVAL), Some(told));
+        assert_eq!(reports.overdue(reported + REPORT_INTERVAL * 3), None);
+    }
+
+    #[test]
+    fn a_report_says_how_many_were_not_made_before_it() {
+        let now = Instant::now();
+        let path = PathAndQuery::from_static("/a.A/First");
+        let mut reports = Reports::default();
+        reports.report(&path, THRESHOLD, now);
+        reports.suppress(path.clone());
+        reports.suppress(path.clone());
+        let count = reports
+            .suppressed
+            .as_ref()
+            .map(|suppressed| suppressed.count);
+        assert_eq!(count, Some(2));
+        reports.report(&path, THRESHOLD, now + REPORT_INTERVAL);
+        assert_eq!(reports.overdue(now + REPORT_INTERVAL * 3), None);
+    }
 }
