@@ -101,7 +101,8 @@ impl Builder {
 
     /// Adds a folder that imports are looked up in, after those added before.
     ///
-    /// The well-known types, `wireloom/options.proto` and `buf/validate/validate.proto` are found without any.
+    /// The well-known types, `wireloom/options.proto`, `buf/validate/validate.proto` and `google/api/field_behavior.proto` are
+    /// found without any.
     pub fn include(mut self, path: impl Into<PathBuf>) -> Self {
         self.generate.includes.push(path.into());
         self

@@ -25,16 +25,23 @@ pub(crate) const OPTIONS_NAME: &str = "wireloom/options.proto";
 /// The text of `wireloom/options.proto`.
 pub(crate) const OPTIONS_TEXT: &str = include_str!("../proto/wireloom/options.proto");
 
-/// The name that protos import the rules of protovalidate by.
-pub(crate) const RULES_NAME: &str = "buf/validate/validate.proto";
-/// The text of `buf/validate/validate.proto`, as published.
-pub(crate) const RULES_TEXT: &str = include_str!("../proto/buf/validate/validate.proto");
+/// What requests are held to, as published: the names that protos import it by, and the texts.
+pub(crate) const RULES: [(&str, &str); 2] = [
+    (
+        "buf/validate/validate.proto",
+        include_str!("../proto/buf/validate/validate.proto"),
+    ),
+    (
+        "google/api/field_behavior.proto",
+        include_str!("../proto/google/api/field_behavior.proto"),
+    ),
+];
 
 /// The protos that are imported without an include path: the names that they are imported by, and their texts.
 ///
 /// Compilers of other languages do not have them; `wireloom protos export DIR` writes them to a folder.
 pub fn protos() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [(OPTIONS_NAME, OPTIONS_TEXT), (RULES_NAME, RULES_TEXT)].into_iter()
+    [(OPTIONS_NAME, OPTIONS_TEXT)].into_iter().chain(RULES)
 }
 
 /// What to do about a proto of an edition, which neither prost-reflect nor prost-build knows.
@@ -120,7 +127,7 @@ fn to_generate(pool: &DescriptorPool, names: Option<&[String]>) -> Vec<String> {
         }
     }
     let built_in = |name: &str| {
-        [OPTIONS_NAME, RULES_NAME].contains(&name) || name.starts_with("google/protobuf/")
+        protos().any(|(carried, _)| carried == name) || name.starts_with("google/protobuf/")
     };
     pool.files()
         .map(|file| file.name().to_owned())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use prost_reflect::DescriptorPool;
 
 use crate::load::inputs::Inputs;
-use crate::load::{OPTIONS_NAME, RULES_NAME, in_folder};
+use crate::load::{in_folder, protos};
 use crate::source::Source;
 use crate::suggest;
 
@@ -62,7 +62,7 @@ fn built_in_like(name: &str) -> Option<String> {
     let files: Vec<String> = pool
         .files()
         .map(|file| file.name().to_owned())
-        .chain([OPTIONS_NAME, RULES_NAME].map(str::to_owned))
+        .chain(protos().map(|(name, _)| name.to_owned()))
         .collect();
     let parts: Vec<(&str, &str)> = files
         .iter()
@@ -99,6 +99,10 @@ mod tests {
             ),
             ("google/protobuff/any.proto", "google/protobuf/any.proto"),
             ("timestamp.proto", "google/protobuf/timestamp.proto"),
+            (
+                "google/api/field_behaviour.proto",
+                "google/api/field_behavior.proto",
+            ),
         ] {
             assert_eq!(built_in_like(name).as_deref(), Some(known), "{name}");
         }

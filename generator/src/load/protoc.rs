@@ -9,8 +9,8 @@ use std::process::Command;
 use crate::error::Error;
 use crate::load::inputs::{self, Inputs};
 use crate::load::{
-    Loaded, OPTIONS_NAME, OPTIONS_TEXT, RULES_NAME, RULES_TEXT, Sources, descriptor_set, in_folder,
-    read_source, to_generate,
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, RULES, Sources, descriptor_set, in_folder, read_source,
+    to_generate,
 };
 use crate::source::{Columns, Place, Source, Spot};
 
@@ -44,10 +44,11 @@ fn run(protoc: &Path, inputs: &Inputs) -> Result<Vec<u8>, Error> {
     let folder = tempfile::tempdir().map_err(scratch)?;
     let own = folder.path().join("include");
     let carried = folder.path().join("carried");
-    for (folder, name, text) in [
-        (&own, OPTIONS_NAME, OPTIONS_TEXT),
-        (&carried, RULES_NAME, RULES_TEXT),
-    ] {
+    let rules = RULES.map(|(name, text)| (&carried, name, text));
+    for (folder, name, text) in [(&own, OPTIONS_NAME, OPTIONS_TEXT)]
+        .into_iter()
+        .chain(rules)
+    {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(scratch)?;
         fs::write(&path, text).map_err(scratch)?;

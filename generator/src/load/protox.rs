@@ -10,8 +10,8 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use crate::error::Error;
 use crate::load::{
-    Loaded, OPTIONS_NAME, OPTIONS_TEXT, RULES_NAME, RULES_TEXT, Sources, in_folder, inputs,
-    problem, read_source, to_generate,
+    Loaded, OPTIONS_NAME, OPTIONS_TEXT, RULES, Sources, in_folder, inputs, problem, read_source,
+    to_generate,
 };
 use crate::source::{Columns, Source};
 
@@ -31,11 +31,13 @@ pub(super) fn load(sources: &Sources) -> Result<Loaded, Error> {
         files: files.clone(),
     });
     // After them: who has a copy means that one.
-    resolver.add(CarriedResolver {
-        name: RULES_NAME,
-        text: RULES_TEXT,
-        files: files.clone(),
-    });
+    for (name, text) in RULES {
+        resolver.add(CarriedResolver {
+            name,
+            text,
+            files: files.clone(),
+        });
+    }
     resolver.add(GoogleFileResolver::new());
 
     let mut compiler = protox::Compiler::with_file_resolver(resolver);

@@ -4,13 +4,17 @@ use std::fs;
 
 use crate::support::{Project, checkout};
 
-const CARRIED: [&str; 2] = ["wireloom/options.proto", "buf/validate/validate.proto"];
+const CARRIED: [&str; 3] = [
+    "wireloom/options.proto",
+    "buf/validate/validate.proto",
+    "google/api/field_behavior.proto",
+];
 
 #[test]
 fn the_protos_that_the_generator_carries_are_written_out() {
     let project = Project::empty();
     let said = project.run(&["protos", "export", "a/carried"]).ok();
-    assert!(said.contains("wrote 2, unchanged 0"), "{said}");
+    assert!(said.contains("wrote 3, unchanged 0"), "{said}");
     assert!(said.contains("protoc -I a/carried"), "{said}");
     for name in CARRIED {
         let published = fs::read_to_string(checkout().join("generator/proto").join(name));
@@ -18,7 +22,7 @@ fn the_protos_that_the_generator_carries_are_written_out() {
         assert_eq!(written, published.unwrap());
     }
     let said = project.run(&["protos", "export", "a/carried"]).ok();
-    assert!(said.contains("wrote 0, unchanged 2"), "{said}");
+    assert!(said.contains("wrote 0, unchanged 3"), "{said}");
 }
 
 #[test]
