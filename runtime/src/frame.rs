@@ -88,15 +88,26 @@ pub(crate) fn compress(mut frame: Bytes, compression: Compression) -> Result<Byt
     }
     frame.advance(HEADER_LEN);
     let message = compression.compress(&frame)?;
-    let mut out = BytesMut::with_capacity(HEADER_LEN + message.len());
-    put_compressed(&message, &mut out)?;
+    let mut out = BytesMut::new();
+    put(COMPRESSED, &message, &mut out)?;
     Ok(out.freeze())
 }
 
-fn put_compressed(message: &[u8], out: &mut BytesMut) -> Result<(), Status> {
+/// The frame of an encoded message.
+#[cfg(all(feature = "validation", feature = "tonic"))]
+pub(crate) fn of_message(message: &[u8]) -> Result<Bytes, Status> {
+    let mut out = BytesMut::new();
+    put(0, message, &mut out)?;
+    Ok(out.freeze())
+}
+
+/// The flags of a frame whose message is compressed.
+const COMPRESSED: u8 = 1;
+
+fn put(flags: u8, message: &[u8], out: &mut BytesMut) -> Result<(), Status> {
     let prefix = prefix_of(message.len())?;
     out.reserve(HEADER_LEN + message.len());
-    out.put_u8(1);
+    out.put_u8(flags);
     out.put_u32(prefix);
     out.extend_from_slice(message);
     Ok(())
@@ -113,7 +124,7 @@ pub(crate) fn compress_last(
     let is_smaller = compressed.len() < message.len();
     if is_smaller {
         out.truncate(start);
-        put_compressed(&compressed, out)?;
+        put(COMPRESSED, &compressed, out)?;
     }
     Ok(is_smaller)
 }

@@ -3,7 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     wireloom_build::builder()
         .proto("../validation/proto/validated.proto")
-        .includes(["../validation/proto", "../real/googleapis-common-protos"])
+        .include("../validation/proto")
         .descriptors(true)
         .generate()?;
     Ok(())

@@ -1,21 +1,37 @@
-//! Generates from the protos whose rules the tests hold requests to, and from one whose rules are wrong.
+//! Generates from the protos whose rules the tests hold requests to, for services of tonic as well, and from one whose rules
+//! are wrong.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    wireloom_build::builder()
-        .proto("proto/validated.proto")
-        .includes(["proto", "../real/googleapis-common-protos"])
-        .descriptors(true)
+use wireloom_build::{Builder, Stubs};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    builder()
+        .protos(["proto/required.proto", "proto/validated.proto"])
         .generate()?;
-    let wrong = PathBuf::from(env::var("OUT_DIR")?).join("wrong");
-    fs::create_dir_all(&wrong)?;
-    wireloom_build::builder()
+    builder()
+        .proto("proto/validated.proto")
+        .stubs(Stubs::Tonic)
+        .out_dir(folder("tonic")?)
+        .generate()?;
+    builder()
         .proto("proto/wrong.proto")
-        .descriptors(true)
-        .out_dir(wrong)
+        .out_dir(folder("wrong")?)
         .generate()?;
     Ok(())
+}
+
+fn builder() -> Builder {
+    wireloom_build::builder().include("proto").descriptors(true)
+}
+
+/// A folder of its own for what is generated.
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = PathBuf::from(env::var("OUT_DIR")?).join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }

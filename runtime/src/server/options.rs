@@ -303,8 +303,8 @@ impl Server {
     /// reads the status as the stream's error.
     ///
     /// Rules are known by the descriptors that the generator embeds (`descriptors = true` in `wireloom.toml`). Serving fails
-    /// with INVALID_ARGUMENT for a service without them, and for a rule that cannot be compiled. Services that tonic generated
-    /// decode by themselves: their methods with rules answer INTERNAL.
+    /// with INVALID_ARGUMENT for a service without them, and for a rule that cannot be compiled. A call ends with INTERNAL where
+    /// a rule cannot be evaluated for its request, such as by a division by zero.
     ///
     /// The feature `validation` needs `protoc` to build: in the path, or named by the variable `PROTOC`.
     ///

@@ -28,6 +28,9 @@ use crate::{
     reserved, status,
 };
 
+#[cfg(feature = "validation")]
+mod validated;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Answers `call` by a service that tonic generated.
@@ -38,15 +41,12 @@ where
     B::Error: Into<BoxError>,
 {
     let max_message_size = call.parts.negotiated.max_message_size();
-    #[cfg(feature = "validation")]
-    if call.parts.body.has_rules() {
-        let message = "validation does not reach services that tonic generated";
-        return Reply::status(Status::internal(message));
-    }
+    let request = match request(call) {
+        Ok(request) => request,
+        Err(refused) => return *refused,
+    };
     let mut service = service.clone();
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
-    let CallParts { head, body, .. } = *call.parts;
-    let request = Request::from_parts(head, Body::new(body));
     let Ok(response) = service.call(request).await;
     let response = response.map(Body::new);
     let (mut parts, body) = response.into_parts();
@@ -76,6 +76,16 @@ where
             }),
         }),
     }
+}
+
+/// The request of a call, for tonic to decode.
+fn request(call: Call) -> Result<Request<Body>, Box<Reply>> {
+    #[cfg(feature = "validation")]
+    if call.parts.body.has_rules() {
+        return validated::request(*call.parts);
+    }
+    let CallParts { head, body, .. } = *call.parts;
+    Ok(Request::from_parts(head, Body::new(body)))
 }
 
 /// A response that ends at a message over the limit.

@@ -7,22 +7,24 @@
 //! [protovalidate]: https://protovalidate.com
 //! [AIP-203]: https://google.aip.dev/203
 
+mod compiled;
 mod required;
+mod texts;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use prost::Message;
-use prost_protovalidate::{Error, Validator, ValidatorOption, types::MessageConstraintsExt as _};
+use prost_protovalidate::{Error, Validator, ValidatorOption};
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 use tonic::{Code, Status};
 
-use self::required::Required;
+use self::{required::Required, texts::Texts};
 use crate::error_details::{ErrorDetails, FieldViolation, StatusExt as _};
 
 /// The rules of all methods that have any.
@@ -34,8 +36,7 @@ pub(crate) struct Validation {
 /// The rules that hold for the requests of a method.
 pub(crate) struct RequestRules {
     request: MessageDescriptor,
-    /// What rules about whole messages say, by their ids: the validator tells the id alone.
-    texts: HashMap<String, String>,
+    texts: Texts,
     shared: Arc<Rules>,
 }
 
@@ -70,6 +71,7 @@ impl Validation {
             required: Required::of(&pool),
         });
         let mut methods = HashMap::new();
+        let mut checked = HashSet::new();
         for name in services {
             let service = pool.get_service_by_name(name).ok_or_else(|| {
                 Status::invalid_argument(format!(
@@ -78,7 +80,8 @@ impl Validation {
                 ))
             })?;
             for method in service.methods() {
-                if let Some(rules) = RequestRules::compile(method.input(), &shared)? {
+                let request = method.input();
+                if let Some(rules) = RequestRules::compile(request, &shared, &mut checked)? {
                     let path = format!("/{name}/{}", method.name());
                     methods.insert(path, Arc::new(rules));
                 }
@@ -114,21 +117,20 @@ fn pool<'a>(descriptor_sets: impl Iterator<Item = &'a [u8]>) -> Result<Descripto
 }
 
 impl RequestRules {
-    /// Compiles the rules of all messages that may be in a request, if there are any.
-    fn compile(request: MessageDescriptor, shared: &Arc<Rules>) -> Result<Option<Self>, Status> {
+    /// Compiles the rules of all messages that may be in a request, if there are any; those that have been `checked` are well.
+    fn compile(
+        request: MessageDescriptor,
+        shared: &Arc<Rules>,
+        checked: &mut HashSet<String>,
+    ) -> Result<Option<Self>, Status> {
         let mut any = false;
-        let mut texts = HashMap::new();
+        let mut texts = Texts::default();
         for message in reachable(&request) {
             any |= has_rules(&message) || shared.required.concerns(&message);
-            // It holds to no rule, perhaps; whether they compile does not depend on that.
-            let empty = DynamicMessage::new(message.clone());
-            if let Err(Error::Compilation(error)) = shared.validator.validate(&empty) {
-                let message = format!("the rules of {} are wrong: {error}", message.full_name());
-                return Err(Status::invalid_argument(message));
+            if checked.insert(message.full_name().to_owned()) {
+                compiled::check(&message, &shared.validator)?;
             }
-            let rules = message.message_constraints().ok().flatten();
-            let rules = rules.into_iter().flat_map(|rules| rules.cel);
-            texts.extend(rules.filter_map(|rule| Some((rule.id?, rule.message?))));
+            texts.add(&message);
         }
         let shared = Arc::clone(shared);
         Ok(any.then_some(Self {
@@ -154,20 +156,20 @@ impl RequestRules {
             Ok(()) => {}
             Err(Error::Validation(error)) => {
                 violations.extend(error.violations().iter().map(|violation| {
-                    let id = violation.rule_id();
                     let description = match violation.message() {
-                        "" => self.texts.get(id).map_or(id, String::as_str),
-                        message => message,
+                        "" => self.texts.of(violation, &self.request),
+                        message => Some(message),
                     };
+                    let id = violation.rule_id();
                     FieldViolation {
-                        reason: violation.rule_id().to_owned(),
-                        ..FieldViolation::new(violation.field_path(), description)
+                        reason: id.to_owned(),
+                        ..FieldViolation::new(violation.field_path(), description.unwrap_or(id))
                     }
                 }));
             }
             // What exactly is wrong with a rule is none of the caller's business.
             Err(error) => {
-                tracing::error!(target: "wireloom", message = self.request.full_name(), %error, "cannot validate");
+                tracing::error!(target: "wireloom", request = self.request.full_name(), %error, "cannot validate");
                 return Err(Status::internal("the request could not be validated"));
             }
         }

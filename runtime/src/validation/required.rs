@@ -105,6 +105,6 @@ fn subscript(key: &MapKey) -> String {
         MapKey::I64(key) => key.to_string(),
         MapKey::U32(key) => key.to_string(),
         MapKey::U64(key) => key.to_string(),
-        MapKey::String(key) => format!("{key:?}"),
+        MapKey::String(key) => serde_json::Value::from(key.as_str()).to_string(),
     }
 }

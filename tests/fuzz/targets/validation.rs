@@ -9,8 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 use tower_service::Service as _;
 use wireloom::{
-    Code, Compression, Request, Response, Server, Status, Streaming, fuzzing::write_message,
-    prost::Message as _, server::HttpService,
+    Code, Compression, MessageStream, Request, Response, Server, Status, Streaming,
+    fuzzing::write_message, prost::Message as _, server::HttpService, tokio_stream::Empty,
 };
 
 use proto::validated::{Order, Orders, OrdersServer, Placed};
@@ -73,6 +73,8 @@ fn place(body: Bytes) -> Code {
 
 struct Takes;
 
+type Nothing = Response<Empty<Result<Placed, Status>>>;
+
 impl Orders for Takes {
     async fn place(&self, order: Request<Order>) -> Result<Response<Placed>, Status> {
         assert!(holds(order.get_ref()));
@@ -81,6 +83,20 @@ impl Orders for Takes {
 
     async fn place_all(&self, _: Request<Streaming<Order>>) -> Result<Response<Placed>, Status> {
         Err(Status::unimplemented(""))
+    }
+
+    async fn place_items(
+        &self,
+        _: Request<Order>,
+    ) -> Result<Response<impl MessageStream<Placed>>, Status> {
+        Err::<Nothing, _>(Status::unimplemented(""))
+    }
+
+    async fn place_each(
+        &self,
+        _: Request<Streaming<Order>>,
+    ) -> Result<Response<impl MessageStream<Placed>>, Status> {
+        Err::<Nothing, _>(Status::unimplemented(""))
     }
 
     async fn count(&self, placed: Request<Placed>) -> Result<Response<Placed>, Status> {

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod kinds;
+mod required;
 mod rules;
+mod serving;
+mod support;
 
-/// What the build script generated from `proto/validated.proto`.
+/// What the build script generated, but for what it generated for tonic, and from rules that are wrong.
 mod proto {
     wireloom::include_protos!();
 }
