@@ -11,7 +11,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     builder()
-        .protos(["proto/required.proto", "proto/validated.proto"])
+        .protos([
+            "proto/cases.proto",
+            "proto/required.proto",
+            "proto/validated.proto",
+        ])
         .generate()?;
     builder()
         .proto("proto/validated.proto")

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cases;
 mod kinds;
+mod peers;
 mod required;
 mod rules;
 mod serving;
