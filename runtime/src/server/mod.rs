@@ -2,6 +2,7 @@
 //! cancellation -> authentication and authorization -> interceptors -> dispatch -> handler.
 
 mod admission;
+mod answer;
 mod authorizer;
 mod body;
 mod call;
