@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http_body::Body as _;
 use prost::Message;
 use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
@@ -175,6 +176,11 @@ impl MessageReader {
             _ => "response",
         };
         let message = self.next().await.transpose()?;
+        if self.is_over()
+            && let Some(message) = message
+        {
+            return Ok(message);
+        }
         let second = self.next().await.transpose()?;
         let fault = match (message, second) {
             (Some(message), None) => return Ok(message),
@@ -182,6 +188,14 @@ impl MessageReader {
             (Some(_), Some(_)) => "has more than one message",
         };
         Err(self.fail(Status::internal(format!("the {side} {fault}"))))
+    }
+
+    /// Whether it is known of a request, without asking for more, that nothing follows what was read.
+    fn is_over(&self) -> bool {
+        match &self.source {
+            Source::Request(body) => self.frames.is_empty() && body.is_end_stream(),
+            _ => false,
+        }
     }
 
     pub(crate) fn poll_next(

@@ -21,7 +21,7 @@ use super::{
     guard::Guard,
     intercepted::dispatch,
     pieces::{BATCH_SIZE, Piece, Pieces},
-    protection::{Room, Unsent},
+    protection::{LEAST_COUNTED, Room, Unsent},
     respond::{Answer, Respond},
     sending::{all_has_room, send_data, send_last},
 };
@@ -133,7 +133,8 @@ async fn answer_message(
     let Ok(mut stream) = respond.send_response(response(headers), false) else {
         return Ended::Unheard(Status::ok(""));
     };
-    if stream.has_room_for(&frame) {
+    // Nobody waits with what is small: h2 keeps it until its peer has room, as little as it is.
+    if frame.len() < LEAST_COUNTED || stream.has_room_for(&frame) {
         stream.send_data(frame);
     } else if let Err(end) = Box::pin(send_last(&mut stream, frame, ending)).await {
         return ended_early(&mut stream, end);

@@ -235,15 +235,11 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                     respond,
                     max_trailers,
                 };
-                let call = stream::serve(
-                    Arc::clone(shared),
-                    request,
-                    respond,
-                    cut_off,
-                    Some(Arc::clone(&protection)),
-                );
+                let protection = Some(Arc::clone(&protection));
+                let shared = Arc::clone(shared);
+                let call = || stream::serve(shared, request, respond, cut_off, protection);
                 match is_watcher {
-                    true => drop(tokio::spawn(Box::pin(call))),
+                    true => drop(tokio::spawn(Box::pin(call()))),
                     false => first_polls.start(call, cx),
                 }
                 Poll::Ready(Next::Started)

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
@@ -20,7 +21,7 @@ const CLOCK_SLACK: Duration = Duration::from_millis(5);
 /// What ends a call before its handler does: its deadline, its caller, the server's shutdown.
 pub(super) struct Ending {
     deadline: Option<Deadline>,
-    cut_off: CancellationToken,
+    cut_off: Arc<CancellationToken>,
     /// Once the call has had to wait: most handlers answer at once.
     watched: Option<Watched>,
 }
@@ -38,7 +39,7 @@ pub(super) enum End {
 }
 
 impl Ending {
-    pub(super) fn new(deadline: Option<Deadline>, cut_off: CancellationToken) -> Self {
+    pub(super) fn new(deadline: Option<Deadline>, cut_off: Arc<CancellationToken>) -> Self {
         Self {
             deadline,
             cut_off,
@@ -62,7 +63,7 @@ impl Ending {
         } = self;
         let watched = watched.get_or_insert_with(|| Watched {
             deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at.instant()))),
-            cut_off: Box::pin(cut_off.clone().cancelled_owned()),
+            cut_off: Box::pin(CancellationToken::clone(cut_off).cancelled_owned()),
         });
         // Though the handler has used up its turn, and this comes behind it: it may do so each time.
         if let Some(sleep) = &mut watched.deadline

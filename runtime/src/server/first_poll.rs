@@ -62,10 +62,11 @@ impl<F: Future<Output = ()> + Send + 'static> FirstPolls<F> {
         }
     }
 
-    /// Polls `call`, unless others come first, and spawns what is left of it.
-    pub(super) fn start(&mut self, call: F, cx: &mut Context<'_>) {
+    /// Polls the call that `make` makes, unless others come first, and spawns what is left of it.
+    pub(super) fn start(&mut self, make: impl FnOnce() -> F, cx: &mut Context<'_>) {
         let mut place = self.spare.take().unwrap_or_else(|| Box::pin(None));
-        place.as_mut().set(Some(call));
+        // Made here, it is copied once less than as an argument.
+        place.as_mut().set(Some(make()));
         let counted = self.calls.token();
         if self.has_turn() && self.pace.polls() {
             let polled = match self.pace.looks() {
@@ -173,7 +174,7 @@ mod tests {
     async fn start<F: Future<Output = ()> + Send + 'static>(polls: &mut FirstPolls<F>, call: F) {
         let mut call = Some(call);
         poll_fn(|cx| {
-            polls.start(call.take().unwrap(), cx);
+            polls.start(|| call.take().unwrap(), cx);
             Poll::Ready(())
         })
         .await;

@@ -9,6 +9,7 @@ mod tests;
 
 use std::{
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
@@ -46,16 +47,16 @@ pub(super) enum Step {
     Close,
 }
 
-/// When the calls of a connection are to end, in the extensions of a request.
+/// When the calls of a connection are to end. Shared, as each call has it, and a clone of a token takes a lock.
 #[derive(Clone)]
 pub(super) struct Ends {
-    pub(super) draining: CancellationToken,
-    pub(super) cut_off: CancellationToken,
+    pub(super) draining: Arc<CancellationToken>,
+    pub(super) cut_off: Arc<CancellationToken>,
 }
 
 impl Ends {
     /// When a call ends at the latest.
-    pub(super) fn of_call(&self, is_watcher: bool) -> &CancellationToken {
+    pub(super) fn of_call(&self, is_watcher: bool) -> &Arc<CancellationToken> {
         // Who watches the server itself is no reason to go on.
         match is_watcher {
             true => &self.draining,
@@ -100,8 +101,8 @@ impl Lifetime {
             limits,
             drains: Box::pin(draining.clone().cancelled_owned()),
             ends: Ends {
-                draining,
-                cut_off: phases.cut_off().child_token(),
+                draining: Arc::new(draining),
+                cut_off: Arc::new(phases.cut_off().child_token()),
             },
             stage: Stage::Open,
             max_age_at: None,

@@ -1,6 +1,6 @@
 //! The phases of a shutdown: draining, cut-off, closed.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +45,8 @@ impl Phases {
     /// When calls end that are of no connection of this server.
     pub(super) fn ends(&self) -> Ends {
         Ends {
-            draining: self.draining.clone(),
-            cut_off: self.cut_off.clone(),
+            draining: Arc::new(self.draining()),
+            cut_off: Arc::new(self.cut_off.clone()),
         }
     }
 

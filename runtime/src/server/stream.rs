@@ -22,7 +22,7 @@ use super::{
     ending::{End, Ending},
     guard::Guard,
     head::check_is_grpc,
-    protection::Protection,
+    protection::{Protection, Unsent},
     respond::Respond,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) fn serve(
     shared: Arc<Shared>,
     request: Request<Source>,
     respond: Respond,
-    cut_off: CancellationToken,
+    cut_off: Arc<CancellationToken>,
     protection: Option<Arc<Protection>>,
 ) -> impl Future<Output = ()> + Send + 'static {
     // What is no call takes nothing of what calls are limited by.
@@ -55,7 +55,7 @@ pub(super) fn serve(
 struct Received {
     call: Call,
     entry: Result<Entry, Refusal>,
-    cut_off: CancellationToken,
+    cut_off: Arc<CancellationToken>,
 }
 
 async fn serve_stream(
@@ -76,7 +76,8 @@ async fn serve_stream(
     let deadline = received.call.parts.deadline;
     let span = open_span(&shared, &received.call);
     let ended = {
-        let served = pin!(serve_call(&shared, &mut respond, received, &span));
+        let unsent = protection.as_deref().map(Protection::unsent);
+        let served = pin!(serve_call(&shared, &mut respond, received, unsent, &span));
         served.instrument(span.span().clone()).await
     };
     if let Some(protection) = protection {
@@ -96,6 +97,7 @@ async fn serve_call(
     shared: &Shared,
     respond: &mut Respond,
     received: Received,
+    unsent: Option<&Arc<Unsent>>,
     span: &ServerSpan,
 ) -> Ended {
     let Received {
@@ -118,7 +120,6 @@ async fn serve_call(
     let context = Context::of_call(deadline, span.trace().clone());
     call.parts.body.observe(observers.as_ref());
     call.parts.measured = place.measured();
-    let unsent = call.parts.unsent.clone();
     let (ended, context) = {
         let answered = pin!(answer(
             shared,
@@ -127,7 +128,7 @@ async fn serve_call(
             &mut ending,
             &mut guard,
             observers.as_ref(),
-            unsent.as_ref()
+            unsent
         ));
         let mut answered = pin!(context.scope_of_call(answered));
         let ended = answered.as_mut().await;

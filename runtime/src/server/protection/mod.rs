@@ -32,7 +32,7 @@ pub(super) use self::{
     options::ProtectionLimits,
     patience::Patient,
     places::{ConnectionPlace, ConnectionPlaces},
-    unsent::{Room, Unsent},
+    unsent::{LEAST_COUNTED, Room, Unsent},
 };
 use super::{ended::Ended, ending::ending_code};
 use crate::deadline::Deadline;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// What is smaller is not counted: it would cost more than it keeps, and as many streams as there may be keep little of it.
-const LEAST_COUNTED: usize = 4 << 10;
+pub(in crate::server) const LEAST_COUNTED: usize = 4 << 10;
 
 /// The bytes of responses that wait for the peer of a connection: for its windows, or for the socket.
 ///

@@ -4,6 +4,7 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -93,7 +94,7 @@ async fn respond_by(
     mut respond: SendResponse<Bytes>,
     kind: Kind,
     origin: &Origin,
-    cut_off: CancellationToken,
+    cut_off: Arc<CancellationToken>,
 ) -> Result<Responded, Gone> {
     let answered = {
         let mut answer = pin!(answer(&service, request.map(Body::new)));
