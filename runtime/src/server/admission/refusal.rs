@@ -76,8 +76,8 @@ impl Reason {
 
     fn message(self) -> &'static str {
         match self {
-            Self::Rate => "the server's limit on calls per second is reached",
-            Self::TooManyCalls => "the server's limit on concurrent calls is reached",
+            Self::Rate => "the limit on calls per second is reached",
+            Self::TooManyCalls => "the limit on concurrent calls is reached",
             Self::Overload => "the server is overloaded",
             Self::WaitedTooLong => {
                 "the server is overloaded: the call waited for its turn as long as it may"
@@ -178,6 +178,15 @@ mod tests {
     fn no_caller_is_told_to_stay_away_for_long_or_not_at_all() {
         assert!((10..=20).contains(&pushback(Duration::ZERO)));
         assert!((1000..=2000).contains(&pushback(Duration::MAX)));
+    }
+
+    #[test]
+    fn a_limit_of_a_method_is_not_told_as_one_of_the_server() {
+        for reason in [Reason::Rate, Reason::TooManyCalls] {
+            let refusal = Refusal::after(reason, Whose::Method, Duration::ZERO);
+            let message = refusal.status().message().to_owned();
+            assert!(!message.contains("server"), "{message}");
+        }
     }
 
     #[test]
