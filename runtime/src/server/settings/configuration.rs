@@ -51,7 +51,10 @@ impl Server {
         let mut problems = Vec::new();
         if has_file {
             let text = std::fs::read_to_string(file).map_err(|error| {
-                let message = format!("cannot read {}: {error}", file.display());
+                let message = format!(
+                    "cannot read {}: {error}; {FILE_VARIABLE} says which file is read",
+                    file.display()
+                );
                 status::with_source(Code::InvalidArgument, message, error)
             })?;
             let file = File {
@@ -402,6 +405,7 @@ mod tests {
                 .starts_with("cannot read /nowhere/wireloom.toml"),
             "{status}"
         );
+        assert!(status.message().contains(FILE_VARIABLE), "{status}");
     }
 
     #[test]
