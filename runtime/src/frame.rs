@@ -77,8 +77,12 @@ impl FrameEncoder {
 
 /// Decodes the bytes of one message.
 pub(crate) fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
-    M::decode(message)
-        .map_err(|error| Status::internal(format!("the message could not be decoded: {error}")))
+    M::decode(message).map_err(|error| undecodable(&error))
+}
+
+/// The status for a message that is not what it should be.
+pub(crate) fn undecodable(error: &prost::DecodeError) -> Status {
+    Status::internal(format!("the message could not be decoded: {error}"))
 }
 
 /// The frame of a message with its message compressed.

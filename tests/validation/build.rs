@@ -13,6 +13,7 @@ fn main() -> Result<()> {
     builder()
         .protos([
             "proto/cases.proto",
+            "proto/extended.proto",
             "proto/required.proto",
             "proto/validated.proto",
         ])

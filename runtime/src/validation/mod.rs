@@ -25,7 +25,10 @@ use prost_types::FileDescriptorSet;
 use tonic::{Code, Status};
 
 use self::{required::Required, texts::Texts};
-use crate::error_details::{ErrorDetails, FieldViolation, StatusExt as _};
+use crate::{
+    error_details::{ErrorDetails, FieldViolation, StatusExt as _},
+    frame,
+};
 
 /// The rules of all methods that have any.
 #[derive(Debug, Default)]
@@ -145,12 +148,11 @@ impl RequestRules {
     /// # Errors
     ///
     /// INVALID_ARGUMENT with `google.rpc.BadRequest`, which has each violation: the path of the field, what must hold, and
-    /// the id of the rule as its reason. INTERNAL where a rule cannot be evaluated.
+    /// the id of the rule as its reason. INTERNAL where a rule cannot be evaluated, and for what cannot be decoded: the handler's
+    /// type may leave out what cannot, such as an extension, and be decoded all the same.
     pub(crate) fn check(&self, message: Bytes) -> Result<(), Status> {
-        let Ok(message) = DynamicMessage::decode(self.request.clone(), message) else {
-            // Who decodes it next says so.
-            return Ok(());
-        };
+        let message = DynamicMessage::decode(self.request.clone(), message)
+            .map_err(|error| frame::undecodable(&error))?;
         let mut violations = self.shared.required.violations(&message);
         match self.shared.validator.validate(&message) {
             Ok(()) => {}

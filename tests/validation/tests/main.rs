@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod extended;
 mod kinds;
 mod peers;
 mod required;
