@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use prost::Message;
-use prost_protovalidate::{Error, Validator, ValidatorOption};
+use prost_protovalidate::{Error, ValidationOption, Validator, ValidatorOption};
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 use tonic::{Code, Status};
@@ -143,7 +143,7 @@ impl RequestRules {
         }))
     }
 
-    /// Holds an encoded request to the rules.
+    /// Holds an encoded request to the rules. Of one that [is large](MAX_FULLY_TOLD), the first violation found is told alone.
     ///
     /// # Errors
     ///
@@ -151,10 +151,19 @@ impl RequestRules {
     /// the id of the rule as its reason. INTERNAL where a rule cannot be evaluated, and for what cannot be decoded: the handler's
     /// type may leave out what cannot, such as an extension, and be decoded all the same.
     pub(crate) fn check(&self, message: Bytes) -> Result<(), Status> {
+        let most = match message.len() > MAX_FULLY_TOLD {
+            true => 1,
+            false => usize::MAX,
+        };
         let message = DynamicMessage::decode(self.request.clone(), message)
             .map_err(|error| frame::undecodable(&error))?;
-        let mut violations = self.shared.required.violations(&message);
-        match self.shared.validator.validate(&message) {
+        let mut violations = self.shared.required.violations(&message, most);
+        if violations.len() >= most {
+            return Err(refusal(violations));
+        }
+        let fail_fast = (most == 1).then_some(ValidationOption::FailFast);
+        let validator = &self.shared.validator;
+        match validator.validate_with(&message, fail_fast.as_slice()) {
             Ok(()) => {}
             Err(Error::Validation(error)) => {
                 violations.extend(error.violations().iter().map(|violation| {
@@ -181,6 +190,10 @@ impl RequestRules {
         }
     }
 }
+
+/// The largest request, in bytes, whose violations are all looked for: one may break a rule with each two of its bytes, and a
+/// violation takes a kilobyte.
+const MAX_FULLY_TOLD: usize = 16 << 10;
 
 /// The most violations that are told, and of each path and description the most bytes: a request may break a rule as often as
 /// it likes, and all that is told goes into one header.

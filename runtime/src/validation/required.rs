@@ -1,6 +1,10 @@
 //! Fields that are `REQUIRED` by `google.api.field_behavior`.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+    ops::ControlFlow,
+};
 
 use prost_reflect::{
     DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MapKey,
@@ -37,46 +41,99 @@ impl Required {
         self.fields.contains_key(message.full_name())
     }
 
-    /// The required fields that are not set, in a message and those in it: a field without presence must not have its
-    /// default, a list or a map must have something in it.
-    pub(super) fn violations(&self, message: &DynamicMessage) -> Vec<FieldViolation> {
-        let mut violations = Vec::new();
+    /// The required fields that are not set, in a message and those in it, up to `most`: a field without presence must not have
+    /// its default, a list or a map must have something in it.
+    pub(super) fn violations(&self, message: &DynamicMessage, most: usize) -> Vec<FieldViolation> {
+        let mut walk = Walk {
+            required: self,
+            path: String::new(),
+            violations: Vec::new(),
+            most,
+        };
         if !self.fields.is_empty() {
-            self.check(message, "", &mut violations);
+            // It ends early where it has found enough.
+            let _ = walk.message(message);
         }
-        violations
+        walk.violations
     }
+}
 
-    fn check(&self, message: &DynamicMessage, path: &str, violations: &mut Vec<FieldViolation>) {
+/// A way through a message.
+struct Walk<'a> {
+    required: &'a Required,
+    path: String,
+    violations: Vec<FieldViolation>,
+    most: usize,
+}
+
+impl Walk<'_> {
+    fn message(&mut self, message: &DynamicMessage) -> ControlFlow<()> {
         let descriptor = message.descriptor();
-        let required = self.fields.get(descriptor.full_name());
+        let required = self.required.fields.get(descriptor.full_name());
         for field in required.into_iter().flatten() {
             if !message.has_field(field) {
-                violations.push(FieldViolation {
-                    reason: "required".to_owned(),
-                    ..FieldViolation::new(join(path, field.name()), "value is required")
-                });
+                self.at_field(field.name(), Self::violate)?;
             }
         }
-        for (field, value) in message.fields() {
-            self.check_value(value, &join(path, field.name()), violations);
+        let mut fields = message.fields();
+        fields.try_for_each(|(field, value)| {
+            self.at_field(field.name(), |walk| walk.field_value(value))
+        })
+    }
+
+    fn field_value(&mut self, value: &Value) -> ControlFlow<()> {
+        match value {
+            Value::Message(message) => self.message(message),
+            Value::List(list) => list
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, value)| self.at_element(value, format_args!("[{index}]"))),
+            Value::Map(map) => map.iter().try_for_each(|(key, value)| {
+                self.at_element(value, format_args!("[{}]", subscript(key)))
+            }),
+            _ => ControlFlow::Continue(()),
         }
     }
 
-    fn check_value(&self, value: &Value, path: &str, violations: &mut Vec<FieldViolation>) {
+    /// Elements that are no messages have no required fields.
+    fn at_element(&mut self, value: &Value, step: fmt::Arguments<'_>) -> ControlFlow<()> {
         match value {
-            Value::Message(message) => self.check(message, path, violations),
-            Value::List(list) => {
-                for (index, value) in list.iter().enumerate() {
-                    self.check_value(value, &format!("{path}[{index}]"), violations);
-                }
-            }
-            Value::Map(map) => {
-                for (key, value) in map {
-                    self.check_value(value, &format!("{path}[{}]", subscript(key)), violations);
-                }
-            }
-            _ => {}
+            Value::Message(message) => self.at(step, |walk| walk.message(message)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn at_field(
+        &mut self,
+        name: &str,
+        visit: impl FnOnce(&mut Self) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        self.at(format_args!("{dot}{name}"), visit)
+    }
+
+    /// Visits what is a step from here.
+    fn at(
+        &mut self,
+        step: fmt::Arguments<'_>,
+        visit: impl FnOnce(&mut Self) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let here = self.path.len();
+        // Writing to a `String` does not fail.
+        let _ = self.path.write_fmt(step);
+        let visited = visit(self);
+        self.path.truncate(here);
+        visited
+    }
+
+    fn violate(&mut self) -> ControlFlow<()> {
+        self.violations.push(FieldViolation {
+            reason: "required".to_owned(),
+            ..FieldViolation::new(self.path.clone(), "value is required")
+        });
+        match self.violations.len() < self.most {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
         }
     }
 }
@@ -88,13 +145,6 @@ fn is_required(field: &FieldDescriptor, behavior: &ExtensionDescriptor) -> bool 
     behaviors
         .iter()
         .any(|behavior| behavior.as_enum_number() == Some(REQUIRED))
-}
-
-fn join(path: &str, field: &str) -> String {
-    match path {
-        "" => field.to_owned(),
-        path => format!("{path}.{field}"),
-    }
 }
 
 /// A key as protovalidate writes it in paths.
