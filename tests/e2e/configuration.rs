@@ -26,6 +26,19 @@ fn a_server_without_a_file_says_where_it_looked_for_one() {
     run_child("child_has_no_file", &folder);
 }
 
+#[tokio::test]
+async fn a_server_that_is_mounted_shows_its_settings_too() {
+    let (events, _guard) = Events::listen();
+    let server = Server::builder().shutdown_timeout(Duration::from_secs(10));
+    let _service = server.into_service().unwrap();
+    let shown = events.with("settings=");
+    assert_eq!(shown.len(), 1, "{shown:#?}");
+    assert!(
+        shown[0].contains("shutdown_timeout=10s (code)"),
+        "{shown:#?}"
+    );
+}
+
 fn run_child(test: &str, folder: &TempDir) {
     let ended = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", &format!("configuration::{test}")])

@@ -30,6 +30,7 @@ use super::{
     protection::{ConnectionPlace, ConnectionPlaces, Patient},
     router::Router,
     runtimes::{Held, Workers},
+    settings,
     shutdown::Phases,
     web::HttpService,
 };
@@ -63,7 +64,7 @@ impl Shared {
         mut options: Options,
         listeners: Option<&Listeners>,
     ) -> Result<Self, Status> {
-        options.check()?;
+        settings::refuse_zeros(&options)?;
         options.metrics.learn(router.methods());
         let admission = &options.admission;
         admission.refuse_unknown(&router, &options.origins)?;

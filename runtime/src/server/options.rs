@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use tonic::Status;
-
 use super::{
     Runtimes, Server, admission::AdmissionOptions, encoding::ResponseCompression, lifetime,
     protection, router::is_asked_of_any_server, settings::Origins, web::Layers,
@@ -104,34 +102,6 @@ impl Options {
     pub(super) fn default_deadline(&self, path: &str) -> Option<Deadline> {
         let is_bounded = self.default_timeout < Duration::MAX && !is_asked_of_any_server(path);
         is_bounded.then(|| Deadline::after(self.default_timeout))
-    }
-
-    /// # Errors
-    ///
-    /// INVALID_ARGUMENT for a limit that lets nobody in.
-    pub(super) fn check(&self) -> Result<(), Status> {
-        let protection = &self.protection;
-        let limits = [
-            (
-                "max_concurrent_streams",
-                self.max_concurrent_streams as usize,
-            ),
-            ("max_connections", protection.max_connections),
-            (
-                "max_connections_per_address",
-                protection.max_connections_per_address,
-            ),
-        ];
-        match limits.iter().find(|(_, limit)| *limit == 0) {
-            None => Ok(()),
-            Some((name, _)) => {
-                let place = self.origins.of(name, "0");
-                let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-                Err(Status::invalid_argument(format!(
-                    "{place}{name} is 0, and must be at least 1: nobody would be served"
-                )))
-            }
-        }
     }
 
     /// Whether clients may prove themselves by certificates, where a listener does not say so.
@@ -298,9 +268,9 @@ impl Server {
     /// Holds requests to the rules of their protos before handlers see them: `buf.validate` ([protovalidate]), and
     /// `google.api.field_behavior = REQUIRED`. The default is not to.
     ///
-    /// A request that breaks a rule ends with INVALID_ARGUMENT, whose details are a `google.rpc.BadRequest` with each
-    /// violation; see [`error_details`](crate::error_details). Of a stream, each message is held to the rules, and the handler
-    /// reads the status as the stream's error.
+    /// A request that breaks a rule ends with INVALID_ARGUMENT, whose details are a `google.rpc.BadRequest` with the first 16
+    /// violations, or of a request of more than 16 KiB the first alone; see [`error_details`](crate::error_details). Of a
+    /// stream, each message is held to the rules, and the handler reads the status as the stream's error.
     ///
     /// Rules are known by the descriptors that the generator embeds (`descriptors = true` in `wireloom.toml`). Serving fails
     /// with INVALID_ARGUMENT for a service without them, and for a rule that cannot be compiled. A call ends with INTERNAL where

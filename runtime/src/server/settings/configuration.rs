@@ -321,12 +321,17 @@ mod tests {
 
     #[test]
     fn limits_that_let_nobody_in_are_refused_with_their_place() {
-        let variables = [("WIRELOOM_SERVER_MAX_CONNECTIONS", "0")];
-        let server = configure(Server::builder(), "", &variables).unwrap();
-        let status = server.into_process().unwrap_err();
-        let problem =
-            "WIRELOOM_SERVER_MAX_CONNECTIONS: max_connections is 0, and must be at least 1";
-        assert!(status.message().contains(problem), "{status}");
+        for (name, value, shown) in [
+            ("MAX_CONNECTIONS", "0", "max_connections is 0"),
+            ("MAX_UNSENT_BYTES", "0", "max_unsent_bytes is 0"),
+            ("HANDSHAKE_TIMEOUT", "0s", "handshake_timeout is 0ns"),
+        ] {
+            let variable = format!("WIRELOOM_SERVER_{name}");
+            let server = configure(Server::builder(), "", &[(&variable, value)]).unwrap();
+            let status = server.into_process().unwrap_err();
+            let problem = format!("{variable}: {shown}, and must be more than 0");
+            assert!(status.message().contains(&problem), "{status}");
+        }
     }
 
     #[test]
@@ -369,6 +374,25 @@ mod tests {
              \"250ms\", \"5m\" or \"2h\", or \"unlimited\"\n\
              wireloom.toml:3:1: [server] has no key max_concurrent_stream: did you mean max_concurrent_streams?\n\
              WIRELOOM_SERVER_RUNTIMES: runtimes is \"many\", and must be \"current\", \"per-core\" or a number of threads"
+        );
+    }
+
+    #[test]
+    fn numbers_are_written_as_toml_has_them() {
+        let file = "[server]\nmax_connections = 1_000\nmax_receive_message_size = 0x10_0000\nmax_queued_calls = +5";
+        let options = configure(Server::builder(), file, &[]).unwrap().options;
+        assert_eq!(options.protection.max_connections, 1000);
+        assert_eq!(options.max_receive_message_size, 1 << 20);
+        assert_eq!(options.admission.limits.queue.max_calls, 5);
+        let problem = error(
+            "[server]\nmax_connections = -1\nmax_queued_calls = 99999999999999999999",
+            &[],
+        );
+        assert_eq!(
+            problem,
+            "wireloom.toml:2:1: max_connections is \"-1\", and must be a whole number, or \"unlimited\"\n\
+             wireloom.toml:3:1: max_queued_calls is \"99999999999999999999\", and must be a whole number, or \
+             \"unlimited\""
         );
     }
 

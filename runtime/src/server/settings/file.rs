@@ -189,7 +189,10 @@ fn in_order(table: DeTable<'_>) -> Vec<Entry<'_>> {
 fn text_of<T>(setting: &Setting<T>, owner: &T, value: DeValue<'_>) -> Result<String, &'static str> {
     let text = match value {
         DeValue::String(text) => Some(text.into_owned()),
-        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Integer(number) => {
+            let read = i128::from_str_radix(number.as_str(), number.radix());
+            Some(read.map_or_else(|_| number.to_string(), |number| number.to_string()))
+        }
         DeValue::Float(number) => Some(number.to_string()),
         DeValue::Boolean(value) => Some(value.to_string()),
         // As the variable has it.

@@ -11,6 +11,8 @@ mod value;
 
 use std::{fmt, sync::atomic::Ordering};
 
+use tonic::Status;
+
 pub(super) use self::origins::Origins;
 use self::value::Value;
 use super::{Limits, options::Options};
@@ -84,6 +86,18 @@ const SETTINGS: &[Setting<Options>] = settings! { Options:
     write_stall_timeout: protection.write_stall_timeout,
 };
 
+/// Those that let nobody in where they are zero.
+const NEVER_ZERO: &[&str] = &[
+    "handshake_timeout",
+    "max_concurrent_streams",
+    "max_connections",
+    "max_connections_per_address",
+    "max_header_list_size",
+    "max_unsent_bytes",
+    "tls_handshake_timeout",
+    "write_stall_timeout",
+];
+
 /// Those of the limits of a method or a service, by the names that they have for all calls together.
 const LIMITS: &[Setting<Limits>] = settings! { Limits:
     adaptive_limit: adaptive,
@@ -123,6 +137,25 @@ fn show_limits(limits: &Limits) -> String {
     let settings = LIMITS.iter();
     let settings = settings.map(|setting| format!("{}={}", setting.name, (setting.show)(limits)));
     format!("{{{}}}", settings.collect::<Vec<_>>().join(", "))
+}
+
+/// # Errors
+///
+/// INVALID_ARGUMENT for a limit that lets nobody in.
+pub(super) fn refuse_zeros(options: &Options) -> Result<(), Status> {
+    let never_zero = |setting: &&Setting<_>| NEVER_ZERO.contains(&setting.name);
+    for setting in SETTINGS.iter().filter(never_zero) {
+        let value = (setting.show)(options);
+        if ["0", "0ns"].contains(&value.as_str()) {
+            let name = setting.name;
+            let place = options.origins.of(name, &value);
+            let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+            return Err(Status::invalid_argument(format!(
+                "{place}{name} is {value}, and must be more than 0: nobody would be served"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Tells what the server was configured by, and of all settings for who looks at the log in detail.
@@ -282,6 +315,19 @@ mod tests {
         assert_eq!(unused_listen(&set_since.options), None);
         let in_code = Server::builder().listen(["127.0.0.1:0"]);
         assert_eq!(unused_listen(&in_code.options), None);
+    }
+
+    #[test]
+    fn what_is_never_zero_is_a_setting_and_refused() {
+        for name in NEVER_ZERO {
+            let setting = SETTINGS.iter().find(|setting| setting.name == *name);
+            let mut options = Options::default();
+            let zeros = ["0", "0s"].map(|zero| (setting.unwrap().set)(&mut options, zero));
+            assert!(zeros.iter().any(Result::is_ok), "{name}");
+            let status = refuse_zeros(&options).unwrap_err();
+            assert!(status.message().starts_with(name), "{status}");
+        }
+        refuse_zeros(&Options::default()).unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{BoxError, Cloned, HttpService, Innermost};
-use crate::server::{Server, connections::Shared};
+use crate::server::{Server, connections::Shared, settings};
 #[cfg(feature = "tls")]
 use crate::tls::Alpn;
 
@@ -119,8 +119,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for [authorization](Self::authorization) that nobody could meet.
+    /// As [`serve`](Self::serve), but for what concerns listeners.
     pub fn into_service(self) -> Result<HttpService, Status> {
+        settings::log(&self.options);
         let layers = self.options.web.clone();
         Ok(layers.service(self.shared(None)?))
     }
