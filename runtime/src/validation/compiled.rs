@@ -1,13 +1,12 @@
 //! Rules that are wrong, found before there are any requests.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use prost_protovalidate::{Error, Filter, ValidationOption, Validator};
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, MessageDescriptor, Value};
 use tonic::Status;
+
+use super::evaluate;
 
 /// How the evaluation fails where a rule names what there is not: `cel` looks up names only then.
 const UNDECLARED: &str = "Undeclared reference";
@@ -55,16 +54,13 @@ pub(super) fn check(message: &MessageDescriptor, validator: &Validator) -> Resul
     for turn in [Turn::Message].into_iter().chain(fields) {
         let zero = turn.zero(message);
         let options = [ValidationOption::Filter(Arc::new(turn))];
-        // `cel` panics at what it does not have yet.
-        let validate = AssertUnwindSafe(|| validator.validate_with(&zero, &options));
-        match catch_unwind(validate) {
-            Err(_) => return Err(wrong("one has an expression that is not supported")),
-            Ok(Ok(()) | Err(Error::Validation(_))) => {}
-            Ok(Err(Error::Compilation(error))) => return Err(wrong(&error.to_string())),
-            Ok(Err(error)) if error.to_string().contains(UNDECLARED) => {
+        match evaluate(validator, &zero, &options) {
+            Ok(()) | Err(Error::Validation(_)) => {}
+            Err(Error::Compilation(error)) => return Err(wrong(&error.to_string())),
+            Err(error) if error.to_string().contains(UNDECLARED) => {
                 return Err(wrong(&error.to_string()));
             }
-            Ok(Err(error)) => tracing::warn!(
+            Err(error) => tracing::warn!(
                 target: "wireloom",
                 rules_of = message.full_name(),
                 %error,

@@ -14,12 +14,13 @@ mod texts;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use prost::Message;
-use prost_protovalidate::{Error, ValidationOption, Validator, ValidatorOption};
+use prost_protovalidate::{CompilationError, Error, ValidationOption, Validator, ValidatorOption};
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 use tonic::{Code, Status};
@@ -162,8 +163,7 @@ impl RequestRules {
             return Err(refusal(violations));
         }
         let fail_fast = (most == 1).then_some(ValidationOption::FailFast);
-        let validator = &self.shared.validator;
-        match validator.validate_with(&message, fail_fast.as_slice()) {
+        match evaluate(&self.shared.validator, &message, fail_fast.as_slice()) {
             Ok(()) => {}
             Err(Error::Validation(error)) => {
                 violations.extend(error.violations().iter().map(|violation| {
@@ -189,6 +189,23 @@ impl RequestRules {
             false => Err(refusal(violations)),
         }
     }
+}
+
+/// Holds a message to its rules.
+///
+/// # Errors
+///
+/// As the validator's; `cel` panics at what it does not have yet, which is a compilation error here.
+fn evaluate(
+    validator: &Validator,
+    message: &DynamicMessage,
+    options: &[ValidationOption],
+) -> Result<(), Error> {
+    let evaluated = AssertUnwindSafe(|| validator.validate_with(message, options));
+    catch_unwind(evaluated).unwrap_or_else(|_| {
+        let cause = "one has an expression that is not supported".to_owned();
+        Err(CompilationError { cause }.into())
+    })
 }
 
 /// The largest request, in bytes, whose violations are all looked for: one may break a rule with each two of its bytes, and a

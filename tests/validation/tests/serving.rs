@@ -13,7 +13,8 @@ mod generated {
 
 use generated::wrong::{
     Boxed, Divided, Fails, FailsClient, FailsServer, Hidden, HiddenServer, Made, MadeServer, Named,
-    NamedServer, Numbered, Outer, Painted, Wrong, WrongServer,
+    NamedServer, Numbered, Outer, Painted, Rare, Seldom, SeldomClient, SeldomServer, Wrong,
+    WrongServer,
 };
 
 /// Does nothing.
@@ -42,6 +43,7 @@ do_nothing! {
     Named: r#do(Painted);
     Made: r#do(Boxed);
     Fails: r#do, redo(Divided);
+    Seldom: r#do(Rare);
 }
 
 /// That a server does not serve for the rules of a message, for a reason that says this.
@@ -95,6 +97,22 @@ async fn a_rule_that_fails_is_the_server_s_fault_and_told_as_it_starts() {
         violations(&client.r#do(divided(10)).await.unwrap_err()),
         pairs(&[("by", "by")])
     );
+}
+
+#[tokio::test]
+async fn a_rule_that_is_not_supported_for_a_request_fails_that_call_alone() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone().subscriber());
+    let client = SeldomClient::new(in_process(SeldomServer::new(Nothing)));
+    let named = |name: &str| Rare {
+        name: Some(name.to_owned()),
+    };
+    client.r#do(named("")).await.unwrap();
+    let status = client.r#do(named("a")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status}");
+    assert_eq!(status.message(), "the request could not be validated");
+    assert!(log.text().contains("wrong.Rare"), "{}", log.text());
+    client.r#do(named("")).await.unwrap();
 }
 
 #[tokio::test]
