@@ -34,6 +34,9 @@ const FRAMES_PER_TURN: u32 = 1000;
 
 const ACK: u8 = 1;
 
+/// What of a stream's number counts: the first bit means nothing, and is to be ignored (RFC 9113 section 4.1).
+const STREAM_ID: u32 = u32::MAX >> 1;
+
 /// Kinds of frames (RFC 9113 section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -136,7 +139,7 @@ impl Frames {
             let [len_0, len_1, len_2, kind, flags, stream @ ..] = self.header;
             self.skip = u32::from_be_bytes([0, len_0, len_1, len_2]) as usize;
             self.in_turn += 1;
-            self.count(kind, flags, u32::from_be_bytes(stream))?;
+            self.count(kind, flags, u32::from_be_bytes(stream) & STREAM_ID)?;
         }
     }
 
@@ -330,6 +333,19 @@ mod tests {
             head[HEADER_LEN - 1] = stream;
             frames.read(&head).unwrap();
             // Trailers.
+            frames.read(&head).unwrap();
+        }
+        assert_eq!(frames.opened().load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_bit_that_means_nothing_hides_no_stream() {
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        for (reserved, stream) in [(0x80, 1), (0, 3), (0, 5)] {
+            let mut head = frame(HEADERS, 4, b"head");
+            head[HEADER_LEN - 4] = reserved;
+            head[HEADER_LEN - 1] = stream;
             frames.read(&head).unwrap();
         }
         assert_eq!(frames.opened().load(Ordering::Relaxed), 3);
