@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_micros(10);
 /// A poll that takes longer is worth a task, so that other connections have their turn between two calls of this one.
 const LONG_ON_ONE_THREAD: Duration = Duration::from_micros(100);
 
-/// While polls are short, one in so many is timed: two looks at the clock are some hundredth of a cheap call.
+/// While polls are short, one in so many is timed, or more: two looks at the clock are some hundredth of a cheap call.
 const MAX_STRIDE: u32 = 8;
 
 /// So many calls are polled before the connection is, and others' tasks are.
@@ -109,7 +109,8 @@ struct Pace {
     /// The calls to come that are not polled.
     rest: u32,
     next_rest: u32,
-    /// One poll in so many is timed.
+    /// One poll in so many is timed, or an earlier one by chance: calls that follow each other in a pattern, as a client that
+    /// polls several methods makes them, would otherwise hide a long one.
     stride: u32,
     /// The polls to come that are not timed.
     unseen: u32,
@@ -148,7 +149,7 @@ impl Pace {
             self.next_rest = (self.next_rest / 2).max(FIRST_REST);
             self.stride = (self.stride * 2).min(MAX_STRIDE);
         }
-        self.unseen = self.stride - 1;
+        self.unseen = fastrand::u32(..self.stride);
     }
 }
 
@@ -277,13 +278,30 @@ mod tests {
     #[test]
     fn while_polls_are_short_few_are_timed() {
         let mut pace = Pace::new(Duration::from_micros(10));
-        let mut polls_per_look = || {
+        let mut polls = 0;
+        for _ in 0..1000 {
             pace.took(Duration::ZERO);
-            1 + (0..).take_while(|_| !pace.looks()).count()
-        };
-        assert_eq!([(); 4].map(|()| polls_per_look()), [2, 4, 8, 8]);
+            polls += 1 + (0..).take_while(|_| !pace.looks()).count();
+        }
+        assert!((4000..5000).contains(&polls), "{polls}");
         pace.took(Duration::from_millis(1));
         assert!(pace.looks());
+    }
+
+    #[test]
+    fn a_long_poll_is_seen_in_whatever_pattern_it_comes() {
+        for period in 2..=32 {
+            let mut pace = Pace::new(Duration::from_micros(10));
+            let mut calls = (0..10_000).map(|call| call % period == period - 1);
+            let is_seen = calls.any(|is_long| {
+                let looks = pace.looks();
+                if looks && !is_long {
+                    pace.took(Duration::ZERO);
+                }
+                looks && is_long
+            });
+            assert!(is_seen, "one in {period}");
+        }
     }
 
     #[test]
