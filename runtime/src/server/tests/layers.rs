@@ -115,6 +115,57 @@ async fn a_call_that_waits_in_a_layer_ends_at_its_deadline() {
     }
 }
 
+/// Takes requests back from those inside of it after a while, and then waits.
+#[derive(Clone)]
+struct TakeBack<S = ()>(S);
+
+impl<S> tower_layer::Layer<S> for TakeBack {
+    type Service = TakeBack<S>;
+
+    fn layer(&self, inner: S) -> TakeBack<S> {
+        TakeBack(inner)
+    }
+}
+
+impl<S> tower_service::Service<http::Request<Body>> for TakeBack<S>
+where
+    S: tower_service::Service<http::Request<Body>, Error = Infallible, Future: Send + 'static>,
+    S::Response: Send,
+{
+    type Response = S::Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let inner = self.0.call(request);
+        Box::pin(async move {
+            match tokio::time::timeout(Duration::from_millis(1), inner).await {
+                Ok(response) => response,
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_a_layer_took_back_ends_at_its_deadline() {
+    let server = Server::builder()
+        .layer(TakeBack(()))
+        .add_service(Serve(|call: Call| {
+            call.unary(&UNARY, async |_: Request<String>| {
+                std::future::pending::<Result<Response<String>, _>>().await
+            })
+        }));
+    let call = call_by_hand(server, "/test.Test/Unary", &[("grpc-timeout", "50m")]);
+    let response = tokio::time::timeout(Duration::from_secs(20), call).await;
+    let response = response.expect("the call has ended");
+    assert_eq!(response.headers()["grpc-status"], "4");
+}
+
 #[tokio::test]
 async fn a_call_that_waits_in_a_layer_ends_at_the_deadline_that_the_server_gives_it() {
     let server =

@@ -23,6 +23,7 @@ use tonic::{Code, Status, body::Body};
 use tower_service::Service;
 use tracing::Instrument as _;
 
+use self::origin::Inside;
 pub(super) use self::{exchange::serve, layers::Layers, origin::Origin};
 use super::{
     body::Source, connections::Shared, respond::Respond, router::is_asked_of_any_server, stream,
@@ -174,12 +175,13 @@ impl Answer for Innermost {
             // As grpc-go's handler has it: HTTP/1.1 has no reliable trailers.
             return Box::pin(async { Ok(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED)) });
         }
-        let origin = Origin::take(&mut request);
-        let ends = match &origin {
+        let inside = Origin::take(&mut request);
+        let origin = inside.as_ref().map(Inside::origin);
+        let ends = match origin {
             Some(origin) => origin.ends.clone(),
             None => self.shared.phases.ends(),
         };
-        let protection = origin.as_ref().map(|origin| Arc::clone(&origin.protection));
+        let protection = origin.map(|origin| Arc::clone(&origin.protection));
         let is_watcher = is_asked_of_any_server(request.uri().path());
         let cut_off = ends.of_call(is_watcher).clone();
         let (shared, request) = (Arc::clone(&self.shared), request.map(Source::Http));
@@ -188,16 +190,14 @@ impl Answer for Innermost {
         let call = stream::serve(shared, request, respond, cut_off, protection).in_current_span();
         Box::pin(async move {
             // A task of its own, so that it ends as any call does: by its deadline, its caller, the shutdown.
-            match is_watcher || origin.is_some() {
+            match is_watcher || inside.is_some() {
                 true => drop(tokio::spawn(Box::pin(call))),
                 // Where it comes from nobody counts it among the calls under way.
                 false => drop(calls.spawn(Box::pin(call))),
             }
             let lost = |_| grpc(&Status::internal("the call was lost"));
             let response = response.await.unwrap_or_else(lost);
-            if let Some(origin) = origin {
-                origin.answered();
-            }
+            drop(inside);
             Ok(response)
         })
     }

@@ -29,6 +29,21 @@ const BEFORE: u8 = 0;
 const INSIDE: u8 = 1;
 const BEHIND: u8 = 2;
 
+/// Of a call that the service inside has, until the layers have its response or want none.
+pub(super) struct Inside(Origin);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.way.store(BEHIND, Ordering::Relaxed);
+    }
+}
+
+impl Inside {
+    pub(super) fn origin(&self) -> &Origin {
+        &self.0
+    }
+}
+
 impl Origin {
     pub(in crate::server) fn new(
         ends: Ends,
@@ -45,16 +60,11 @@ impl Origin {
     }
 
     /// Takes it from a request that has arrived.
-    pub(super) fn take<B>(request: &mut Request<B>) -> Option<Self> {
+    pub(super) fn take<B>(request: &mut Request<B>) -> Option<Inside> {
         let origin: Self = request.extensions_mut().remove()?;
         origin.way.store(INSIDE, Ordering::Relaxed);
         origin.bound(request.headers_mut());
-        Some(origin)
-    }
-
-    /// The layers have the response.
-    pub(super) fn answered(&self) {
-        self.way.store(BEHIND, Ordering::Relaxed);
+        Some(Inside(origin))
     }
 
     /// Whether the service inside has the call, which ends it in time.
