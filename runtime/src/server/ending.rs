@@ -9,7 +9,10 @@ use std::{
 };
 
 use h2::Reason;
-use tokio::{task::unconstrained, time::Sleep};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 
@@ -27,6 +30,7 @@ pub(super) struct Ending {
 }
 
 struct Watched {
+    since: Instant,
     deadline: Option<Pin<Box<Sleep>>>,
     cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -51,6 +55,12 @@ impl Ending {
         self.deadline
     }
 
+    /// Whether the call has been waiting for as long as `time`.
+    pub(super) fn has_waited(&self, time: Duration) -> bool {
+        let watched = self.watched.as_ref();
+        watched.is_some_and(|watched| watched.since.elapsed() >= time)
+    }
+
     pub(super) fn poll_end(
         &mut self,
         cx: &mut TaskContext<'_>,
@@ -62,6 +72,7 @@ impl Ending {
             watched,
         } = self;
         let watched = watched.get_or_insert_with(|| Watched {
+            since: Instant::now(),
             deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at.instant()))),
             cut_off: Box::pin(CancellationToken::clone(cut_off).cancelled_owned()),
         });

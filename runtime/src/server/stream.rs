@@ -64,7 +64,11 @@ async fn serve_stream(
     received: Result<Received, StatusCode>,
     protection: Option<Arc<Protection>>,
 ) {
-    let received = match received {
+    let Received {
+        call,
+        entry,
+        cut_off,
+    } = match received {
         Ok(received) => received,
         Err(status) => {
             let mut response = Response::new(());
@@ -73,15 +77,24 @@ async fn serve_stream(
             return;
         }
     };
-    let deadline = received.call.parts.deadline;
-    let span = open_span(&shared, &received.call);
+    let mut ending = Ending::new(call.parts.deadline, cut_off);
+    let span = open_span(&shared, &call);
     let ended = {
         let unsent = protection.as_deref().map(Protection::unsent);
-        let served = pin!(serve_call(&shared, &mut respond, received, unsent, &span));
+        let ending = &mut ending;
+        let served = pin!(serve_call(
+            &shared,
+            &mut respond,
+            call,
+            entry,
+            ending,
+            unsent,
+            &span
+        ));
         served.instrument(span.span().clone()).await
     };
     if let Some(protection) = protection {
-        protection.ended(&ended, deadline);
+        protection.ended(&ended, &ending);
     }
     span.finish(ended.code());
 }
@@ -96,19 +109,14 @@ fn open_span(shared: &Shared, call: &Call) -> ServerSpan {
 async fn serve_call(
     shared: &Shared,
     respond: &mut Respond,
-    received: Received,
+    mut call: Call,
+    entry: Result<Entry, Refusal>,
+    ending: &mut Ending,
     unsent: Option<&Arc<Unsent>>,
     span: &ServerSpan,
 ) -> Ended {
-    let Received {
-        mut call,
-        entry,
-        cut_off,
-    } = received;
-    let deadline = call.parts.deadline;
-    let mut ending = Ending::new(deadline, cut_off);
     let uri = &call.parts.head.uri;
-    let place = match admitted(shared, uri, entry, respond, &mut ending, span).await {
+    let place = match admitted(shared, uri, entry, respond, ending, span).await {
         Ok(place) => place,
         Err(ended) => return ended,
     };
@@ -117,7 +125,7 @@ async fn serve_call(
     meter.observe(&mut observers);
     let path = call.parts.head.uri.path_and_query().cloned();
     let mut guard = Guard::of(path, shared.options.blocking_threshold, meter);
-    let context = Context::of_call(deadline, span.trace().clone());
+    let context = Context::of_call(ending.deadline(), span.trace().clone());
     call.parts.body.observe(observers.as_ref());
     call.parts.measured = place.measured();
     let (ended, context) = {
@@ -125,7 +133,7 @@ async fn serve_call(
             shared,
             call,
             respond,
-            &mut ending,
+            ending,
             &mut guard,
             observers.as_ref(),
             unsent

@@ -18,7 +18,7 @@ mod resets;
 mod unsent;
 mod unserved;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tonic::Code;
 
@@ -34,8 +34,13 @@ pub(super) use self::{
     places::{ConnectionPlace, ConnectionPlaces},
     unsent::{LEAST_COUNTED, Room, Unsent},
 };
-use super::{ended::Ended, ending::ending_code};
-use crate::deadline::Deadline;
+use super::{
+    ended::Ended,
+    ending::{Ending, ending_code},
+};
+
+/// A call that is reset sooner was hardly served.
+const SOON: Duration = Duration::from_millis(10);
 
 /// What the calls of a connection share: how many of them were reset, how the connection is told that it were too many, and
 /// what of their responses has not left.
@@ -63,11 +68,12 @@ impl Protection {
     }
 
     /// Counts a call that has ended.
-    pub(super) fn ended(&self, ended: &Ended, deadline: Option<Deadline>) {
+    pub(super) fn ended(&self, ended: &Ended, ending: &Ending) {
         match ended {
             Ended::Ok | Ended::Answered(_) => self.answered(),
             // It was reset before it was answered: its handler did not wait, and so nobody looked.
-            Ended::Unheard(_) => self.reset(ending_code(deadline)),
+            Ended::Unheard(_) => self.reset(ending_code(ending.deadline())),
+            Ended::Reset(_) if ending.has_waited(SOON) => self.spend(Cause::CancelledLate),
             Ended::Reset(status) => self.reset(status.code()),
             // Its caller waited until then.
             Ended::Early(_) => {}
@@ -81,12 +87,43 @@ impl Protection {
 
     /// Counts one that ended before that, with `code`.
     pub(super) fn reset(&self, code: Code) {
-        let cause = match code {
+        self.spend(match code {
             Code::DeadlineExceeded => Cause::DeadlinePassed,
             _ => Cause::Cancelled,
-        };
+        });
+    }
+
+    fn spend(&self, cause: Cause) {
         if !self.resets.spend(cause) {
             self.alarm.raise(Flood::Resets);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use tonic::Status;
+
+    use super::*;
+
+    /// What becomes of a connection whose caller cancels so many calls, each after so long.
+    async fn cancel(calls: usize, after: Duration) -> Option<Flood> {
+        let protection = Protection::new(100, usize::MAX);
+        let mut ending = Ending::new(None, Arc::default());
+        let waits = ending.poll_end(&mut Context::from_waker(Waker::noop()), |_| Poll::Pending);
+        assert!(waits.is_pending());
+        tokio::time::advance(after).await;
+        let ended = Ended::Reset(Status::cancelled(""));
+        (0..calls).for_each(|_| protection.ended(&ended, &ending));
+        protection.alarm.flood()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_cancelled_after_a_while_is_bounded_more_loosely() {
+        assert_eq!(cancel(2000, Duration::ZERO).await, Some(Flood::Resets));
+        assert_eq!(cancel(10_000, SOON).await, None);
+        assert_eq!(cancel(20_000, SOON).await, Some(Flood::Resets));
     }
 }

@@ -12,15 +12,16 @@ const BURST: u32 = 1000;
 /// Which part of them it may cancel once more each second.
 const SECONDS: i64 = 10;
 
-/// What a cancelled call costs, in that of one whose deadline passed.
+/// What a call costs that is cancelled as soon as it is made, in that of one that is reset late.
 const CANCELLED: i64 = 10;
 
 /// How many calls a peer may reset before they are answered.
 ///
 /// A stream that is reset does not count as open any more, so that `max_concurrent_streams` does not bound how many
 /// calls are begun (rapid reset, CVE-2023-44487; with the server made to reset them, CVE-2025-8671). A client that
-/// cancels has calls that are answered, too: each makes up for one that was not. A call that is reset by its deadline counts
-/// as a tenth: a client that is honest cannot help it where the server is slow, and one that is not may call any deadline its own.
+/// cancels has calls that are answered, too: each makes up for one that was not. A call that is reset by its deadline, or after
+/// it was served for a while, counts as a tenth: a client that is honest cannot help it where the server is slow, be it that
+/// its calls are answered elsewhere first (hedging), and one that is not may call any deadline its own.
 #[derive(Debug)]
 pub(super) struct Resets {
     burst: i64,
@@ -32,6 +33,8 @@ pub(super) struct Resets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Cancelled,
+    /// After it was served for a while.
+    CancelledLate,
     DeadlinePassed,
 }
 
@@ -39,7 +42,7 @@ impl Cause {
     fn cost(self) -> i64 {
         match self {
             Self::Cancelled => CANCELLED,
-            Self::DeadlinePassed => 1,
+            Self::CancelledLate | Self::DeadlinePassed => 1,
         }
     }
 }
