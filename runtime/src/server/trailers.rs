@@ -2,6 +2,11 @@
 //!
 //! A client that gets more than it takes fails the call by itself, and never sees the status.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use http::{HeaderMap, HeaderValue};
 
 use crate::status::{GRPC_MESSAGE, GRPC_STATUS_DETAILS};
@@ -26,6 +31,26 @@ const WORTH_KEEPING: usize = 1 << 10;
 
 /// What a message that is cut off ends with.
 const CUT_OFF: &[u8] = b"... [cut off]";
+
+/// One warning in this time: it is up to clients what they take, and how often they call.
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When this process warned last.
+static WARNED: Warned = Warned(Mutex::new(None));
+
+struct Warned(Mutex<Option<Instant>>);
+
+impl Warned {
+    /// Whether it is time to warn once more, which is done then.
+    fn again(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
 
 /// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE). One
 /// that says nothing takes all (RFC 9113 section 6.5.2).
@@ -53,6 +78,7 @@ pub(super) fn fit(trailers: &mut HeaderMap, limit: usize) {
     let without_message = size - message + message.min(WORTH_KEEPING);
     if without_message > limit
         && let Some(details) = trailers.remove(GRPC_STATUS_DETAILS)
+        && WARNED.again(Instant::now())
     {
         tracing::warn!(
             target: "wireloom",
@@ -157,6 +183,15 @@ mod tests {
         status::write(&Status::not_found("x".repeat(10_000)), &mut trailers);
         fit(&mut trailers, 10);
         assert_eq!(trailers["grpc-status"], "5");
+    }
+
+    #[test]
+    fn there_is_one_warning_a_second() {
+        let warned = Warned(Mutex::new(None));
+        let begun = Instant::now();
+        assert!(warned.again(begun));
+        assert!(!warned.again(begun + WARNING_INTERVAL / 2));
+        assert!(warned.again(begun + WARNING_INTERVAL));
     }
 
     #[test]
