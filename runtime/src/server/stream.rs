@@ -70,12 +70,7 @@ async fn serve_stream(
         cut_off,
     } = match received {
         Ok(received) => received,
-        Err(status) => {
-            let mut response = Response::new(());
-            *response.status_mut() = status;
-            let _ = respond.send_response(response, true);
-            return;
-        }
+        Err(status) => return answer_other(respond, status, protection.as_deref()),
     };
     let mut ending = Ending::new(call.parts.deadline, cut_off);
     let span = open_span(&shared, &call);
@@ -97,6 +92,20 @@ async fn serve_stream(
         protection.ended(&ended, &ending);
     }
     span.finish(ended.code());
+}
+
+/// Answers what is no call.
+fn answer_other(mut respond: Respond, status: StatusCode, protection: Option<&Protection>) {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    let answered = respond.send_response(response, true);
+    // What comes by HTTP layers is counted around them.
+    if let (Respond::Http2 { .. }, Some(protection)) = (respond, protection) {
+        match answered {
+            Ok(_) => protection.answered(),
+            Err(_) => protection.reset(Code::Cancelled),
+        }
+    }
 }
 
 fn open_span(shared: &Shared, call: &Call) -> ServerSpan {

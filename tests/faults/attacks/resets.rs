@@ -102,7 +102,6 @@ impl tower_service::Service<http::Request<Body>> for Hang {
 
 #[tokio::test]
 async fn rapid_reset_of_what_is_no_call_is_ended() {
-    let siege = Siege::lay(wireloom::Server::builder().fallback(Hang)).await;
     // So long that fewer come at once than are refused unseen.
     let path = format!("/{}", "x".repeat(200));
     let fields = [
@@ -112,16 +111,20 @@ async fn rapid_reset_of_what_is_no_call_is_ended() {
         (":authority", "peer"),
     ];
     let head: Vec<_> = fields.iter().flat_map(|(n, v)| field(n, v)).collect();
-    let ended = siege
-        .flood(|stream| {
-            let flags = END_HEADERS | END_STREAM;
-            let mut requests = frame(kind::HEADERS, flags, stream, &head);
-            requests.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
-            requests
-        })
-        .await;
-    assert_eq!(ended, calm("too_many_resets"));
-    siege.ends_with_at_most(16 * MIB).await;
+    let server = wireloom::Server::builder;
+    for server in [server(), server().fallback(Hang)] {
+        let siege = Siege::lay(server).await;
+        let ended = siege
+            .flood(|stream| {
+                let flags = END_HEADERS | END_STREAM;
+                let mut requests = frame(kind::HEADERS, flags, stream, &head);
+                requests.extend(frame(kind::RST_STREAM, 0, stream, &CANCEL));
+                requests
+            })
+            .await;
+        assert_eq!(ended, calm("too_many_resets"));
+        siege.ends_with_at_most(16 * MIB).await;
+    }
 }
 
 /// Keeps calls with the field `kept` for ever.
