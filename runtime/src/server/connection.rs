@@ -23,6 +23,7 @@ use super::{
     first_poll::FirstPolls,
     lifetime::{Lifetime, Step},
     listener::PeerAddr,
+    options::Options,
     peer::Peer,
     protection::{ConnectionPlace, Flood, FrameGuard, Patient, Protection},
     respond::Respond,
@@ -181,20 +182,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let io = FrameGuard::new(io, limits, Arc::clone(alarm));
     let mut unserved = io.unserved(max_streams);
     let peer_settings = io.peer_settings();
-    let mut builder = Builder::new();
-    builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME_SIZE)
-        .max_concurrent_streams(max_streams)
-        .max_header_list_size(limits.max_header_list_size)
-        // Calls whose deadline passes while the network stands still arrive together with their cancellation, all at once:
-        // that is no attack, and `h2`'s own limit of 20 would end the connection.
-        .max_pending_accept_reset_streams(max_streams.max(MIN_PENDING_RESETS) as usize)
-        .max_concurrent_reset_streams(REMEMBERED_RESETS)
-        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
-        .max_send_buffer_size(SEND_BUFFER);
-    let handshake = builder.handshake(io);
+    let handshake = http2(options).handshake(io);
     let mut connection = tokio::select! {
         connection = tokio::time::timeout(limits.handshake_timeout, handshake) => match connection {
             Ok(connection) => connection?,
@@ -271,6 +259,25 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
+}
+
+/// What speaks HTTP/2 as this server does.
+fn http2(options: &Options) -> Builder {
+    let max_streams = options.max_concurrent_streams;
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME_SIZE)
+        .max_concurrent_streams(max_streams)
+        .max_header_list_size(options.protection.max_header_list_size)
+        // Calls whose deadline passes while the network stands still arrive together with their cancellation, all at once:
+        // that is no attack, and `h2`'s own limit of 20 would end the connection.
+        .max_pending_accept_reset_streams(max_streams.max(MIN_PENDING_RESETS) as usize)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
+        .max_send_buffer_size(SEND_BUFFER);
+    builder
 }
 
 /// Ends a connection, and tells its peer by which call.
