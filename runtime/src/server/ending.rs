@@ -55,10 +55,10 @@ impl Ending {
         self.deadline
     }
 
-    /// Whether the call has been waiting for as long as `time`.
-    pub(super) fn has_waited(&self, time: Duration) -> bool {
+    /// How long the call has been waiting.
+    pub(super) fn waited(&self) -> Duration {
         let watched = self.watched.as_ref();
-        watched.is_some_and(|watched| watched.since.elapsed() >= time)
+        watched.map_or(Duration::ZERO, |watched| watched.since.elapsed())
     }
 
     pub(super) fn poll_end(

@@ -65,6 +65,12 @@ impl Respond {
         }
     }
 
+    /// Whether it counts how this ends. What comes by HTTP layers is counted around them: they may give up a call whose caller
+    /// still waits.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self, Self::Http2 { .. })
+    }
+
     /// Ready once the caller does not want the answer any more.
     pub(super) fn poll_reset(
         &mut self,

@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
@@ -88,7 +89,7 @@ async fn serve_stream(
         ));
         served.instrument(span.span().clone()).await
     };
-    if let Some(protection) = protection {
+    if let Some(protection) = protection.filter(|_| respond.is_counted()) {
         protection.ended(&ended, &ending);
     }
     span.finish(ended.code());
@@ -99,11 +100,10 @@ fn answer_other(mut respond: Respond, status: StatusCode, protection: Option<&Pr
     let mut response = Response::new(());
     *response.status_mut() = status;
     let answered = respond.send_response(response, true);
-    // What comes by HTTP layers is counted around them.
-    if let (Respond::Http2 { .. }, Some(protection)) = (respond, protection) {
+    if let Some(protection) = protection.filter(|_| respond.is_counted()) {
         match answered {
             Ok(_) => protection.answered(),
-            Err(_) => protection.reset(Code::Cancelled),
+            Err(_) => protection.reset(Code::Cancelled, Duration::ZERO),
         }
     }
 }

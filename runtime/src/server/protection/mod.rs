@@ -72,9 +72,8 @@ impl Protection {
         match ended {
             Ended::Ok | Ended::Answered(_) => self.answered(),
             // It was reset before it was answered: its handler did not wait, and so nobody looked.
-            Ended::Unheard(_) => self.reset(ending_code(ending.deadline())),
-            Ended::Reset(_) if ending.has_waited(SOON) => self.spend(Cause::CancelledLate),
-            Ended::Reset(status) => self.reset(status.code()),
+            Ended::Unheard(_) => self.reset(ending_code(ending.deadline()), Duration::ZERO),
+            Ended::Reset(status) => self.reset(status.code(), ending.waited()),
             // Its caller waited until then.
             Ended::Early(_) => {}
         }
@@ -85,15 +84,13 @@ impl Protection {
         self.resets.earn();
     }
 
-    /// Counts one that ended before that, with `code`.
-    pub(super) fn reset(&self, code: Code) {
-        self.spend(match code {
+    /// Counts one that ended before that, with `code`, after it had `waited`.
+    pub(super) fn reset(&self, code: Code, waited: Duration) {
+        let cause = match code {
             Code::DeadlineExceeded => Cause::DeadlinePassed,
+            _ if waited >= SOON => Cause::CancelledLate,
             _ => Cause::Cancelled,
-        });
-    }
-
-    fn spend(&self, cause: Cause) {
+        };
         if !self.resets.spend(cause) {
             self.alarm.raise(Flood::Resets);
         }

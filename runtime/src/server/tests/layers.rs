@@ -10,12 +10,13 @@ use std::{
 };
 
 use tokio::{
+    net::TcpStream,
     sync::{Notify, oneshot},
     time::Instant,
 };
 use tonic::{Code, Request, Response, body::Body};
 
-use super::{Call, Channel, Serve, Server, UNARY, call_by_hand};
+use super::{Call, Channel, Serve, Server, UNARY, call_by_hand, listen};
 use crate::{deadline::Deadline, server::Listener};
 
 /// Keeps requests before those inside of it have them, and responses after that.
@@ -164,6 +165,64 @@ async fn a_call_that_a_layer_took_back_ends_at_its_deadline() {
     let response = tokio::time::timeout(Duration::from_secs(20), call).await;
     let response = response.expect("the call has ended");
     assert_eq!(response.headers()["grpc-status"], "4");
+}
+
+/// Begins calls inside of it, gives them up, and answers by itself.
+#[derive(Clone)]
+struct GiveUp<S = ()>(S);
+
+impl<S> tower_layer::Layer<S> for GiveUp {
+    type Service = GiveUp<S>;
+
+    fn layer(&self, inner: S) -> GiveUp<S> {
+        GiveUp(inner)
+    }
+}
+
+impl<S> tower_service::Service<http::Request<Body>> for GiveUp<S>
+where
+    S: tower_service::Service<http::Request<Body>, Future: Send + 'static>,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let mut inner = Box::pin(self.0.call(request));
+        Box::pin(async move {
+            let begun =
+                std::future::poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx).is_pending()));
+            assert!(begun.await);
+            Ok(tonic::Status::unavailable("given up").into_http())
+        })
+    }
+}
+
+#[tokio::test]
+async fn calls_that_a_layer_gives_up_are_no_resets_of_their_caller() {
+    let server = Server::builder()
+        .layer(GiveUp(()))
+        .add_service(Serve(|call: Call| {
+            call.unary(&UNARY, async |_: Request<String>| {
+                std::future::pending::<Result<Response<String>, _>>().await
+            })
+        }));
+    let target = listen(server).await;
+    let io = TcpStream::connect(target.strip_prefix("http://").unwrap()).await;
+    let (mut sender, connection) = h2::client::handshake(io.unwrap()).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..3000 {
+        let request = http::Request::post(format!("{target}/test.Test/Unary"))
+            .header("content-type", "application/grpc")
+            .body(());
+        sender = sender.ready().await.unwrap();
+        let (response, _) = sender.send_request(request.unwrap(), true).unwrap();
+        assert_eq!(response.await.unwrap().headers()["grpc-status"], "14");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendResponse};
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body};
 
@@ -61,22 +62,16 @@ pub(in crate::server) fn serve(
     request.extensions_mut().insert(origin.clone());
     async move {
         let _under_way = under_way;
+        let began = Instant::now();
         let responded = respond_by(service, request, respond, kind, &origin, cut_off).await;
-        count(&origin, kind, responded);
-    }
-}
-
-/// Counts what became of a request, unless it is a call that is counted where it is served.
-fn count(origin: &Origin, kind: Kind, responded: Result<Responded, Gone>) {
-    let deadline = match kind {
-        Kind::Call(_) if origin.has_arrived() => return,
-        Kind::Call(deadline) => deadline,
-        Kind::Other => None,
-    };
-    match responded {
-        Ok(Responded::Answered) => origin.protection.answered(),
-        Ok(Responded::Ended) => {}
-        Err(Gone) => origin.protection.reset(ending_code(deadline)),
+        match responded {
+            Ok(Responded::Answered) => origin.protection.answered(),
+            Ok(Responded::Ended) => {}
+            Err(Gone) => {
+                let code = ending_code(origin.deadline);
+                origin.protection.reset(code, began.elapsed());
+            }
+        }
     }
 }
 

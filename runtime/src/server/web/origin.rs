@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use http::{HeaderMap, Request};
@@ -21,20 +21,15 @@ pub(in crate::server) struct Origin {
     pub(in crate::server) deadline: Option<Deadline>,
     /// The most bytes of trailers that the caller takes.
     pub(in crate::server) max_trailers: usize,
-    way: Arc<AtomicU8>,
+    is_inside: Arc<AtomicBool>,
 }
-
-/// Where a request is. The layers alone have it but for when it is inside.
-const BEFORE: u8 = 0;
-const INSIDE: u8 = 1;
-const BEHIND: u8 = 2;
 
 /// Of a call that the service inside has, until the layers have its response or want none.
 pub(super) struct Inside(Origin);
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.way.store(BEHIND, Ordering::Relaxed);
+        self.0.is_inside.store(false, Ordering::Relaxed);
     }
 }
 
@@ -55,26 +50,21 @@ impl Origin {
             protection,
             deadline: None,
             max_trailers,
-            way: Arc::default(),
+            is_inside: Arc::default(),
         }
     }
 
     /// Takes it from a request that has arrived.
     pub(super) fn take<B>(request: &mut Request<B>) -> Option<Inside> {
         let origin: Self = request.extensions_mut().remove()?;
-        origin.way.store(INSIDE, Ordering::Relaxed);
+        origin.is_inside.store(true, Ordering::Relaxed);
         origin.bound(request.headers_mut());
         Some(Inside(origin))
     }
 
     /// Whether the service inside has the call, which ends it in time.
     pub(super) fn is_inside(&self) -> bool {
-        self.way.load(Ordering::Relaxed) == INSIDE
-    }
-
-    /// Whether the service inside has had the call, and counts what becomes of it.
-    pub(super) fn has_arrived(&self) -> bool {
-        self.way.load(Ordering::Relaxed) != BEFORE
+        self.is_inside.load(Ordering::Relaxed)
     }
 
     /// Has `headers` state no more time than the call has left. What cannot be read is for the service inside to refuse.
