@@ -376,7 +376,7 @@ async fn a_limit_that_lets_nobody_in_is_refused() {
         let served = server.serve_with_shutdown(listener, async {}).await;
         let status = served.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
-        let expected = format!("{name} is 0, and must be at least 1");
+        let expected = format!("{name} is 0, and must be more than 0");
         assert!(status.message().starts_with(&expected), "{status}");
     }
 }
