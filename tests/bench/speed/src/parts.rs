@@ -178,9 +178,12 @@ fn cores(libraries: &[Library]) -> Comparison {
         title: "cores",
         targets: targets.collect(),
         rows: servers.iter().flat_map(|it| on(*it)).collect(),
-        loads: [Message::Hello, Message::Kibibyte]
-            .map(|it| unary(it, IN_FLIGHT, SERVER_CONNECTIONS))
-            .to_vec(),
+        loads: vec![
+            unary(Message::Hello, IN_FLIGHT, SERVER_CONNECTIONS),
+            unary(Message::Kibibyte, IN_FLIGHT, SERVER_CONNECTIONS),
+            // As many more as two cores need, so that calls still come together.
+            unary(Message::Hello, 4 * IN_FLIGHT, 4 * SERVER_CONNECTIONS),
+        ],
         metrics: &[Metric::ServerCpu, Metric::Rate],
     }
 }
