@@ -208,12 +208,9 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
-                    let origin = Origin::new(
-                        lifetime.ends().clone(),
-                        Arc::clone(&protection),
-                        max_trailers,
-                    );
-                    let exchange = web::serve(shared, web.clone(), request, respond, origin);
+                    let origin = Origin::new(lifetime.ends().clone(), Arc::clone(&protection));
+                    let web = web.clone();
+                    let exchange = web::serve(shared, web, request, respond, max_trailers, origin);
                     tokio::spawn(Box::pin(exchange));
                     return Poll::Ready(Next::Started);
                 }

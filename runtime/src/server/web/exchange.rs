@@ -41,24 +41,25 @@ const OF_CONNECTIONS: [&str; 5] = [
 ];
 
 /// Answers a request that has just come by `service`, unless its caller goes away. A call ends at its deadline and by the
-/// server's cut-off wherever it is: within the layers by this, and inside of them by itself.
+/// server's cut-off wherever it is: within the layers by this, and inside of them by itself. Its trailers have `max_trailers`
+/// bytes at most.
 pub(in crate::server) fn serve(
     shared: &Shared,
     service: HttpService,
     mut request: Request<Source>,
     respond: SendResponse<Bytes>,
+    max_trailers: usize,
     mut origin: Origin,
 ) -> impl Future<Output = ()> + Send + 'static {
     let path = request.uri().path();
-    let kind = Kind::of(request.headers(), || shared.options.default_deadline(path));
+    let default_deadline = || shared.options.default_deadline(path);
+    let kind = Kind::of(request.headers(), max_trailers, default_deadline);
     let is_watcher = is_asked_of_any_server(path);
-    let is_counted = matches!(kind, Kind::Call(_)) && !is_watcher;
+    let is_counted = matches!(kind, Kind::Call { .. }) && !is_watcher;
     // Counted among the calls under way from here on, though it may never come further than a layer.
     let under_way = is_counted.then(|| shared.calls.token());
     let cut_off = origin.ends.of_call(is_watcher).clone();
-    if let Kind::Call(deadline) = kind {
-        origin.deadline = deadline;
-    }
+    origin.deadline = kind.deadline();
     request.extensions_mut().insert(origin.clone());
     async move {
         let _under_way = under_way;
@@ -96,7 +97,7 @@ async fn respond_by(
         let mut ending = Ending::new(origin.deadline, cut_off);
         poll_fn(|cx| match (answer.as_mut().poll(cx), kind) {
             (Poll::Ready(response), _) => Poll::Ready(Ok(response)),
-            (Poll::Pending, Kind::Call(_)) if !origin.is_inside() => {
+            (Poll::Pending, Kind::Call { .. }) if !origin.is_inside() => {
                 ending.poll_end(cx, |cx| respond.poll_reset(cx)).map(Err)
             }
             (Poll::Pending, _) => respond
@@ -115,16 +116,15 @@ async fn respond_by(
         head.headers.remove(name);
     }
     let is_end = body.is_end_stream();
-    let max_trailers = origin.max_trailers;
-    if is_end && matches!(kind, Kind::Call(_)) {
-        trailers::fit(&mut head.headers, max_trailers);
+    if is_end {
+        kind.fit(&mut head.headers);
     }
     let head = Response::from_parts(head, ());
     // An error of h2 means that the stream is gone already.
     let stream = respond.send_response(head, is_end);
     let mut stream = stream.map_err(|_| Gone)?;
     if !is_end {
-        send(&mut stream, body, kind, max_trailers).await?;
+        send(&mut stream, body, kind).await?;
     }
     Ok(responded)
 }
@@ -132,33 +132,53 @@ async fn respond_by(
 /// What a request is.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Of gRPC, with its deadline.
-    Call(Option<Deadline>),
+    /// Of gRPC.
+    Call {
+        deadline: Option<Deadline>,
+        /// The most bytes of trailers that the caller takes.
+        max_trailers: usize,
+    },
     Other,
 }
 
 impl Kind {
     /// Of a call that states no deadline, it is the default.
-    fn of(headers: &HeaderMap, default: impl FnOnce() -> Option<Deadline>) -> Self {
+    fn of(
+        headers: &HeaderMap,
+        max_trailers: usize,
+        default: impl FnOnce() -> Option<Deadline>,
+    ) -> Self {
         if !limits::is_grpc(headers) {
             return Self::Other;
         }
         let timeout = headers.get(deadline::GRPC_TIMEOUT);
         // One that cannot be read is refused further inwards.
         let timeout = timeout.and_then(|value| deadline::decode_timeout(value.as_bytes()).ok());
-        Self::Call(timeout.map(Deadline::after).or_else(default))
+        Self::Call {
+            deadline: timeout.map(Deadline::after).or_else(default),
+            max_trailers,
+        }
+    }
+
+    fn deadline(self) -> Option<Deadline> {
+        match self {
+            Self::Call { deadline, .. } => deadline,
+            Self::Other => None,
+        }
+    }
+
+    /// Has the trailers of a call be as large as its caller takes.
+    fn fit(self, trailers: &mut HeaderMap) {
+        if let Self::Call { max_trailers, .. } = self {
+            trailers::fit(trailers, max_trailers);
+        }
     }
 }
 
 /// # Errors
 ///
 /// The caller has gone away, or nothing of what it waits for can reach it.
-async fn send(
-    stream: &mut SendStream<Bytes>,
-    body: Body,
-    kind: Kind,
-    max_trailers: usize,
-) -> Result<(), Gone> {
+async fn send(stream: &mut SendStream<Bytes>, body: Body, kind: Kind) -> Result<(), Gone> {
     let mut body = pin!(body);
     let mut has_sent = false;
     loop {
@@ -185,13 +205,11 @@ async fn send(
                         room(stream, 1, kind).await?;
                     }
                     let mut trailers = frame.into_trailers().unwrap_or_default();
-                    if matches!(kind, Kind::Call(_)) {
-                        trailers::fit(&mut trailers, max_trailers);
-                    }
+                    kind.fit(&mut trailers);
                     return stream.send_trailers(trailers).map_err(|_| Gone);
                 }
             },
-            Some(Some(Err(status))) => return fail(stream, &status, kind, max_trailers),
+            Some(Some(Err(status))) => return fail(stream, &status, kind),
             Some(None) => return stream.send_data(Bytes::new(), true).map_err(|_| Gone),
             // The caller does not want the rest.
             None => return Err(Gone),
@@ -202,7 +220,7 @@ async fn send(
 /// Waits until the peer has room for all that was sent, and for some of `bytes` more. A call that waits past its deadline is
 /// reset: no status can follow what waits.
 async fn room(stream: &mut SendStream<Bytes>, bytes: usize, kind: Kind) -> Result<(), Gone> {
-    let Kind::Call(Some(deadline)) = kind else {
+    let Some(deadline) = kind.deadline() else {
         return flow::room_for(stream, bytes).await;
     };
     let room = flow::room_for(stream, bytes);
@@ -216,22 +234,17 @@ async fn room(stream: &mut SendStream<Bytes>, bytes: usize, kind: Kind) -> Resul
 }
 
 /// Ends a response whose body fails.
-fn fail(
-    stream: &mut SendStream<Bytes>,
-    status: &Status,
-    kind: Kind,
-    max_trailers: usize,
-) -> Result<(), Gone> {
+fn fail(stream: &mut SendStream<Bytes>, status: &Status, kind: Kind) -> Result<(), Gone> {
     match (status.code(), kind) {
         // Such as of a call past its deadline, whose peer has no room for more.
         (Code::Cancelled, _) => {
             stream.send_reset(Reason::CANCEL);
             Err(Gone)
         }
-        (_, Kind::Call(_)) => {
+        (_, Kind::Call { .. }) => {
             let mut trailers = HeaderMap::new();
             status::write(status, &mut trailers);
-            trailers::fit(&mut trailers, max_trailers);
+            kind.fit(&mut trailers);
             stream.send_trailers(trailers).map_err(|_| Gone)
         }
         (_, Kind::Other) => {

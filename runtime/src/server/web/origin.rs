@@ -19,8 +19,6 @@ pub(in crate::server) struct Origin {
     pub(in crate::server) protection: Arc<Protection>,
     /// Of the call, counted from when it was received.
     pub(in crate::server) deadline: Option<Deadline>,
-    /// The most bytes of trailers that the caller takes.
-    pub(in crate::server) max_trailers: usize,
     is_inside: Arc<AtomicBool>,
 }
 
@@ -40,16 +38,11 @@ impl Inside {
 }
 
 impl Origin {
-    pub(in crate::server) fn new(
-        ends: Ends,
-        protection: Arc<Protection>,
-        max_trailers: usize,
-    ) -> Self {
+    pub(in crate::server) fn new(ends: Ends, protection: Arc<Protection>) -> Self {
         Self {
             ends,
             protection,
             deadline: None,
-            max_trailers,
             is_inside: Arc::default(),
         }
     }
