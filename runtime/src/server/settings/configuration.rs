@@ -4,7 +4,13 @@ use std::path::{Path, PathBuf};
 
 use tonic::{Code, Status};
 
-use super::{file::File, names, origins::Sources, set};
+use super::{
+    METHOD_LIMITS,
+    file::{EXAMPLE, File},
+    names,
+    origins::Sources,
+    set,
+};
 use crate::{server::Server, status, suggest};
 
 /// The file, unless [`FILE_VARIABLE`] names another.
@@ -14,9 +20,6 @@ const FILE_VARIABLE: &str = "WIRELOOM_CONFIG";
 /// Before a setting's name in capitals.
 const VARIABLES: &str = "WIRELOOM_SERVER_";
 const ALL_VARIABLES: &str = "WIRELOOM_";
-
-/// What no variable is for, since its names are not those of variables.
-const METHOD_LIMITS: &str = "METHOD_LIMITS";
 
 impl Server {
     /// Sets what the table `[server]` of `wireloom.toml` says, and what variables such as `WIRELOOM_SERVER_SHUTDOWN_TIMEOUT` say,
@@ -109,9 +112,11 @@ fn setting_of(variable: &str) -> Option<&'static str> {
 fn meant_by(variable: &str) -> Option<String> {
     let of_server = variable.strip_prefix(VARIABLES);
     let name = of_server.or_else(|| variable.strip_prefix(ALL_VARIABLES))?;
-    if name == METHOD_LIMITS {
-        let meant = "limits of methods are for the file alone, as [server.method_limits.\"helloworld.Greeter/SayHello\"]";
-        return Some(meant.to_owned());
+    // Its names are not those of variables.
+    if name == METHOD_LIMITS.to_ascii_uppercase() {
+        return Some(format!(
+            "limits of methods are for the file alone, as {EXAMPLE}"
+        ));
     }
     match suggest::nearest(&name.to_ascii_lowercase(), names::all()) {
         Some(name) => {

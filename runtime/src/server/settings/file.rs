@@ -7,7 +7,9 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{LIMITS, Setting, name_of_limits, names, set, show_limits, value::NONE, wrong};
+use super::{
+    LIMITS, METHOD_LIMITS, Setting, name_of_limits, names, set, show_limits, value::NONE, wrong,
+};
 use crate::{server::options::Options, suggest};
 
 /// The table of servers.
@@ -16,9 +18,8 @@ const TABLE: &str = "server";
 /// Those of the generator, which reads the same file.
 pub(super) const GENERATORS: &[&str] = &["generate", "methods", "packages", "services"];
 
-/// In that of servers, the table of methods' limits.
-const METHOD_LIMITS: &str = "method_limits";
-const EXAMPLE: &str = "[server.method_limits.\"helloworld.Greeter/SayHello\"]";
+/// In that of servers, the table of a method's limits.
+pub(super) const EXAMPLE: &str = "[server.method_limits.\"helloworld.Greeter/SayHello\"]";
 
 type Key<'a> = Spanned<Cow<'a, str>>;
 type Entry<'a> = (Key<'a>, Spanned<DeValue<'a>>);

@@ -98,6 +98,9 @@ const NEVER_ZERO: &[&str] = &[
     "write_stall_timeout",
 ];
 
+/// In a file, the table of the limits of methods and services.
+const METHOD_LIMITS: &str = "method_limits";
+
 /// Those of the limits of a method or a service, by the names that they have for all calls together.
 const LIMITS: &[Setting<Limits>] = settings! { Limits:
     adaptive_limit: adaptive,
@@ -130,7 +133,7 @@ fn wrong(name: &str, value: &str, from: &str, expected: &str) -> String {
 
 /// The name under which the limits of a method or a service are shown, and their origin is known.
 fn name_of_limits(method: &str) -> String {
-    format!("method_limits.\"{method}\"")
+    format!("{METHOD_LIMITS}.\"{method}\"")
 }
 
 fn show_limits(limits: &Limits) -> String {
