@@ -176,12 +176,10 @@ impl MessageReader {
             _ => "response",
         };
         let message = self.next().await.transpose()?;
-        if self.is_over()
-            && let Some(message) = message
-        {
-            return Ok(message);
-        }
-        let second = self.next().await.transpose()?;
+        let second = match self.is_over() {
+            true => None,
+            false => self.next().await.transpose()?,
+        };
         let fault = match (message, second) {
             (Some(message), None) => return Ok(message),
             (None, _) => "ended without a message",
