@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Poll, ready},
 };
 
@@ -31,6 +31,9 @@ use crate::{
     limits::CONTENT_TYPE,
     status,
 };
+
+/// The trailers of most responses: to clone a map costs less than to make it.
+static OK: LazyLock<HeaderMap> = LazyLock::new(|| HeaderMap::from_iter([status::OK]));
 
 /// Answers a call that has been admitted, unless it ends before.
 pub(super) async fn answer(
@@ -139,7 +142,7 @@ async fn answer_message(
     } else if let Err(end) = Box::pin(send_last(&mut stream, frame, ending)).await {
         return ended_early(&mut stream, end);
     }
-    stream.send_trailers(HeaderMap::from_iter([status::OK]));
+    stream.send_trailers(OK.clone());
     Ended::Ok
 }
 

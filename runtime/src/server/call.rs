@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
@@ -63,6 +63,8 @@ pub(super) struct CallParts {
     pub(super) early_reply: Option<Box<Reply>>,
     /// Where an adaptive limit measures it.
     pub(super) measured: Option<Arc<Measured>>,
+    /// Whether its headers name a trace.
+    pub(super) is_traced: bool,
     /// What of its connection's responses has not left, where that is bounded.
     pub(super) unsent: Option<Arc<Unsent>>,
 }
@@ -80,6 +82,7 @@ impl Call {
             compression,
             unreadable,
             early_reply,
+            is_traced,
         } = Terms::take(&mut head.headers);
         let deadline = deadline.or_else(|| options.default_deadline(head.uri.path()));
         if let Some(deadline) = deadline {
@@ -97,6 +100,7 @@ impl Call {
                 unreadable,
                 early_reply,
                 measured: None,
+                is_traced,
                 unsent: protection.map(|protection| Arc::clone(protection.unsent())),
             }),
         }
@@ -124,11 +128,13 @@ impl Call {
         let negotiated = self.parts.negotiated;
         let uploading = self.parts.measured.take().map(Uploading::of);
         let unsent = self.parts.unsent.take();
-        let received = self.receive_one().await;
+        // What is read once its message is there stays on the heap meanwhile.
+        let parts = self.parts;
+        let received = receive_one(parts.body, parts.compression).await;
         room(unsent).await;
         drop(uploading);
-        let request = match received.and_then(decode) {
-            Ok(request) => request,
+        let request = match received.and_then(frame::decode) {
+            Ok(message) => request(parts.head, message),
             Err(status) => return Reply::status(status),
         };
         one_message(handler(request).await, negotiated)
@@ -152,10 +158,12 @@ impl Call {
         self.has_stream();
         let negotiated = self.parts.negotiated;
         let unsent = self.parts.unsent.take();
-        let received = self.receive_one().await;
+        // What is read once its message is there stays on the heap meanwhile.
+        let parts = self.parts;
+        let received = receive_one(parts.body, parts.compression).await;
         room(unsent).await;
-        let request = match received.and_then(decode) {
-            Ok(request) => request,
+        let request = match received.and_then(frame::decode) {
+            Ok(message) => request(parts.head, message),
             Err(status) => return Reply::status(status),
         };
         messages(handler(request).await, negotiated)
@@ -229,20 +237,6 @@ impl Call {
         }
     }
 
-    fn into_parts(self) -> (MetadataMap, Extensions, MessageReader) {
-        let CallParts {
-            head,
-            body,
-            compression,
-            ..
-        } = *self.parts;
-        (
-            MetadataMap::from_headers(head.headers),
-            head.extensions,
-            MessageReader::of_request(body, compression),
-        )
-    }
-
     /// Says that how long the call takes is nothing to judge the server by.
     fn has_stream(&mut self) {
         if let Some(measured) = self.parts.measured.take() {
@@ -252,14 +246,9 @@ impl Call {
 
     fn receive_many<Req>(mut self) -> Request<Streaming<Req>> {
         self.has_stream();
-        let (metadata, extensions, messages) = self.into_parts();
-        Request::from_parts(metadata, extensions, Streaming::new(messages))
-    }
-
-    async fn receive_one(self) -> Result<Request<Bytes>, Status> {
-        let (metadata, extensions, mut messages) = self.into_parts();
-        let message = messages.one().await?;
-        Ok(Request::from_parts(metadata, extensions, message))
+        let parts = *self.parts;
+        let messages = MessageReader::of_request(parts.body, parts.compression);
+        request(parts.head, Streaming::new(messages))
     }
 }
 
@@ -277,13 +266,14 @@ async fn room(unsent: Option<Arc<Unsent>>) {
     poll_fn(|cx| room.poll(cx)).await;
 }
 
-fn decode<Req: Message + Default>(request: Request<Bytes>) -> Result<Request<Req>, Status> {
-    let (metadata, extensions, message) = request.into_parts();
-    Ok(Request::from_parts(
-        metadata,
-        extensions,
-        frame::decode(message)?,
-    ))
+async fn receive_one(body: RequestBody, compression: Compression) -> Result<Bytes, Status> {
+    MessageReader::of_request(body, compression).one().await
+}
+
+/// The request with this `head`.
+fn request<T>(head: http::request::Parts, message: T) -> Request<T> {
+    let metadata = MetadataMap::from_headers(head.headers);
+    Request::from_parts(metadata, head.extensions, message)
 }
 
 fn one_message<Res: Message>(

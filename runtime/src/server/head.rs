@@ -5,9 +5,10 @@ use tonic::Status;
 
 use super::Reply;
 use crate::{
-    compression::{ACCEPTED, Compression, GRPC_ACCEPT_ENCODING},
+    compression::{ACCEPTED, Compression, GRPC_ACCEPT_ENCODING, GRPC_ENCODING},
     deadline::{self, Deadline, GRPC_TIMEOUT},
     limits,
+    trace::TRACEPARENT,
 };
 
 /// What is not gRPC gets an HTTP answer ([the protocol's "Requests"]).
@@ -31,19 +32,53 @@ pub(super) struct Terms {
     pub(super) unreadable: Option<Box<Reply>>,
     /// Where it cannot be served so.
     pub(super) early_reply: Option<Box<Reply>>,
+    /// Whether its headers name a trace.
+    pub(super) is_traced: bool,
 }
 
 impl Terms {
     /// Reads the terms of a call, and takes those out of `headers` that are none of its service's business.
     pub(super) fn take(headers: &mut HeaderMap) -> Self {
-        let (deadline, early_reply) = split(take_deadline(headers));
-        let (compression, unreadable) = split(compression(headers));
+        let present = Present::of(headers);
+        let (deadline, early_reply) = match present.timeout {
+            true => split(take_deadline(headers)),
+            false => Default::default(),
+        };
+        let (compression, unreadable) = match present.encoding {
+            true => split(compression(headers)),
+            false => Default::default(),
+        };
         Self {
             deadline,
             compression,
             unreadable,
             early_reply,
+            is_traced: present.traceparent,
         }
+    }
+}
+
+/// Which headers are there. Most calls have few, and a glance at all names costs less than to look each up.
+#[derive(Default)]
+struct Present {
+    timeout: bool,
+    encoding: bool,
+    traceparent: bool,
+}
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            if *name == GRPC_TIMEOUT {
+                present.timeout = true;
+            } else if *name == GRPC_ENCODING {
+                present.encoding = true;
+            } else if *name == TRACEPARENT {
+                present.traceparent = true;
+            }
+        }
+        present
     }
 }
 

@@ -31,6 +31,8 @@ use crate::{
     trace::TraceContext,
 };
 
+// Inlined, so that its future is made where it is put: it is large, and copied otherwise.
+#[inline(always)]
 pub(super) fn serve(
     shared: Arc<Shared>,
     request: Request<Source>,
@@ -38,17 +40,7 @@ pub(super) fn serve(
     cut_off: Arc<CancellationToken>,
     protection: Option<Arc<Protection>>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    // What is no call takes nothing of what calls are limited by.
-    let received = check_is_grpc(&request).map(|()| {
-        let call = Call::new(request, &shared.options, protection.as_deref());
-        // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
-        let entry = shared.admission.receive(call.path());
-        Received {
-            call,
-            entry,
-            cut_off,
-        }
-    });
+    let received = Received::take(&shared, request, cut_off, protection.as_deref());
     serve_stream(shared, respond, received, protection)
 }
 
@@ -57,6 +49,26 @@ struct Received {
     call: Call,
     entry: Result<Entry, Refusal>,
     cut_off: Arc<CancellationToken>,
+}
+
+impl Received {
+    /// What is no call takes nothing of what calls are limited by.
+    fn take(
+        shared: &Shared,
+        request: Request<Source>,
+        cut_off: Arc<CancellationToken>,
+        protection: Option<&Protection>,
+    ) -> Result<Self, StatusCode> {
+        check_is_grpc(&request)?;
+        let call = Call::new(request, &shared.options, protection);
+        // Now, and not when the call is polled first: what waits for that is under way, and takes its time.
+        let entry = shared.admission.receive(call.path());
+        Ok(Self {
+            call,
+            entry,
+            cut_off,
+        })
+    }
 }
 
 async fn serve_stream(
@@ -109,7 +121,11 @@ fn answer_other(mut respond: Respond, status: StatusCode, protection: Option<&Pr
 }
 
 fn open_span(shared: &Shared, call: &Call) -> ServerSpan {
-    let caller = TraceContext::extract(&call.parts.head.headers);
+    let parts = &call.parts;
+    let caller = parts
+        .is_traced
+        .then(|| TraceContext::extract(&parts.head.headers))
+        .flatten();
     let method = call.path().trim_start_matches('/');
     let meter = shared.options.metrics.call(method);
     ServerSpan::open(method, caller.as_ref(), meter)

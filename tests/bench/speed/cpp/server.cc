@@ -25,12 +25,15 @@ class Down final : public grpc::ServerWriteReactor<Payload> {
  private:
   void Next() {
     if (left_-- > 0) {
-      StartWrite(&message_);
+      // Each message is one of its own, as it is of all others here.
+      sent_ = message_;
+      StartWrite(&sent_);
     } else {
       Finish(grpc::Status::OK);
     }
   }
   Payload message_;
+  Payload sent_;
   uint64_t left_;
 };
 
