@@ -1,8 +1,10 @@
 //! Kinds of values, as people write them.
 
+mod limits;
+
 use std::{num::NonZeroUsize, time::Duration};
 
-use crate::server::{AdaptiveLimit, Limits, RateLimit, Runtimes};
+use crate::server::Runtimes;
 
 /// What a number counts, where it is no size.
 pub(super) struct Plain;
@@ -207,69 +209,6 @@ impl Value for Option<usize> {
     }
 }
 
-impl Value for Option<RateLimit> {
-    const EXPECTED: &'static str = "calls per second such as \"1000/s\", with a burst such as \"1000/s burst 50\", or \"unlimited\"";
-
-    /// Without a burst, it is the calls of one second.
-    fn read(text: &str) -> Option<Self> {
-        if text == UNLIMITED {
-            return Some(None);
-        }
-        let (calls, burst) = text.split_once("/s")?;
-        let calls_per_second: f64 = calls.parse().ok()?;
-        let burst = match burst.trim() {
-            "" => calls_per_second.ceil() as u32,
-            burst => burst.strip_prefix("burst ")?.trim().parse().ok()?,
-        };
-        let rate = RateLimit {
-            calls_per_second,
-            burst,
-        };
-        let limits = Limits {
-            rate: Some(rate),
-            ..Limits::default()
-        };
-        limits.validate().is_ok().then_some(Some(rate))
-    }
-
-    fn show(&self) -> String {
-        self.map_or(UNLIMITED.to_owned(), |rate| {
-            format!("{}/s burst {}", rate.calls_per_second, rate.burst)
-        })
-    }
-}
-
-impl Value for Option<AdaptiveLimit> {
-    const EXPECTED: &'static str =
-        "\"on\", \"off\", or the least and the most that the limit becomes, such as \"8..10000\"";
-
-    /// What is not said is as by default.
-    fn read(text: &str) -> Option<Self> {
-        let usual = AdaptiveLimit::default();
-        let limit = match text {
-            "off" => return Some(None),
-            "on" => usual,
-            range => {
-                let (min, max) = range.split_once("..")?;
-                let (min, max) = (min.parse().ok()?, max.parse().ok()?);
-                (min <= max).then(|| AdaptiveLimit {
-                    initial: usual.initial.clamp(min, max),
-                    min,
-                    max,
-                    ..usual
-                })?
-            }
-        };
-        (limit.min > 0).then_some(Some(limit))
-    }
-
-    fn show(&self) -> String {
-        self.map_or("off".to_owned(), |limit| {
-            format!("{}..{}", limit.min, limit.max)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +263,7 @@ mod tests {
         assert_eq!(read("1000"), Some(1000));
         assert_eq!(read("unlimited"), Some(usize::MAX));
         assert_eq!(read("1KiB"), None);
+        assert_eq!(Option::<usize>::read("0"), None);
         for expected in [<usize as Value>::EXPECTED, <u32 as Value>::EXPECTED] {
             assert!(!expected.contains("iB"), "{expected}");
         }
@@ -349,23 +289,5 @@ mod tests {
         for text in ["", "a:1,", ",a:1", "[a:1]", "[\"a:1\", 'b:2']", "\"a:1\""] {
             assert_eq!(read(text), None, "{text:?}");
         }
-    }
-
-    #[test]
-    fn limits_on_calls_are_valid_or_refused() {
-        let rate = |text| Option::<RateLimit>::read(text).map(|rate| rate.show());
-        assert_eq!(rate("1000/s").as_deref(), Some("1000/s burst 1000"));
-        assert_eq!(rate("0.5/s burst 2").as_deref(), Some("0.5/s burst 2"));
-        assert_eq!(rate("unlimited").as_deref(), Some("unlimited"));
-        for text in ["1000", "0/s", "-1/s", "1/s burst 0", "NaN/s"] {
-            assert_eq!(rate(text), None, "{text}");
-        }
-        let adaptive = |text| Option::<AdaptiveLimit>::read(text).map(|limit| limit.show());
-        assert_eq!(adaptive("on").as_deref(), Some("8..10000"));
-        assert_eq!(adaptive("4..16").as_deref(), Some("4..16"));
-        for text in ["0..8", "8..4", "8", ""] {
-            assert_eq!(adaptive(text), None, "{text}");
-        }
-        assert_eq!(Option::<usize>::read("0"), None);
     }
 }
