@@ -285,6 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn an_adaptive_limit_is_set_and_shown_with_all_its_parts() {
+        let variables = [(
+            "WIRELOOM_SERVER_ADAPTIVE_LIMIT",
+            "on initial 9 tolerance 1.5",
+        )];
+        let server = configure(Server::builder(), "", &variables).unwrap();
+        let adaptive = server.options.admission.limits.adaptive.unwrap();
+        assert_eq!((adaptive.initial, adaptive.tolerance), (9, 1.5));
+        let shown = Shown(&server.options).to_string();
+        let part =
+            "adaptive_limit=8..10000 initial 9 tolerance 1.5 (WIRELOOM_SERVER_ADAPTIVE_LIMIT)";
+        assert!(shown.contains(part), "{shown}");
+        assert_eq!(
+            error("[server]\nadaptive_limit = 'on initial 5'", &[]),
+            "wireloom.toml:2:1: adaptive_limit is \"on initial 5\", and must be \"off\", \"on\", or the least and the most that \
+             the limit becomes, such as \"8..10000\"; and behind the latter two where it begins, within them, and how many times \
+             the usual latency is good, above 1, such as \"8..10000 initial 64 tolerance 2\""
+        );
+    }
+
+    #[test]
     fn what_is_wrong_with_limits_of_methods_has_a_place_and_says_what_must_be() {
         let file = "[server.method_limits.'a.B/C']\nrate_limt = '5/s'\nmax_queued_calls = 'few'\nrate_limit = [1]\n\
                     [server.method_limits.a.D]\nrate_limit = '5/s'";

@@ -36,34 +36,57 @@ impl Value for Option<RateLimit> {
 }
 
 impl Value for Option<AdaptiveLimit> {
-    const EXPECTED: &'static str =
-        "\"on\", \"off\", or the least and the most that the limit becomes, such as \"8..10000\"";
+    const EXPECTED: &'static str = "\"off\", \"on\", or the least and the most that the limit becomes, such as \"8..10000\"; and behind the latter two \
+         where it begins, within them, and how many times the usual latency is good, above 1, such as \
+         \"8..10000 initial 64 tolerance 2\"";
 
     /// What is not said is as by default.
     fn read(text: &str) -> Option<Self> {
-        let usual = AdaptiveLimit::default();
-        let limit = match text {
-            "off" => return Some(None),
-            "on" => usual,
-            range => {
-                let (min, max) = range.split_once("..")?;
-                let (min, max) = (min.parse().ok()?, max.parse().ok()?);
-                (min <= max).then(|| AdaptiveLimit {
-                    initial: usual.initial.clamp(min, max),
-                    min,
-                    max,
-                    ..usual
-                })?
-            }
+        let mut words = text.split_whitespace();
+        let mut limit = match words.next()? {
+            "off" => return words.next().is_none().then_some(None),
+            "on" => AdaptiveLimit::default(),
+            range => within(range)?,
         };
-        (limit.min > 0).then_some(Some(limit))
+        let mut words = words.peekable();
+        if words.next_if_eq(&"initial").is_some() {
+            limit.initial = words.next()?.parse().ok()?;
+        }
+        if words.next_if_eq(&"tolerance").is_some() {
+            limit.tolerance = words.next()?.parse().ok()?;
+        }
+        let limits = Limits {
+            adaptive: Some(limit),
+            ..Limits::default()
+        };
+        let is_valid = words.next().is_none() && limits.validate().is_ok();
+        is_valid.then_some(limits.adaptive)
     }
 
     fn show(&self) -> String {
         self.map_or("off".to_owned(), |limit| {
-            format!("{}..{}", limit.min, limit.max)
+            let AdaptiveLimit {
+                initial,
+                min,
+                max,
+                tolerance,
+            } = limit;
+            format!("{min}..{max} initial {initial} tolerance {tolerance}")
         })
     }
+}
+
+/// The usual limit, within bounds such as `8..10000`.
+fn within(range: &str) -> Option<AdaptiveLimit> {
+    let usual = AdaptiveLimit::default();
+    let (min, max) = range.split_once("..")?;
+    let (min, max) = (min.parse().ok()?, max.parse().ok()?);
+    (min <= max).then(|| AdaptiveLimit {
+        initial: usual.initial.clamp(min, max),
+        min,
+        max,
+        ..usual
+    })
 }
 
 #[cfg(test)]
@@ -71,19 +94,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_on_calls_are_valid_or_refused() {
-        let rate = |text| Option::<RateLimit>::read(text).map(|rate| rate.show());
-        assert_eq!(rate("1000/s").as_deref(), Some("1000/s burst 1000"));
-        assert_eq!(rate("0.5/s burst 2").as_deref(), Some("0.5/s burst 2"));
-        assert_eq!(rate("unlimited").as_deref(), Some("unlimited"));
+    fn rates_are_valid_or_refused() {
+        let read = |text| Option::<RateLimit>::read(text).map(|rate| rate.show());
+        assert_eq!(read("1000/s").as_deref(), Some("1000/s burst 1000"));
+        assert_eq!(read("0.5/s burst 2").as_deref(), Some("0.5/s burst 2"));
+        assert_eq!(read("unlimited").as_deref(), Some("unlimited"));
         for text in ["1000", "0/s", "-1/s", "1/s burst 0", "NaN/s"] {
-            assert_eq!(rate(text), None, "{text}");
+            assert_eq!(read(text), None, "{text}");
         }
-        let adaptive = |text| Option::<AdaptiveLimit>::read(text).map(|limit| limit.show());
-        assert_eq!(adaptive("on").as_deref(), Some("8..10000"));
-        assert_eq!(adaptive("4..16").as_deref(), Some("4..16"));
-        for text in ["0..8", "8..4", "8", ""] {
-            assert_eq!(adaptive(text), None, "{text}");
+    }
+
+    #[test]
+    fn adaptive_limits_say_where_they_begin_and_what_they_tolerate() {
+        let read = |text| Option::<AdaptiveLimit>::read(text).map(|limit| limit.show());
+        for (text, shown) in [
+            ("off", "off"),
+            ("on", "8..10000 initial 64 tolerance 2"),
+            ("4..16", "4..16 initial 16 tolerance 2"),
+            ("4..16 tolerance 1.5", "4..16 initial 16 tolerance 1.5"),
+            ("on initial 200", "8..10000 initial 200 tolerance 2"),
+            ("1..9 initial 2 tolerance 3", "1..9 initial 2 tolerance 3"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(shown), "{text}");
+            assert_eq!(read(shown).as_deref(), Some(shown));
+        }
+        for text in [
+            "",
+            "8",
+            "0..8",
+            "8..4",
+            "off initial 8",
+            "on initial 7",
+            "8..16 initial 17",
+            "on initial",
+            "on initial many",
+            "on tolerance 1",
+            "on tolerance inf",
+            "on tolerance NaN",
+            "on tolerance 3 initial 64",
+            "on initial 64 tolerance 2 more",
+        ] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }
