@@ -9,6 +9,7 @@ const KEYS: &[&str] = &[
     "blocking_threshold",
     "compression_threshold",
     "default_timeout",
+    "exempt_from_limits",
     "handshake_timeout",
     "keepalive",
     "keepalive_timeout",

@@ -32,21 +32,29 @@ impl Default for AdmissionOptions {
 impl AdmissionOptions {
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for limits of what is not served: a name that is misspelt would leave its method without any. All of
-    /// them are told, one per line.
+    /// INVALID_ARGUMENT for limits and exemptions of what is not served: a name that is misspelt would leave its method without.
+    /// All of them are told, one per line.
     pub(in crate::server) fn refuse_unknown(
         &self,
         router: &Router,
         origins: &Origins,
     ) -> Result<(), Status> {
-        let unknown = self.methods.iter().filter_map(|(name, limits)| {
+        let placed = |place: Option<&str>, unknown: String| match place {
+            Some(place) => format!("{place}: {unknown}"),
+            None => unknown,
+        };
+        let limited = self.methods.iter().filter_map(|(name, limits)| {
             let unknown = router.unknown(name, "limits are")?;
-            Some(match origins.of_limits(name, limits) {
-                Some(place) => format!("{place}: {unknown}"),
-                None => unknown,
-            })
+            Some(placed(origins.of_limits(name, limits), unknown))
         });
-        let unknown: Vec<_> = unknown.collect();
+        // Those of the default may not be served.
+        let exempt = self.exempt.iter();
+        let exempt = exempt.filter(|name| !ASKED_OF_ANY_SERVER.contains(&name.as_str()));
+        let exempt = exempt.filter_map(|name| {
+            let unknown = router.unknown(name, "an exemption from limits is")?;
+            Some(placed(origins.of_exempt(&self.exempt), unknown))
+        });
+        let unknown: Vec<_> = limited.chain(exempt).collect();
         match unknown.is_empty() {
             true => Ok(()),
             false => Err(Status::invalid_argument(unknown.join("\n"))),
@@ -76,6 +84,8 @@ impl Server {
     /// Holds these services (`helloworld.Greeter`) and methods (`helloworld.Greeter/SayHello`) to no limits, in place of the
     /// default: `grpc.health.v1.Health` and the `ServerReflection` of `grpc.reflection.v1` and `grpc.reflection.v1alpha`,
     /// since whoever keeps a server running must not take it for dead because it is busy.
+    ///
+    /// A name that is not served fails `serve` with INVALID_ARGUMENT.
     pub fn exempt_from_limits<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,

@@ -371,6 +371,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exempt_from_limits_is_named_in_place_of_the_default() {
+        let exempt = |server: Server| server.options.admission.exempt;
+        let file = "[server]\nexempt_from_limits = ['/grpc.health.v1.Health/Check']";
+        let configured = configure(Server::builder(), file, &[]).unwrap();
+        assert_eq!(exempt(configured), ["grpc.health.v1.Health/Check"]);
+        let variables = [("WIRELOOM_SERVER_EXEMPT_FROM_LIMITS", "none")];
+        let configured = configure(Server::builder(), file, &variables).unwrap();
+        let shown = Shown(&configured.options).to_string();
+        let part = "exempt_from_limits=none (WIRELOOM_SERVER_EXEMPT_FROM_LIMITS)";
+        assert!(shown.contains(part), "{shown}");
+        assert!(exempt(configured).is_empty());
+        let problem = error("[server]\nexempt_from_limits = ['a.B', '']", &[]);
+        assert_eq!(
+            problem,
+            "wireloom.toml:2:1: exempt_from_limits is \"a.B,\", and must be services and methods such as \"helloworld.Greeter\" \
+             or \"helloworld.Greeter/SayHello\", with commas between and neither quotes nor brackets around them, or \"none\""
+        );
+    }
+
+    #[test]
+    fn what_is_not_served_cannot_be_exempt() {
+        let file = "[server]\nexempt_from_limits = ['grpc.health.v1.Healt', 'grpc.reflection.v1.ServerReflection']";
+        let server = configure(Server::builder(), file, &[]).unwrap();
+        let status = server.into_process().unwrap_err();
+        let problem = "wireloom.toml:2:1: there is no service or method grpc.health.v1.Healt, for which an exemption from \
+                       limits is set: did you mean grpc.health.v1.Health?";
+        assert!(status.message().ends_with(problem), "{status}");
+        let in_code = Server::builder().exempt_from_limits(["a.B"]);
+        assert!(in_code.into_process().is_err());
+    }
+
+    #[test]
     fn the_rest_of_the_file_is_the_generator_s() {
         let file = "[generate]\nprotos = ['a.proto']\n[packages.a]\n[services.'a.B']\n[methods.'a.B/C']\ntimeout = '2s'";
         let _server = configure(Server::builder(), file, &[]).unwrap();

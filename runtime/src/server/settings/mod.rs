@@ -14,7 +14,7 @@ use std::{fmt, sync::atomic::Ordering};
 use tonic::Status;
 
 pub(super) use self::origins::Origins;
-use self::value::Value;
+use self::value::Plain;
 use super::{Limits, options::Options};
 
 /// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it, but for those of
@@ -60,6 +60,7 @@ const SETTINGS: &[Setting<Options>] = settings! { Options:
     blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold in Bytes,
     default_timeout: default_timeout,
+    exempt_from_limits: admission.exempt in Names,
     handshake_timeout: protection.handshake_timeout,
     keepalive: lifetime.keepalive_time,
     keepalive_timeout: lifetime.keepalive_timeout,
@@ -179,7 +180,8 @@ pub(super) fn log(options: &Options) {
 impl Options {
     /// Where `listen` is from, unless that is code.
     pub(super) fn origin_of_listen(&self) -> Option<&str> {
-        self.origins.of("listen", &self.listen.show())
+        self.origins
+            .of("listen", &value::show::<Plain, _>(&self.listen))
     }
 }
 
@@ -262,9 +264,11 @@ mod tests {
         assert!(methods.contains(&"max_concurrent_streams"), "{methods:?}");
         for method in methods {
             assert!(names::all().contains(&method), "`SETTINGS` lacks {method}");
+        }
+        for name in names::all() {
             assert!(
-                table.contains(&format!("`{method}`")),
-                "docs/server.md lacks {method}"
+                table.contains(&format!("`{name}`")),
+                "docs/server.md lacks {name}"
             );
         }
     }
@@ -302,7 +306,7 @@ mod tests {
     fn a_listen_of_the_configuration_is_unused_until_listeners_are_made_of_it() {
         let configured = || {
             let mut server = Server::builder().listen(["127.0.0.1:0"]);
-            let value = server.options.listen.show();
+            let value = value::show::<Plain, _>(&server.options.listen);
             let from = "WIRELOOM_SERVER_LISTEN".to_owned();
             server.options.origins.insert("listen", value, from);
             server

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{name_of_limits, show_limits};
+use super::{
+    name_of_limits, show_limits,
+    value::{self, Names},
+};
 use crate::server::Limits;
 
 /// Where values come from.
@@ -46,6 +49,11 @@ impl Origins {
     /// Where the limits of a method or a service are from, unless that is code.
     pub(in crate::server) fn of_limits(&self, method: &str, limits: &Limits) -> Option<&str> {
         self.of(&name_of_limits(method), &show_limits(limits))
+    }
+
+    /// Where the names of what is exempt from limits are from, unless that is code.
+    pub(in crate::server) fn of_exempt(&self, names: &Vec<String>) -> Option<&str> {
+        self.of("exempt_from_limits", &value::show::<Names, _>(names))
     }
 }
 

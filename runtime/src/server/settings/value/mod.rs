@@ -12,6 +12,9 @@ pub(super) struct Plain;
 /// Bytes, which may be written in larger units.
 pub(super) struct Bytes;
 
+/// Services, and methods.
+pub(super) struct Names;
+
 /// A value that is text in a file or a variable.
 pub(super) trait Value<Unit = Plain>: Sized {
     /// What is read, to follow "must be".
@@ -176,22 +179,46 @@ impl Value for Vec<String> {
     const IS_LIST: bool = true;
 
     fn read(text: &str) -> Option<Self> {
-        if text == NONE {
-            return Some(Self::new());
-        }
-        let is_list_of_toml = text.starts_with('[') && text.ends_with(']');
-        let read = text.split(',').map(|address| address.trim().to_owned());
-        let read: Self = read.collect();
-        let is_address = |address: &String| !address.is_empty() && !address.contains(['"', '\'']);
-        (!is_list_of_toml && read.iter().all(is_address)).then_some(read)
+        read_list(text)
     }
 
     fn show(&self) -> String {
         match self.as_slice() {
             [] => NONE.to_owned(),
-            addresses => addresses.join(","),
+            texts => texts.join(","),
         }
     }
+}
+
+impl Value<Names> for Vec<String> {
+    const EXPECTED: &'static str = "services and methods such as \"helloworld.Greeter\" or \"helloworld.Greeter/SayHello\", with commas between and neither \
+         quotes nor brackets around them, or \"none\"";
+
+    const IS_LIST: bool = true;
+
+    /// A slash before a name, as in the path of a call, is left out.
+    fn read(text: &str) -> Option<Self> {
+        let names = read_list(text)?.into_iter();
+        let names = names.map(|name| name.trim_start_matches('/').to_owned());
+        let names: Self = names.collect();
+        names.iter().all(|name| !name.is_empty()).then_some(names)
+    }
+
+    fn show(&self) -> String {
+        Value::<Plain>::show(self)
+    }
+}
+
+/// Texts with commas between.
+fn read_list(text: &str) -> Option<Vec<String>> {
+    if text == NONE {
+        return Some(Vec::new());
+    }
+    let is_list_of_toml = text.starts_with('[') && text.ends_with(']');
+    let read = text.split(',').map(|text| text.trim().to_owned());
+    let read: Vec<_> = read.collect();
+    let is_bare = |text: &String| !text.is_empty() && !text.contains(['"', '\'']);
+    (!is_list_of_toml && read.iter().all(is_bare)).then_some(read)
 }
 
 impl Value for Option<usize> {
@@ -281,12 +308,25 @@ mod tests {
 
     #[test]
     fn addresses_have_commas_between() {
-        let read = |text| Vec::<String>::read(text).map(|addresses| addresses.show());
+        type Addresses = Vec<String>;
+        let read = |text| {
+            let read = <Addresses as Value>::read(text);
+            read.map(|addresses| Value::<Plain>::show(&addresses))
+        };
         let shown = read("127.0.0.1:50051, unix:/run/a.sock");
         assert_eq!(shown.as_deref(), Some("127.0.0.1:50051,unix:/run/a.sock"));
         assert_eq!(read("none").as_deref(), Some("none"));
         assert_eq!(read("[::]:1,[::1]:2").as_deref(), Some("[::]:1,[::1]:2"));
         for text in ["", "a:1,", ",a:1", "[a:1]", "[\"a:1\", 'b:2']", "\"a:1\""] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+    }
+    #[test]
+    fn names_may_be_paths() {
+        let read = <Vec<String> as Value<Names>>::read;
+        assert_eq!(read("/a.B/C, a.D").unwrap(), ["a.B/C", "a.D"]);
+        assert!(read("none").unwrap().is_empty());
+        for text in ["", "/", "a.B,", "['a.B']"] {
             assert_eq!(read(text), None, "{text:?}");
         }
     }
