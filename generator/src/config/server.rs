@@ -8,8 +8,10 @@ const KEYS: &[&str] = &[
     "adaptive_limit",
     "blocking_threshold",
     "compression_threshold",
+    "control_frame_budget",
     "default_timeout",
     "exempt_from_limits",
+    "flood_protection",
     "handshake_timeout",
     "keepalive",
     "keepalive_timeout",
@@ -31,9 +33,12 @@ const KEYS: &[&str] = &[
     "max_unsent_bytes",
     "min_ping_interval",
     "rate_limit",
+    "refused_stream_budget",
+    "reset_budget",
     "runtimes",
     "shutdown_timeout",
     "tls_handshake_timeout",
+    "window_update_budget",
     "write_stall_timeout",
 ];
 

@@ -175,7 +175,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let options = &shared.options;
     let limits = &options.protection;
     let max_streams = options.max_concurrent_streams;
-    let protection = Arc::new(Protection::new(max_streams, limits.max_unsent_bytes));
+    let protection = Arc::new(Protection::new(limits, max_streams));
     let alarm = protection.alarm();
     let mut flooded = pin!(alarm.raised());
     let io = Deferred::with_turns(io, turns.clone());

@@ -53,6 +53,7 @@ pub use self::admission::{AdaptiveLimit, Limits, Queue, RateLimit};
 pub use self::body::{Reply, RequestBody};
 pub use self::call::{Call, MessageStream};
 pub use self::listener::{Listener, Listeners, PeerAddr, Target, UnixPeer, systemd};
+pub use self::protection::Budget;
 pub use self::router::Service;
 pub use self::runtimes::Runtimes;
 #[cfg(feature = "tonic")]

@@ -1,6 +1,7 @@
 //! Clients that mean harm, while one that does not goes on calling: its calls all succeed, and what the attackers can make
 //! the server hold is bounded, and gone once they are.
 
+mod budgets;
 mod connections;
 #[cfg(target_os = "linux")]
 mod descriptors;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{
     ProtectionLimits,
     alarm::Alarm,
+    budget::Budget,
     frames::Frames,
     greeting::{Greeting, PeerSettings},
     unserved::Unserved,
@@ -34,6 +35,7 @@ pub(in crate::server) struct FrameGuard<T> {
     greeting: Option<Box<Greeting>>,
     /// `None` where frames are not counted.
     frames: Option<Box<Frames>>,
+    refused_streams: Option<Budget>,
     alarm: Arc<Alarm>,
     /// What is written once the alarm is raised: it ends with the GOAWAY.
     last: Vec<u8>,
@@ -48,6 +50,30 @@ pub(in crate::server) struct Allowance {
     pub(in crate::server) counts_frames: bool,
     /// The least time between two pings while nothing is said beside them.
     pub(in crate::server) min_ping_interval: Duration,
+    /// Frames that carry no call.
+    pub(in crate::server) control_frames: Budget,
+    /// Updates of windows, and resets of streams that are not there, beyond those that follow on what was sent.
+    pub(in crate::server) window_updates: Budget,
+    /// Streams that are not served; unless it is set, by how many a peer may have at a time.
+    pub(in crate::server) refused_streams: Option<Budget>,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            counts_frames: true,
+            min_ping_interval: Duration::from_secs(5),
+            control_frames: Budget {
+                burst: 1000,
+                per_second: 200,
+            },
+            window_updates: Budget {
+                burst: 4000,
+                per_second: 1000,
+            },
+            refused_streams: None,
+        }
+    }
 }
 
 impl<T> FrameGuard<T> {
@@ -58,7 +84,8 @@ impl<T> FrameGuard<T> {
             greeting: Some(Box::new(Greeting::new(limits.handshake_timeout))),
             frames: allowance
                 .counts_frames
-                .then(|| Box::new(Frames::new(allowance.min_ping_interval))),
+                .then(|| Box::new(Frames::new(allowance))),
+            refused_streams: allowance.refused_streams,
             alarm,
             last: Vec::new(),
             last_is_complete: false,
@@ -75,7 +102,9 @@ impl<T> FrameGuard<T> {
     /// The streams that are opened and not served; where frames are not counted, there are none.
     pub(in crate::server) fn unserved(&self, max_concurrent_streams: u32) -> Unserved {
         let opened = self.frames.as_ref().map(|frames| frames.opened());
-        Unserved::new(opened.unwrap_or_default(), max_concurrent_streams)
+        let budget = self.refused_streams;
+        let budget = budget.unwrap_or_else(|| Unserved::budget(max_concurrent_streams));
+        Unserved::new(opened.unwrap_or_default(), budget)
     }
 
     /// Gives the GOAWAY its debug data.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::alarm::Flood;
+use super::{alarm::Flood, budget::Budget, frame_guard::Allowance};
 
 /// Length, kind, flags, stream.
 pub(super) const HEADER_LEN: usize = 9;
@@ -16,14 +16,8 @@ pub(super) const HEADER_LEN: usize = 9;
 /// What comes before the first frame.
 pub(super) const PREFACE_LEN: usize = 24;
 
-/// What a peer may send at once of frames that carry no call, and how many more each second.
-const CONTROL_BURST: u32 = 1000;
-const CONTROL_PER_SECOND: f64 = 200.0;
-
 /// Updates of windows follow what was sent: two for a frame of DATA, the smallest of which has some 16 bytes. So do resets
-/// of streams that are reset already, for whatever comes late. So many more may come, at once and each second.
-const REACTION_BURST: u32 = 4000;
-const REACTIONS_PER_SECOND: f64 = 1000.0;
+/// of streams that are reset already, for whatever comes late. What comes beside is in the budget.
 const BYTES_PER_REACTION: u64 = 8;
 
 /// The pings that come too early before the one that ends the connection (gRFC A8).
@@ -76,7 +70,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(min_ping_interval: Duration) -> Self {
+    pub(super) fn new(allowance: Allowance) -> Self {
         Self {
             skip: PREFACE_LEN,
             header: [0; HEADER_LEN],
@@ -84,14 +78,14 @@ impl Frames {
             in_turn: 0,
             written: 0,
             owed: 0,
-            control: Bucket::new(CONTROL_BURST, CONTROL_PER_SECOND),
-            reactions: Bucket::new(REACTION_BURST, REACTIONS_PER_SECOND),
+            control: Bucket::new(allowance.control_frames),
+            reactions: Bucket::new(allowance.window_updates),
             written_at_refill: 0,
             resettable: 0,
             opened: Arc::default(),
             last_opened: 0,
             pings: Pings {
-                min_interval: min_ping_interval,
+                min_interval: allowance.min_ping_interval,
                 last: None,
                 strikes: 0,
                 own_words: 0,
@@ -201,17 +195,15 @@ impl Frames {
 #[derive(Debug)]
 struct Bucket {
     left: u32,
-    burst: u32,
-    per_second: f64,
+    budget: Budget,
     refilled: Instant,
 }
 
 impl Bucket {
-    fn new(burst: u32, per_second: f64) -> Self {
+    fn new(budget: Budget) -> Self {
         Self {
-            left: burst,
-            burst,
-            per_second,
+            left: budget.burst,
+            budget,
             refilled: Instant::now(),
         }
     }
@@ -219,13 +211,14 @@ impl Bucket {
     fn spend(&mut self) -> bool {
         if self.left == 0 {
             let now = Instant::now();
-            let earned = now.duration_since(self.refilled).as_secs_f64() * self.per_second;
+            let Budget { burst, per_second } = self.budget;
+            let earned = now.duration_since(self.refilled).as_secs_f64() * f64::from(per_second);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "a float saturates"
             )]
-            let earned = (earned as u32).min(self.burst);
+            let earned = (earned as u32).min(burst);
             if earned == 0 {
                 return false;
             }
@@ -276,7 +269,7 @@ mod tests {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     fn frames() -> Frames {
-        Frames::new(Duration::from_secs(5))
+        Frames::new(Allowance::default())
     }
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -290,7 +283,7 @@ mod tests {
     fn frames_are_counted_however_they_are_cut() {
         let mut wire = PREFACE.to_vec();
         // More than a slow machine has time to earn meanwhile.
-        for _ in 0..2 * CONTROL_BURST {
+        for _ in 0..2 * Allowance::default().control_frames.burst {
             wire.extend(frame(2, 0, &[6; 5]));
             wire.extend(frame(DATA, 0, &[6; 20]));
         }
@@ -298,6 +291,30 @@ mod tests {
             let mut frames = frames();
             let read = wire.chunks(size).try_for_each(|piece| frames.read(piece));
             assert_eq!(read, Err(Flood::ControlFrames), "{size}");
+        }
+    }
+
+    #[test]
+    fn budgets_are_as_they_are_set() {
+        let budget = Budget {
+            burst: 3,
+            per_second: 0,
+        };
+        let allowance = Allowance {
+            control_frames: budget,
+            window_updates: Budget { burst: 5, ..budget },
+            ..Allowance::default()
+        };
+        for (kind, flood, burst) in [
+            (SETTINGS, Flood::ControlFrames, 3),
+            (WINDOW_UPDATE, Flood::WindowUpdates, 5),
+        ] {
+            let mut frames = Frames::new(allowance);
+            frames.read(PREFACE).unwrap();
+            for _ in 0..burst {
+                frames.read(&frame(kind, 0, &[0; 4])).unwrap();
+            }
+            assert_eq!(frames.read(&frame(kind, 0, &[0; 4])), Err(flood));
         }
     }
 
@@ -356,7 +373,8 @@ mod tests {
         let mut frames = frames();
         frames.read(PREFACE).unwrap();
         let reset = frame(RST_STREAM, 0, &[0; 4]);
-        let read = (0..2 * REACTION_BURST).try_for_each(|_| frames.read(&reset));
+        let read = (0..2 * Allowance::default().window_updates.burst)
+            .try_for_each(|_| frames.read(&reset));
         assert_eq!(read, Err(Flood::Resets));
     }
 
@@ -377,7 +395,8 @@ mod tests {
         let mut frames = frames();
         frames.read(PREFACE).unwrap();
         let update = frame(WINDOW_UPDATE, 0, &[0; 4]);
-        let read = (0..2 * REACTION_BURST).try_for_each(|_| frames.read(&update));
+        let read = (0..2 * Allowance::default().window_updates.burst)
+            .try_for_each(|_| frames.read(&update));
         assert_eq!(read, Err(Flood::WindowUpdates));
     }
 

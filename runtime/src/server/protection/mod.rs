@@ -8,6 +8,7 @@
 //! to begin to speak ([`Greeting`](greeting::Greeting)) and take nothing of what is written to them ([`Patient`]).
 
 mod alarm;
+mod budget;
 mod frame_guard;
 mod frames;
 mod greeting;
@@ -22,6 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 use tonic::Code;
 
+pub use self::budget::Budget;
 use self::{
     alarm::Alarm,
     resets::{Cause, Resets},
@@ -51,11 +53,13 @@ pub(super) struct Protection {
 }
 
 impl Protection {
-    pub(super) fn new(max_concurrent_streams: u32, max_unsent_bytes: usize) -> Self {
+    pub(super) fn new(limits: &ProtectionLimits, max_concurrent_streams: u32) -> Self {
+        let resets = limits.resets;
+        let resets = resets.unwrap_or_else(|| Resets::budget(max_concurrent_streams));
         Self {
             alarm: Arc::default(),
-            resets: Resets::new(max_concurrent_streams),
-            unsent: Arc::new(Unsent::new(max_unsent_bytes)),
+            resets: Resets::new(resets),
+            unsent: Arc::new(Unsent::new(limits.max_unsent_bytes)),
         }
     }
 
@@ -107,7 +111,7 @@ mod tests {
 
     /// What becomes of a connection whose caller cancels so many calls, each after so long.
     async fn cancel(calls: usize, after: Duration) -> Option<Flood> {
-        let protection = Protection::new(100, usize::MAX);
+        let protection = Protection::new(&ProtectionLimits::default(), 100);
         let mut ending = Ending::new(None, Arc::default());
         let waits = ending.poll_end(&mut Context::from_waker(Waker::noop()), |_| Poll::Pending);
         assert!(waits.is_pending());

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{super::Server, frame_guard::Allowance};
+use super::{super::Server, budget::Budget, frame_guard::Allowance};
 
 /// What clients may cost, beside what their calls do.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(in crate::server) struct ProtectionLimits {
     /// How long a write may wait without any of it being taken.
     pub(in crate::server) write_stall_timeout: Duration,
     pub(in crate::server) allowance: Allowance,
+    /// Calls that are reset; unless it is set, by how many a client may have at a time.
+    pub(in crate::server) resets: Option<Budget>,
 }
 
 impl Default for ProtectionLimits {
@@ -24,10 +26,8 @@ impl Default for ProtectionLimits {
             handshake_timeout: Duration::from_secs(10),
             max_unsent_bytes: 16 << 20,
             write_stall_timeout: Duration::from_secs(60),
-            allowance: Allowance {
-                counts_frames: true,
-                min_ping_interval: Duration::from_secs(5),
-            },
+            allowance: Allowance::default(),
+            resets: None,
         }
     }
 }
@@ -100,8 +100,47 @@ impl Server {
         self
     }
 
-    /// Does not count the frames that clients send beside their calls, such as pings and settings. Counting them costs
-    /// some 220 instructions a unary call, which are for nothing where all clients are trusted.
+    /// The frames beside its calls that a client may send: SETTINGS, priorities, unknown ones, pings and their answers. The
+    /// default is 1000 at once, and 200 a second; one beyond ends the connection ("too_many_control_frames").
+    ///
+    /// Each client begins with two or three of them.
+    pub fn control_frame_budget(mut self, budget: Budget) -> Self {
+        self.options.protection.allowance.control_frames = budget;
+        self
+    }
+
+    /// The updates of windows that a client may send, beside one for every 8 bytes that were sent to it, and the resets of
+    /// streams that are not there any more. The default is 4000 at once, and 1000 a second; one beyond ends the connection
+    /// ("too_many_window_updates", "too_many_resets").
+    pub fn window_update_budget(mut self, budget: Budget) -> Self {
+        self.options.protection.allowance.window_updates = budget;
+        self
+    }
+
+    /// The calls that a client may have reset before they are answered; each that is answered makes up for one, and one that has
+    /// waited for 10 milliseconds, or whose deadline has passed, counts as a tenth. The default is 1000 at once, or twice
+    /// [`max_concurrent_streams`](Self::max_concurrent_streams) if that is more, and a tenth of that a second; one beyond ends
+    /// the connection ("too_many_resets").
+    ///
+    /// A client that means no harm may cancel all its calls at once.
+    pub fn reset_budget(mut self, budget: Budget) -> Self {
+        self.options.protection.resets = Some(budget);
+        self
+    }
+
+    /// The streams that a client may open beyond [`max_concurrent_streams`](Self::max_concurrent_streams), or with a head that
+    /// is malformed or too large. The default is 10,000 at once, or ten times as many as it may have if that is more, and a tenth
+    /// of that a second; one beyond ends the connection ("too_many_refused_streams").
+    ///
+    /// A client that has not read the server's SETTINGS yet may open thousands.
+    pub fn refused_stream_budget(mut self, budget: Budget) -> Self {
+        self.options.protection.allowance.refused_streams = Some(budget);
+        self
+    }
+
+    /// Does not count the frames that clients send beside their calls, such as pings and settings, nor streams that are refused.
+    /// Counting them costs some 220 instructions a unary call, which are for nothing where all clients are trusted. In a
+    /// configuration, it is `flood_protection = "off"`.
     pub fn without_flood_protection(mut self) -> Self {
         self.options.protection.allowance.counts_frames = false;
         self

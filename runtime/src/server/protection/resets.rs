@@ -6,11 +6,10 @@ use std::{
     time::Instant,
 };
 
-/// How many calls a peer may cancel at once, beside none that is answered.
-const BURST: u32 = 1000;
+use super::budget::Budget;
 
-/// Which part of them it may cancel once more each second.
-const SECONDS: i64 = 10;
+/// How many calls a peer may cancel at once, beside none that is answered, at least.
+const BURST: u32 = 1000;
 
 /// What a call costs that is cancelled as soon as it is made, in that of one that is reset late.
 const CANCELLED: i64 = 10;
@@ -25,6 +24,7 @@ const CANCELLED: i64 = 10;
 #[derive(Debug)]
 pub(super) struct Resets {
     burst: i64,
+    per_second: i64,
     left: AtomicI64,
     refilled: Mutex<Instant>,
 }
@@ -48,15 +48,20 @@ impl Cause {
 }
 
 impl Resets {
-    /// Of a connection with so many streams at a time: all of them may be cancelled, and once again as many.
-    pub(super) fn new(max_concurrent_streams: u32) -> Self {
-        let calls = max_concurrent_streams.saturating_mul(2).max(BURST);
-        let burst = i64::from(calls) * CANCELLED;
+    pub(super) fn new(budget: Budget) -> Self {
+        let burst = i64::from(budget.burst) * CANCELLED;
         Self {
             burst,
+            per_second: i64::from(budget.per_second) * CANCELLED,
             left: AtomicI64::new(burst),
             refilled: Mutex::new(Instant::now()),
         }
+    }
+
+    /// The budget of a connection with so many streams at a time, unless it is set: all of them may be cancelled, and once again
+    /// as many.
+    pub(super) fn budget(max_concurrent_streams: u32) -> Budget {
+        Budget::of(max_concurrent_streams.saturating_mul(2).max(BURST))
     }
 
     pub(super) fn earn(&self) {
@@ -74,8 +79,7 @@ impl Resets {
         }
         let mut refilled = self.refilled.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let per_second = self.burst / SECONDS;
-        let earned = now.duration_since(*refilled).as_secs_f64() * per_second as f64;
+        let earned = now.duration_since(*refilled).as_secs_f64() * self.per_second as f64;
         #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
         let earned = (earned as i64).min(self.burst);
         if earned > 0 {
@@ -89,34 +93,48 @@ impl Resets {
 mod tests {
     use super::{Cause::*, *};
 
+    fn of_streams(max_concurrent: u32) -> Resets {
+        Resets::new(Resets::budget(max_concurrent))
+    }
+
+    #[test]
+    fn as_many_may_be_cancelled_as_the_budget_has() {
+        let resets = Resets::new(Budget {
+            burst: 3,
+            per_second: 0,
+        });
+        assert!((0..3).all(|_| resets.spend(Cancelled)));
+        assert!(!resets.spend(Cancelled));
+    }
+
     #[test]
     fn a_thousand_calls_may_be_cancelled_at_once() {
-        let resets = Resets::new(100);
+        let resets = of_streams(100);
         assert!((0..1000).all(|_| resets.spend(Cancelled)));
     }
 
     #[test]
     fn as_many_as_are_open_may_be_cancelled_twice() {
-        let resets = Resets::new(5000);
+        let resets = of_streams(5000);
         assert!((0..10_000).all(|_| resets.spend(Cancelled)));
     }
 
     #[test]
     fn what_is_reset_without_end_is_too_much() {
-        let resets = Resets::new(100);
+        let resets = of_streams(100);
         assert!(!(0..2000).all(|_| resets.spend(Cancelled)));
     }
 
     #[test]
     fn ten_times_as_many_may_end_by_their_deadline_and_no_more() {
-        let resets = Resets::new(100);
+        let resets = of_streams(100);
         assert!((0..10_000).all(|_| resets.spend(DeadlinePassed)));
         assert!(!(0..10_000).all(|_| resets.spend(DeadlinePassed)));
     }
 
     #[test]
     fn an_answered_call_makes_up_for_one_that_was_reset() {
-        let resets = Resets::new(100);
+        let resets = of_streams(100);
         for _ in 0..100_000 {
             assert!(resets.spend(Cancelled));
             resets.earn();

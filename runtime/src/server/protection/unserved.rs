@@ -6,11 +6,10 @@ use std::{
     time::Instant,
 };
 
-/// How many streams a peer may open at once that are not served.
-const BURST: u64 = 10_000;
+use super::budget::Budget;
 
-/// Which part of them it may open once more each second.
-const SECONDS: f64 = 10.0;
+/// How many streams a peer may open at once that are not served, at least.
+const BURST: u32 = 10_000;
 
 /// The streams of a connection that were opened and not served: those beyond `max_concurrent_streams`, and those whose head is none
 /// that can be read.
@@ -23,20 +22,25 @@ pub(in crate::server) struct Unserved {
     served: u64,
     /// Those of the past that count no longer.
     forgiven: u64,
-    burst: u64,
+    budget: Budget,
     looked: Instant,
 }
 
 impl Unserved {
     /// `opened` is the number of streams that the peer has opened.
-    pub(super) fn new(opened: Arc<AtomicU64>, max_concurrent_streams: u32) -> Self {
+    pub(super) fn new(opened: Arc<AtomicU64>, budget: Budget) -> Self {
         Self {
             opened,
             served: 0,
             forgiven: 0,
-            burst: BURST.max(10 * u64::from(max_concurrent_streams)),
+            budget,
             looked: Instant::now(),
         }
+    }
+
+    /// The budget of a connection with so many streams at a time, unless it is set.
+    pub(super) fn budget(max_concurrent_streams: u32) -> Budget {
+        Budget::of(max_concurrent_streams.saturating_mul(10).max(BURST))
     }
 
     pub(in crate::server) fn serve_one(&mut self) {
@@ -47,7 +51,8 @@ impl Unserved {
     pub(in crate::server) fn are_too_many(&mut self) -> bool {
         let opened = self.opened.load(Ordering::Relaxed);
         let unserved = opened.saturating_sub(self.served + self.forgiven);
-        if unserved <= self.burst {
+        let burst = u64::from(self.budget.burst);
+        if unserved <= burst {
             return false;
         }
         let now = Instant::now();
@@ -56,13 +61,12 @@ impl Unserved {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
             reason = "a float saturates"
         )]
-        let forgiven = (seconds * self.burst as f64 / SECONDS) as u64;
+        let forgiven = (seconds * f64::from(self.budget.per_second)) as u64;
         let forgiven = forgiven.min(unserved);
         self.forgiven += forgiven;
-        unserved - forgiven > self.burst
+        unserved - forgiven > burst
     }
 }
 
@@ -72,7 +76,8 @@ mod tests {
 
     fn unserved() -> (Arc<AtomicU64>, Unserved) {
         let opened = Arc::default();
-        (Arc::clone(&opened), Unserved::new(opened, 100))
+        let budget = Unserved::budget(100);
+        (Arc::clone(&opened), Unserved::new(opened, budget))
     }
 
     #[test]
@@ -86,6 +91,20 @@ mod tests {
     fn what_is_refused_without_end_is_too_much() {
         let (opened, mut unserved) = unserved();
         opened.store(100_000, Ordering::Relaxed);
+        assert!(unserved.are_too_many());
+    }
+
+    #[test]
+    fn as_many_are_refused_as_the_budget_has() {
+        let opened = Arc::<AtomicU64>::default();
+        let budget = Budget {
+            burst: 3,
+            per_second: 0,
+        };
+        let mut unserved = Unserved::new(Arc::clone(&opened), budget);
+        opened.store(3, Ordering::Relaxed);
+        assert!(!unserved.are_too_many());
+        opened.store(4, Ordering::Relaxed);
         assert!(unserved.are_too_many());
     }
 

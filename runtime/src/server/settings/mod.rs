@@ -59,8 +59,10 @@ const SETTINGS: &[Setting<Options>] = settings! { Options:
     adaptive_limit: admission.limits.adaptive,
     blocking_threshold: blocking_threshold,
     compression_threshold: compression.threshold in Bytes,
+    control_frame_budget: protection.allowance.control_frames,
     default_timeout: default_timeout,
     exempt_from_limits: admission.exempt in Names,
+    flood_protection: protection.allowance.counts_frames,
     handshake_timeout: protection.handshake_timeout,
     keepalive: lifetime.keepalive_time,
     keepalive_timeout: lifetime.keepalive_timeout,
@@ -81,14 +83,18 @@ const SETTINGS: &[Setting<Options>] = settings! { Options:
     max_unsent_bytes: protection.max_unsent_bytes in Bytes,
     min_ping_interval: protection.allowance.min_ping_interval,
     rate_limit: admission.limits.rate,
+    refused_stream_budget: protection.allowance.refused_streams,
+    reset_budget: protection.resets,
     runtimes: runtimes,
     shutdown_timeout: shutdown_timeout,
     tls_handshake_timeout: tls_handshake_timeout,
+    window_update_budget: protection.allowance.window_updates,
     write_stall_timeout: protection.write_stall_timeout,
 };
 
 /// Those that let nobody in where they are zero.
 const NEVER_ZERO: &[&str] = &[
+    "control_frame_budget",
     "handshake_timeout",
     "max_concurrent_streams",
     "max_connections",
@@ -150,7 +156,7 @@ pub(super) fn refuse_zeros(options: &Options) -> Result<(), Status> {
     let never_zero = |setting: &&Setting<_>| NEVER_ZERO.contains(&setting.name);
     for setting in SETTINGS.iter().filter(never_zero) {
         let value = (setting.show)(options);
-        if ["0", "0ns"].contains(&value.as_str()) {
+        if ["0", "0ns"].contains(&value.as_str()) || value.ends_with(" burst 0") {
             let name = setting.name;
             let place = options.origins.of(name, &value);
             let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
@@ -257,7 +263,10 @@ mod tests {
             let rest = rest.trim_start_matches("mut ").strip_prefix("self, ")?;
             let (_, rest) = rest.split_once(": ")?;
             let (kind, _) = rest.split_once(')')?;
-            let is_plain = ["Duration", "Runtimes", "bool", "u32", "u64", "usize"].contains(&kind);
+            let is_plain = [
+                "Budget", "Duration", "Runtimes", "bool", "u32", "u64", "usize",
+            ]
+            .contains(&kind);
             is_plain.then_some(name)
         });
         let methods: Vec<_> = methods.collect();
@@ -329,7 +338,8 @@ mod tests {
         for name in NEVER_ZERO {
             let setting = SETTINGS.iter().find(|setting| setting.name == *name);
             let mut options = Options::default();
-            let zeros = ["0", "0s"].map(|zero| (setting.unwrap().set)(&mut options, zero));
+            let zeros =
+                ["0", "0s", "9/s burst 0"].map(|zero| (setting.unwrap().set)(&mut options, zero));
             assert!(zeros.iter().any(Result::is_ok), "{name}");
             let status = refuse_zeros(&options).unwrap_err();
             assert!(status.message().starts_with(name), "{status}");

@@ -1,7 +1,7 @@
 //! Limits of several parts.
 
 use super::{UNLIMITED, Value};
-use crate::server::{AdaptiveLimit, Limits, RateLimit};
+use crate::server::{AdaptiveLimit, Budget, Limits, RateLimit};
 
 impl Value for Option<RateLimit> {
     const EXPECTED: &'static str = "calls per second such as \"1000/s\", with a burst such as \"1000/s burst 50\", or \"unlimited\"";
@@ -32,6 +32,51 @@ impl Value for Option<RateLimit> {
         self.map_or(UNLIMITED.to_owned(), |rate| {
             format!("{}/s burst {}", rate.calls_per_second, rate.burst)
         })
+    }
+}
+
+impl Value for Budget {
+    const EXPECTED: &'static str =
+        "so many a second and at once, such as \"200/s burst 1000\", or \"unlimited\"";
+
+    /// Without a burst, it is what there is in one second.
+    fn read(text: &str) -> Option<Self> {
+        if text == UNLIMITED {
+            return Some(Self::UNLIMITED);
+        }
+        let (per_second, burst) = text.split_once("/s")?;
+        let per_second = per_second.parse().ok()?;
+        let burst = match burst.trim() {
+            "" => per_second,
+            burst => burst.strip_prefix("burst ")?.trim().parse().ok()?,
+        };
+        Some(Self { burst, per_second })
+    }
+
+    fn show(&self) -> String {
+        match *self {
+            Self::UNLIMITED => UNLIMITED.to_owned(),
+            Self { burst, per_second } => format!("{per_second}/s burst {burst}"),
+        }
+    }
+}
+
+/// By the streams that a client may have at a time.
+const BY_STREAMS: &str = "by-streams";
+
+impl Value for Option<Budget> {
+    const EXPECTED: &'static str = "so many a second and at once, such as \"200/s burst 1000\", \"by-streams\" for what `max_concurrent_streams` makes of it, or \
+         \"unlimited\"";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            BY_STREAMS => Some(None),
+            budget => Budget::read(budget).map(Some),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.map_or(BY_STREAMS.to_owned(), |budget| budget.show())
     }
 }
 
@@ -102,6 +147,21 @@ mod tests {
         for text in ["1000", "0/s", "-1/s", "1/s burst 0", "NaN/s"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn budgets_are_written_as_rates_are() {
+        let read = |text| Budget::read(text).map(|budget| budget.show());
+        assert_eq!(read("200/s").as_deref(), Some("200/s burst 200"));
+        assert_eq!(read("0/s burst 9").as_deref(), Some("0/s burst 9"));
+        assert_eq!(read("unlimited").as_deref(), Some("unlimited"));
+        for text in ["200", "0.5/s", "-1/s", "1/s bursts 2", "by-streams", ""] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        let read = |text| Option::<Budget>::read(text).map(|budget| budget.show());
+        assert_eq!(read("by-streams").as_deref(), Some("by-streams"));
+        assert_eq!(read("9/s burst 10").as_deref(), Some("9/s burst 10"));
+        assert_eq!(read("none"), None);
     }
 
     #[test]

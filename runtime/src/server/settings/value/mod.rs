@@ -152,6 +152,24 @@ fn read_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
+impl Value for bool {
+    const EXPECTED: &'static str = "\"on\" or \"off\"";
+
+    /// TOML has words of its own.
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "on" | "true" => Some(true),
+            "off" | "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        let word = if *self { "on" } else { "off" };
+        word.to_owned()
+    }
+}
+
 impl Value for Runtimes {
     const EXPECTED: &'static str = "\"current\", \"per-core\" or a number of threads";
 
@@ -294,6 +312,20 @@ mod tests {
         for expected in [<usize as Value>::EXPECTED, <u32 as Value>::EXPECTED] {
             assert!(!expected.contains("iB"), "{expected}");
         }
+    }
+
+    #[test]
+    fn what_is_on_or_off_may_be_written_as_toml_has_it() {
+        for (text, on) in [
+            ("on", true),
+            ("true", true),
+            ("off", false),
+            ("false", false),
+        ] {
+            assert_eq!(bool::read(text), Some(on));
+        }
+        assert_eq!(bool::read("1"), None);
+        assert_eq!([true, false].map(|on| on.show()), ["on", "off"]);
     }
 
     #[test]
