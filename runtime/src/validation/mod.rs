@@ -166,7 +166,7 @@ impl RequestRules {
         match evaluate(&self.shared.validator, &message, fail_fast.as_slice()) {
             Ok(()) => {}
             Err(Error::Validation(error)) => {
-                violations.extend(error.violations().iter().map(|violation| {
+                let broken = error.violations().iter().map(|violation| {
                     let description = match violation.message() {
                         "" => self.texts.of(violation, &self.request),
                         message => Some(message),
@@ -176,7 +176,8 @@ impl RequestRules {
                         reason: id.to_owned(),
                         ..FieldViolation::new(violation.field_path(), description.unwrap_or(id))
                     }
-                }));
+                });
+                required::extend(&mut violations, broken);
             }
             // What exactly is wrong with a rule is none of the caller's business.
             Err(error) => {

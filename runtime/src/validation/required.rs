@@ -1,7 +1,7 @@
 //! Fields that are `REQUIRED` by `google.api.field_behavior`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::{self, Write as _},
     ops::ControlFlow,
 };
@@ -15,6 +15,9 @@ use crate::error_details::FieldViolation;
 
 /// `google.api.FieldBehavior.REQUIRED`.
 const REQUIRED: i32 = 2;
+
+/// The id of the rule, which is that of `buf.validate` as well.
+const RULE: &str = "required";
 
 /// The required fields of messages, by the messages' full names.
 pub(super) struct Required {
@@ -56,6 +59,17 @@ impl Required {
         }
         walk.violations
     }
+}
+
+/// Adds what `buf.validate` has found to the required fields that are not set: a field that is required by both is told once.
+pub(super) fn extend(
+    violations: &mut Vec<FieldViolation>,
+    others: impl Iterator<Item = FieldViolation>,
+) {
+    let told = violations.iter().map(|violation| violation.field.clone());
+    let told: HashSet<_> = told.collect();
+    let is_told = |other: &FieldViolation| other.reason == RULE && told.contains(&other.field);
+    violations.extend(others.filter(|other| !is_told(other)));
 }
 
 /// A way through a message.
@@ -128,7 +142,7 @@ impl Walk<'_> {
 
     fn violate(&mut self) -> ControlFlow<()> {
         self.violations.push(FieldViolation {
-            reason: "required".to_owned(),
+            reason: RULE.to_owned(),
             ..FieldViolation::new(self.path.clone(), "value is required")
         });
         match self.violations.len() < self.most {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use wireloom::{Request, Response, Status};
 
-use crate::proto::required::{Color, Filled, Form, Forms, FormsClient, FormsServer, Page, form};
+use crate::proto::required::{
+    Color, Filled, Form, Forms, FormsClient, FormsServer, Page, Signature, Witness, form,
+};
 use crate::support::{bad_request, in_process, pairs, violations};
 
 /// Takes every form.
@@ -12,6 +14,10 @@ struct Tray;
 
 impl Forms for Tray {
     async fn fill(&self, _: Request<Form>) -> Result<Response<Filled>, Status> {
+        Ok(Response::new(Filled {}))
+    }
+
+    async fn sign(&self, _: Request<Signature>) -> Result<Response<Filled>, Status> {
         Ok(Response::new(Filled {}))
     }
 }
@@ -162,4 +168,29 @@ async fn paths_of_fields_in_fields_are_those_of_protovalidate() {
         let status = client.fill(form).await.unwrap_err();
         assert_eq!(violations(&status), pairs(&[(field, "required")]));
     }
+}
+
+#[tokio::test]
+async fn what_is_required_by_both_is_told_once() {
+    let signature = Signature {
+        others: HashMap::from([("a".to_owned(), Witness::default())]),
+        ..Signature::default()
+    };
+    let status = client().sign(signature).await.unwrap_err();
+    let mut told = violations(&status);
+    told.sort();
+    let fields = [r#"others["a"].name"#, "name", "place", "witness"];
+    let mut expected = pairs(&fields.map(|field| (field, "required")));
+    expected.sort();
+    assert_eq!(told, expected);
+    let short = Signature {
+        name: "a".to_owned(),
+        place: "b".to_owned(),
+        witness: Some(Witness {
+            name: "c".to_owned(),
+        }),
+        others: HashMap::new(),
+    };
+    let status = client().sign(short).await.unwrap_err();
+    assert_eq!(violations(&status), pairs(&[("name", "string.min_len")]));
 }
