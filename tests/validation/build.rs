@@ -27,6 +27,15 @@ fn main() -> Result<()> {
         .proto("proto/wrong.proto")
         .out_dir(folder("wrong")?)
         .generate()?;
+    // As two crates would, whose files have one name.
+    for side in ["left", "right"] {
+        wireloom_build::builder()
+            .include(format!("proto/{side}"))
+            .descriptors(true)
+            .proto(format!("proto/{side}/{side}.proto"))
+            .out_dir(folder(side)?)
+            .generate()?;
+    }
     Ok(())
 }
 

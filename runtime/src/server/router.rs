@@ -98,23 +98,24 @@ impl Router {
         Ok(())
     }
 
-    /// Holds requests to the rules of their protos, by the services' descriptors and those of `more` sets.
+    /// Holds requests to the rules of their protos, by each service's own descriptors, and by those of `more` sets where it has
+    /// none.
     ///
     /// # Errors
     ///
     /// INVALID_ARGUMENT for what is no descriptor set, for a service without descriptors, and for a rule that is wrong.
     #[cfg(feature = "validation")]
     pub(super) fn validate(&mut self, more: &[&'static [u8]]) -> Result<(), Status> {
-        let names = self.services.keys().copied();
-        let names = names.filter(|name| !ASKED_OF_ANY_SERVER.contains(name));
-        let sets: Vec<_> = self.descriptor_sets().chain(more.iter().copied()).collect();
-        let validation = crate::validation::Validation::new(names, sets.iter().copied())?;
+        let services = self.services.iter();
+        let services = services.filter(|(name, _)| !ASKED_OF_ANY_SERVER.contains(name));
+        let services = services.map(|(name, service)| (*name, service.file_descriptor_set()));
+        let validation = crate::validation::Validation::new(services, more)?;
         self.validation = Some(Arc::new(validation));
         Ok(())
     }
 
     /// The descriptors of the services, each set once.
-    #[cfg(any(feature = "reflection", feature = "validation"))]
+    #[cfg(feature = "reflection")]
     fn descriptor_sets(&self) -> impl Iterator<Item = &'static [u8]> {
         let sets = self.services.values();
         let sets = sets.map(|service| service.file_descriptor_set());

@@ -8,6 +8,7 @@
 //! [AIP-203]: https://google.aip.dev/203
 
 mod compiled;
+mod descriptors;
 mod required;
 mod texts;
 
@@ -19,13 +20,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use prost::Message;
 use prost_protovalidate::{CompilationError, Error, ValidationOption, Validator, ValidatorOption};
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor};
-use prost_types::FileDescriptorSet;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 use tonic::{Code, Status};
 
-use self::{required::Required, texts::Texts};
+use self::{
+    descriptors::{Linked, Sets},
+    required::Required,
+    texts::Texts,
+};
 use crate::{
     error_details::{ErrorDetails, FieldViolation, StatusExt as _},
     frame,
@@ -49,75 +52,62 @@ struct Rules {
     required: Required,
 }
 
-/// A `FileDescriptorSet` whose files are left as they are.
-#[derive(Clone, PartialEq, Message)]
-struct RawSet {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    file: Vec<Bytes>,
-}
-
 impl Validation {
-    /// The rules of these services, by these encoded descriptor sets.
+    /// The rules of these services, by the descriptor set that each has (empty if it has none), and `more` for those without.
     ///
     /// # Errors
     ///
     /// INVALID_ARGUMENT for what is no descriptor set, for a service that none of them has, and for a rule that cannot be
     /// compiled.
     pub(crate) fn new<'a>(
-        services: impl Iterator<Item = &'a str>,
-        descriptor_sets: impl Iterator<Item = &'a [u8]> + Clone,
+        services: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
+        more: &[&'a [u8]],
     ) -> Result<Self, Status> {
-        let pool = pool(descriptor_sets.clone())?;
-        let sets = descriptor_sets.map(<[u8]>::to_vec);
-        let sets = sets.map(ValidatorOption::AdditionalDescriptorSetBytes);
-        let shared = Arc::new(Rules {
-            validator: Validator::with_options(&sets.collect::<Vec<_>>()),
-            required: Required::of(&pool),
-        });
-        let mut methods = HashMap::new();
-        let mut checked = HashSet::new();
-        for name in services {
-            let service = pool.get_service_by_name(name).ok_or_else(|| {
+        let own = services.clone().map(|(_, own)| own);
+        let sets = Sets::decode(more.iter().copied().chain(own))?;
+        let mut by_set = BTreeMap::<usize, Vec<&str>>::new();
+        for (name, own) in services {
+            let set = sets.of_service(name, own).ok_or_else(|| {
                 Status::invalid_argument(format!(
                     "requests to {name} cannot be validated without its descriptors: embed them \
                      (`descriptors = true` under `[generate]`)"
                 ))
             })?;
+            by_set.entry(set).or_default().push(name);
+        }
+        let mut validation = Self::default();
+        for (set, services) in by_set {
+            validation.add(&services, sets.link(set)?)?;
+        }
+        Ok(validation)
+    }
+
+    /// Adds the rules of services of these descriptors.
+    fn add(&mut self, services: &[&str], descriptors: Linked) -> Result<(), Status> {
+        let Linked { pool, encoded } = descriptors;
+        let set = ValidatorOption::AdditionalDescriptorSetBytes(encoded);
+        let shared = Arc::new(Rules {
+            validator: Validator::with_options(&[set]),
+            required: Required::of(&pool),
+        });
+        let mut checked = HashSet::new();
+        let services = services.iter().map(|name| pool.get_service_by_name(name));
+        for service in services.flatten() {
             for method in service.methods() {
                 let request = method.input();
                 if let Some(rules) = RequestRules::compile(request, &shared, &mut checked)? {
-                    let path = format!("/{name}/{}", method.name());
-                    methods.insert(path, Arc::new(rules));
+                    let path = format!("/{}/{}", service.full_name(), method.name());
+                    self.methods.insert(path, Arc::new(rules));
                 }
             }
         }
-        Ok(Self { methods })
+        Ok(())
     }
 
     /// The rules for the requests of the method with this path, if it has any.
     pub(crate) fn of(&self, path: &str) -> Option<&Arc<RequestRules>> {
         self.methods.get(path)
     }
-}
-
-fn pool<'a>(descriptor_sets: impl Iterator<Item = &'a [u8]>) -> Result<DescriptorPool, Status> {
-    let invalid = |error: String| {
-        let message = format!("the descriptors cannot be decoded: {error}");
-        Status::invalid_argument(message)
-    };
-    let mut pool = DescriptorPool::new();
-    for set in descriptor_sets {
-        let raw = RawSet::decode(set).map_err(|error| invalid(error.to_string()))?;
-        let named = FileDescriptorSet::decode(set).map_err(|error| invalid(error.to_string()))?;
-        for (file, named) in raw.file.into_iter().zip(named.file) {
-            // Of files with one name, the first stays.
-            if pool.get_file_by_name(named.name()).is_none() {
-                pool.decode_file_descriptor_proto(file)
-                    .map_err(|error| invalid(error.to_string()))?;
-            }
-        }
-    }
-    Ok(pool)
 }
 
 impl RequestRules {

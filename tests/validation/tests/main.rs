@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod crates;
 mod extended;
 mod kinds;
 mod peers;
