@@ -204,7 +204,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             }
             Poll::Ready(Some(Ok((request, respond)))) => {
                 unserved.serve_one();
-                let max_trailers = trailers::limit(peer_settings.max_header_list_size());
+                let taken = peer_settings.max_header_list_size();
+                let max_trailers = trailers::limit(taken, request.headers());
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {

@@ -7,11 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header::USER_AGENT};
 
 use crate::status::{GRPC_MESSAGE, GRPC_STATUS_DETAILS};
 
-/// gRPC's C core says that it takes this much, and refuses what has more than [`SURE`] now and then. Whoever sets it has that
+/// How clients over gRPC's C core call it in their `user-agent`, behind their own product.
+const C_CORE: &[u8] = b"grpc-c/";
+
+/// The C core says that it takes this much, and refuses what has more than [`SURE`] now and then. Whoever sets it has that
 /// from four fifths on.
 const OF_C_CORE: usize = 16 << 10;
 
@@ -52,17 +55,30 @@ impl Warned {
     }
 }
 
-/// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE). One
-/// that says nothing takes all (RFC 9113 section 6.5.2).
-pub(super) fn limit(max_header_list_size: Option<u32>) -> usize {
+/// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE), and the
+/// headers of its request. One that says nothing takes all (RFC 9113 section 6.5.2).
+pub(super) fn limit(max_header_list_size: Option<u32>, request: &HeaderMap) -> usize {
     let Some(said) = max_header_list_size else {
         return usize::MAX;
     };
-    match said as usize {
-        said if said > OF_C_CORE => said / 5 * 4,
+    let said = said as usize;
+    // Others mean what they say, such as hyper and tonic, which say as much as the C core does.
+    if !is_of_c_core(request) {
         // The `h2` crate takes less than it says, and not as much.
-        said => said.saturating_sub(1).min(SURE),
+        return said.saturating_sub(1);
     }
+    match said {
+        said if said > OF_C_CORE => said / 5 * 4,
+        said => (said / 5 * 4).min(SURE),
+    }
+}
+
+/// Whether a client is one over gRPC's C core; one that does not say what it is may be.
+fn is_of_c_core(request: &HeaderMap) -> bool {
+    request.get(USER_AGENT).is_none_or(|agent| {
+        let mut products = agent.as_bytes().split(|byte| *byte == b' ');
+        products.any(|product| product.starts_with(C_CORE))
+    })
 }
 
 /// Leaves the details of a status out of its trailers where they have more than `limit` bytes, and cuts its message off.
@@ -195,10 +211,29 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_sent_what_it_says_that_it_takes_for_sure() {
-        assert_eq!(limit(None), usize::MAX);
-        assert_eq!(limit(Some(4096)), 4095);
-        assert_eq!(limit(Some(16_384)), 8192);
-        assert_eq!(limit(Some(1 << 20)), 838_860);
+    fn a_client_is_sent_what_it_says_that_it_takes() {
+        let agent = HeaderValue::from_static("service/1.0 tonic/0.14.9");
+        let request = HeaderMap::from_iter([(USER_AGENT, agent)]);
+        assert_eq!(limit(None, &request), usize::MAX);
+        assert_eq!(limit(Some(0), &request), 0);
+        assert_eq!(limit(Some(4096), &request), 4095);
+        assert_eq!(limit(Some(16_384), &request), 16_383);
+        assert_eq!(limit(Some(1 << 20), &request), (1 << 20) - 1);
+    }
+
+    #[test]
+    fn what_may_be_the_c_core_is_sent_what_it_takes_for_sure() {
+        for agent in [
+            None,
+            Some("grpc-c++/1.51.1 grpc-c/29.0.0 (linux; chttp2)"),
+            Some("mine grpc-python/1.76.0 grpc-c/51.0.0 (linux; chttp2) too"),
+        ] {
+            let agent = agent.map(|agent| (USER_AGENT, HeaderValue::from_static(agent)));
+            let request = HeaderMap::from_iter(agent);
+            assert_eq!(limit(None, &request), usize::MAX);
+            assert_eq!(limit(Some(4096), &request), 3276);
+            assert_eq!(limit(Some(16_384), &request), 8192);
+            assert_eq!(limit(Some(1 << 20), &request), 838_860);
+        }
     }
 }

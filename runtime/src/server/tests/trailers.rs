@@ -6,6 +6,9 @@ use tonic::{Request, Response, Status};
 
 use super::{Call, MANY, Serve, Server, UNARY, frame, listen};
 
+const TONIC: &str = "tonic/0.14.9";
+const PYTHON: &str = "grpc-python/1.76.0 grpc-c/51.0.0 (linux; chttp2)";
+
 /// Ends calls with a message of 100,000 bytes, and details of 5000.
 fn server() -> Server {
     let status = || {
@@ -27,8 +30,13 @@ fn server() -> Server {
     }))
 }
 
-/// What a call ends with whose caller says that it takes so much.
-async fn trailers(server: Server, path: &str, max: Option<u32>) -> http::HeaderMap {
+/// What a call ends with whose caller says that it takes so much, and what it is.
+async fn trailers(
+    server: Server,
+    path: &str,
+    max: Option<u32>,
+    agent: &'static str,
+) -> http::HeaderMap {
     let target = listen(server).await;
     let address = target.strip_prefix("http://").unwrap();
     let io = TcpStream::connect(address).await.unwrap();
@@ -40,6 +48,7 @@ async fn trailers(server: Server, path: &str, max: Option<u32>) -> http::HeaderM
     tokio::spawn(connection);
     let head = http::Request::post(format!("{target}{path}"))
         .header("content-type", "application/grpc")
+        .header("user-agent", agent)
         .body(());
     let (response, mut body) = sender.send_request(head.unwrap(), false).unwrap();
     let message = frame::encode(&"request".to_owned()).unwrap();
@@ -66,16 +75,17 @@ async fn a_status_is_as_large_as_its_caller_takes() {
                 true => server().layer(layer()),
                 false => server(),
             };
-            for (max, message, has_details) in [
-                (None, 100_000..100_001, true),
-                (Some(4000), 3000..4000, false),
-                (Some(16 << 10), 1000..2000, true),
-                (Some(1 << 20), 100_000..100_001, true),
+            for (max, agent, message, has_details) in [
+                (None, TONIC, 100_000..100_001, true),
+                (Some(4000), TONIC, 3000..4000, false),
+                (Some(16 << 10), TONIC, 9400..9700, true),
+                (Some(16 << 10), PYTHON, 1000..2000, true),
+                (Some(1 << 20), PYTHON, 100_000..100_001, true),
             ] {
-                let trailers = trailers(server(), path, max).await;
+                let trailers = trailers(server(), path, max, agent).await;
                 assert_eq!(trailers["grpc-status"], "5");
                 let len = trailers["grpc-message"].len();
-                assert!(message.contains(&len), "{path} {max:?}: {len}");
+                assert!(message.contains(&len), "{path} {max:?} {agent}: {len}");
                 let details = trailers.contains_key("grpc-status-details-bin");
                 assert_eq!(details, has_details, "{path} {max:?}");
             }
