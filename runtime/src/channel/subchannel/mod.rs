@@ -2,21 +2,16 @@
 
 mod connecting;
 mod health;
+mod owner;
+mod upkeep;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context as TaskContext, Waker},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, Weak};
 
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, SemaphorePermit},
-    time::Instant,
-};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
+pub(super) use self::owner::Owner;
 use self::{connecting::Connecting, health::HealthCheck};
 use super::{
     address::Address,
@@ -26,11 +21,8 @@ use super::{
     core::Core,
     outcome::Tally,
     outliers::{Ejection, Host},
-    streams::{Streams, Turns, User},
+    streams::Turns,
 };
-
-/// A connection that was lost before it had carried a call, within this time, counts as one that could not be made.
-const SHORT_LIVED: Duration = Duration::from_secs(1);
 
 /// How many connections a subchannel has.
 #[derive(Clone, Copy, Debug)]
@@ -116,13 +108,6 @@ enum Lost {
 /// The circuit of a method is open.
 #[derive(Debug)]
 pub(super) struct Refused;
-
-/// Who is told what becomes of a connection.
-#[derive(Clone, Debug)]
-pub(super) struct Owner {
-    subchannel: Weak<Shared>,
-    turns: Arc<Turns>,
-}
 
 impl Subchannel {
     pub(super) fn new(
@@ -343,179 +328,6 @@ impl Drop for Subchannel {
         drop(state);
         drop(task);
         open.iter().for_each(|opened| opened.streams.close());
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn addresses(&self) -> Arc<[Address]> {
-        Arc::clone(&self.lock().addresses)
-    }
-
-    /// Uses a turn for room on the connection with the fewest streams; gives the turn up where none has room.
-    fn open(&self, turn: SemaphorePermit<'_>) -> Option<Connection> {
-        turn.forget();
-        self.open_for(User::Call)
-    }
-
-    fn open_for(&self, user: User) -> Option<Connection> {
-        loop {
-            let state = self.lock();
-            let with_room = state.open.iter().filter(|opened| opened.streams.has_room());
-            let opened = with_room.min_by_key(|opened| opened.streams.open())?;
-            // Room is taken under the lock alone.
-            let room = opened.streams.try_take(user)?;
-            if let Some(connection) = opened.with(room) {
-                return Some(connection);
-            }
-            let ended = Arc::clone(&opened.streams);
-            drop(state);
-            self.retire(&ended);
-        }
-    }
-
-    /// Whether there is to be one connection more: there are fewer than always, or calls wait while none has room.
-    fn has_too_few(&self, state: &State) -> bool {
-        let count = state.open.len();
-        let full = || !state.open.iter().any(|opened| opened.streams.has_room());
-        count < self.pool.min || count < self.pool.max && self.turns.are_awaited() && full()
-    }
-
-    /// Has ended streams looked for, and one more connection made where that is allowed.
-    fn want_room(&self) {
-        for opened in &self.lock().open {
-            opened.streams.wake_driver();
-        }
-        self.changed.notify_one();
-    }
-
-    /// Uses a connection from now on, unless it has ended again.
-    fn add(self: &Arc<Self>, opened: Opened) {
-        let mut state = self.lock();
-        if state.closed {
-            return;
-        }
-        let streams = Arc::clone(&opened.streams);
-        if state.open.is_empty() {
-            state.since = Instant::now();
-            state.started = self.turns.started();
-        }
-        if std::mem::take(&mut state.is_new) {
-            state.serving_since = Instant::now();
-        }
-        let was_ready = matches!(state.condition, Condition::Ready);
-        state.condition = Condition::Ready;
-        state.open.push(opened);
-        let added = state.open.last_mut().expect("it was pushed");
-        let is_open = added.is_open(&mut TaskContext::from_waker(Waker::noop()));
-        streams.begin();
-        if !was_ready {
-            self.begin_health_check(&mut state);
-        }
-        drop(state);
-        if !is_open {
-            self.retire(&streams);
-        } else if !was_ready {
-            self.tell();
-        }
-    }
-
-    /// Gives up a connection, unless that is done already; streams on it go on.
-    fn retire(&self, streams: &Arc<Streams>) {
-        let mut state = self.lock();
-        let is_it = |opened: &Opened| Arc::ptr_eq(&opened.streams, streams);
-        let Some(index) = state.open.iter().position(is_it) else {
-            return;
-        };
-        let retired = state.open.swap_remove(index);
-        retired.streams.close();
-        if state.open.is_empty() {
-            state.health.stop();
-            let lost = if self.turns.started() > state.started {
-                Lost::InUse
-            } else if state.since.elapsed() < SHORT_LIVED {
-                Lost::AtOnce
-            } else {
-                Lost::Unused
-            };
-            let reconnects =
-                !matches!((lost, state.reconnect), (Lost::Unused, Reconnect::OnDemand));
-            state.lost = Some(lost);
-            state.condition = if state.has_task && reconnects {
-                Condition::Connecting
-            } else {
-                Condition::Idle
-            };
-        }
-        drop(state);
-        self.changed.notify_one();
-        self.tell();
-        if let Some(core) = self.core.upgrade() {
-            core.resolve_again();
-        }
-    }
-
-    /// No connection could be made, or it was lost at once: a server that comes now is a new one.
-    fn failed(&self) {
-        let mut state = self.lock();
-        state.is_new |= state.open.is_empty();
-    }
-
-    /// Calls are to fail for as long as no connection can be made.
-    fn fail(&self, failure: Status) {
-        let mut state = self.lock();
-        if !state.open.is_empty() {
-            return;
-        }
-        state.condition = Condition::TransientFailure(Arc::new(failure));
-        drop(state);
-        self.tell();
-        if let Some(core) = self.core.upgrade() {
-            core.resolve_again();
-        }
-    }
-
-    fn tell(&self) {
-        if let Some(core) = self.core.upgrade() {
-            core.refresh();
-        }
-    }
-
-    /// The same, of what ends with its runtime.
-    fn show(&self) {
-        if let Some(core) = self.core.upgrade() {
-            core.show();
-        }
-    }
-}
-
-impl Owner {
-    pub(super) fn turns(&self) -> Arc<Turns> {
-        Arc::clone(&self.turns)
-    }
-
-    /// Looks at a connection that has been driven on: one that is going away is replaced at once.
-    pub(super) fn look(&self, streams: &Arc<Streams>, cx: &mut TaskContext<'_>) {
-        let Some(shared) = self.subchannel.upgrade() else {
-            return;
-        };
-        let mut state = shared.lock();
-        let mut open = state.open.iter_mut();
-        let opened = open.find(|opened| Arc::ptr_eq(&opened.streams, streams));
-        let ends = opened.is_some_and(|opened| !opened.is_open(cx));
-        drop(state);
-        if ends {
-            shared.retire(streams);
-        }
-    }
-
-    pub(super) fn ended(&self, streams: &Arc<Streams>) {
-        if let Some(shared) = self.subchannel.upgrade() {
-            shared.retire(streams);
-        }
     }
 }
 
