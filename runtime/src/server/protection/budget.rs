@@ -16,14 +16,15 @@
 /// [`Server::refused_stream_budget`]: crate::Server::refused_stream_budget
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// How often at once.
+    /// How often at once; zero is never.
     pub burst: u32,
     /// How much of that comes back in a second.
     pub per_second: u32,
 }
 
 impl Budget {
-    /// As often as a client likes.
+    /// As often as a client likes. It is still counted: see
+    /// [`Server::without_flood_protection`](crate::Server::without_flood_protection).
     pub const UNLIMITED: Self = Self {
         burst: u32::MAX,
         per_second: u32::MAX,

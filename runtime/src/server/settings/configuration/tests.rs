@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::server::{Limits, settings::Shown};
+use crate::server::{Budget, Limits, settings::Shown};
 
 fn configure(server: Server, file: &str, variables: &[(&str, &str)]) -> Result<Server, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -236,6 +236,41 @@ fn limits_of_what_is_not_served_are_refused_with_their_place() {
     let problem = "wireloom.toml:1:23: there is no service or method grpc.health.v1.Healt, for which limits are set: did \
                    you mean grpc.health.v1.Health?";
     assert!(status.message().ends_with(problem), "{status}");
+}
+
+#[test]
+fn budgets_of_what_is_cheap_to_send_are_set_each() {
+    let file = "[server]\ncontrol_frame_budget = '1/s'\nwindow_update_budget = '2/s'\nreset_budget = '3/s burst 4'\n\
+                refused_stream_budget = 'unlimited'\nflood_protection = false";
+    let server = configure(Server::builder(), file, &[]).unwrap();
+    let budget = |burst, per_second| Budget { burst, per_second };
+    let limits = &server.options.protection;
+    assert_eq!(limits.allowance.control_frames, budget(1, 1));
+    assert_eq!(limits.allowance.window_updates, budget(2, 2));
+    assert_eq!(limits.allowance.refused_streams, Some(Budget::UNLIMITED));
+    assert_eq!(limits.resets, Some(budget(4, 3)));
+    assert!(!limits.allowance.counts_frames);
+    let by_default = Shown(&Server::builder().options).to_string();
+    for part in [
+        "control_frame_budget=200/s burst 1000 (default)",
+        "flood_protection=on (default)",
+        "refused_stream_budget=by-streams (default)",
+        "reset_budget=by-streams (default)",
+        "window_update_budget=1000/s burst 4000 (default)",
+    ] {
+        assert!(by_default.contains(part), "{part}: {by_default}");
+    }
+    let variables = [("WIRELOOM_SERVER_CONTROL_FRAME_BUDGET", "1000")];
+    assert_eq!(
+        error("", &variables),
+        "WIRELOOM_SERVER_CONTROL_FRAME_BUDGET: control_frame_budget is \"1000\", and must be so many a second and at once, such \
+         as \"200/s burst 1000\", or \"unlimited\""
+    );
+    let nothing = [("WIRELOOM_SERVER_CONTROL_FRAME_BUDGET", "9/s burst 0")];
+    let server = configure(Server::builder(), "", &nothing).unwrap();
+    let status = server.into_process().unwrap_err();
+    let problem = "WIRELOOM_SERVER_CONTROL_FRAME_BUDGET: control_frame_budget is 9/s burst 0, and must be more than 0";
+    assert!(status.message().starts_with(problem), "{status}");
 }
 
 #[test]
