@@ -99,6 +99,8 @@ impl Config {
         let mut errors = Vec::new();
         let config = Table::parse(source, &mut errors)
             .map(|file| Self::from_file(file, folder, &mut errors));
+        // Tables are read one after the other, wherever they stand.
+        errors.sort_by_key(Error::position);
         match Error::all(errors) {
             Some(error) => Err(error),
             None => Ok(config.unwrap_or_default()),
@@ -373,6 +375,17 @@ mod tests {
             error.to_string(),
             error.help().unwrap_or_default().to_owned(),
         )
+    }
+
+    #[test]
+    fn errors_are_told_in_the_order_of_the_lines() {
+        let text = "[methods.'a.B/C']\ntimeout = 1\n[server]\nx = 1\n[packages.a]\nx = 1\n[generate]\nx = 1\ny = 1";
+        let report = format!("{:?}", parse(text).unwrap_err());
+        let lines = report.split("wireloom.toml:").skip(1);
+        let lines: Vec<_> = lines
+            .map(|error| error.split_once(':').unwrap().0)
+            .collect();
+        assert_eq!(lines, ["2", "4", "6", "8", "9"], "{report}");
     }
 
     #[test]

@@ -118,6 +118,12 @@ impl Error {
         Some(first)
     }
 
+    /// Line and column, by which errors in one file have an order; those without a place are the first.
+    pub(crate) fn position(&self) -> Option<(usize, usize)> {
+        let place = self.0.place.as_ref();
+        place.map(|place| (place.line, place.column))
+    }
+
     /// What to do, if there is something to say.
     #[cfg(test)]
     pub(crate) fn help(&self) -> Option<&str> {
