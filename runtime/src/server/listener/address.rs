@@ -68,13 +68,15 @@ fn instead(address: &str) -> Option<String> {
              for itself alone"
         ));
     }
-    if let Some(rest) = address.strip_prefix("https://") {
-        return Some(format!(
-            "write {rest}; whether connections have TLS is said by `Server::tls` and `Listener::tls`"
-        ));
-    }
-    if let Some((_, rest)) = address.split_once("://") {
-        return Some(format!("write {rest}"));
+    if let Some((scheme, rest)) = address.split_once("://") {
+        // What is behind the scheme may be no address, either.
+        let help = instead(rest).unwrap_or_else(|| format!("write {rest}"));
+        return Some(match scheme {
+            "https" => format!(
+                "{help}; whether connections have TLS is said by `Server::tls` and `Listener::tls`"
+            ),
+            _ => help,
+        });
     }
     let path = Path::new(address);
     if path.is_absolute() || path.extension() == Some("sock".as_ref()) {
@@ -136,8 +138,16 @@ mod tests {
             ("*:50051", "write 0.0.0.0:50051 or [::]:50051"),
             ("50051", "write 0.0.0.0:50051 or [::]:50051"),
             ("http://:50051", "write 0.0.0.0:50051 or [::]:50051"),
-            ("tcp://127.0.0.1:1", "write 127.0.0.1:1"),
+            ("tcp://127.0.0.1:1", "write 127.0.0.1:1 "),
+            ("tcp://:50051", "write 0.0.0.0:50051 or [::]:50051"),
+            ("tcp://*:50051/", "write 0.0.0.0:50051 or [::]:50051"),
+            ("tcp://localhost", "write localhost:50051 "),
+            ("file:///run/a.sock", "write unix:/run/a.sock"),
             ("https://127.0.0.1:1", "write 127.0.0.1:1; whether"),
+            (
+                "https://:50051",
+                "127.0.0.1:50051 for itself alone; whether",
+            ),
             ("/run/a.sock", "write unix:/run/a.sock"),
             ("a.sock", "write unix:a.sock"),
             ("@a", "write unix-abstract:a"),
