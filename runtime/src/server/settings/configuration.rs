@@ -1,6 +1,9 @@
 //! Settings from `wireloom.toml` and from the environment.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use tonic::{Code, Status};
 
@@ -35,7 +38,7 @@ impl Server {
     /// INVALID_ARGUMENT for a file that cannot be read or is no TOML, for unknown keys, and for values that a setting cannot
     /// have; it names all of them, one per line. A variable that may be meant for a setting and is none is a `warn` event.
     pub fn configured(self) -> Result<Self, Status> {
-        let named = std::env::var_os(FILE_VARIABLE).map(PathBuf::from);
+        let named = named(std::env::var_os(FILE_VARIABLE))?;
         let has_file = named.is_some() || Path::new(FILE_NAME).exists();
         let file = named.unwrap_or_else(|| PathBuf::from(FILE_NAME));
         let variables = std::env::vars_os().filter_map(|(name, value)| {
@@ -88,6 +91,21 @@ impl Server {
             variables: applied,
         });
         Ok(self)
+    }
+}
+
+/// The file that [`FILE_VARIABLE`] names.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT where it is set to nothing: what was meant cannot be known.
+fn named(file: Option<OsString>) -> Result<Option<PathBuf>, Status> {
+    match file {
+        Some(file) if file.is_empty() => Err(Status::invalid_argument(format!(
+            "{FILE_VARIABLE} is empty, and must be the path of a file such as {FILE_NAME}: unset it to read the \
+             {FILE_NAME} of the working folder, if there is one"
+        ))),
+        file => Ok(file.map(PathBuf::from)),
     }
 }
 

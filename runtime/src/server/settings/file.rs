@@ -30,28 +30,43 @@ pub(super) struct File<'a> {
     pub(super) text: &'a str,
 }
 
+/// What is wrong at a place of the text.
+struct Problem {
+    at: usize,
+    what: String,
+}
+
 impl File<'_> {
+    /// Sets what the text says; what is wrong with it is told in the order of the lines.
     pub(super) fn configure(&self, options: &mut Options, problems: &mut Vec<String>) {
+        let mut found = Vec::new();
+        self.configure_all(options, &mut found);
+        // What sets several settings at once is read first, wherever it stands.
+        found.sort_by_key(|problem| problem.at);
+        problems.extend(found.into_iter().map(|problem| problem.what));
+    }
+
+    fn configure_all(&self, options: &mut Options, problems: &mut Vec<Problem>) {
         let file = match DeTable::parse(self.text) {
             Ok(file) => file.into_inner(),
             Err(error) => {
                 let at = error.span().map_or(self.text.len(), |span| span.start);
-                problems.push(format!(
-                    "{}: this is no TOML: {}",
-                    self.place(at),
-                    error.message()
-                ));
+                let what = format!("{}: this is no TOML: {}", self.place(at), error.message());
+                problems.push(Problem { at, what });
                 return;
             }
         };
         for (key, value) in in_order(file) {
-            let place = self.place_of(&key);
-            match (key.get_ref().as_ref(), value.into_inner()) {
-                (TABLE, DeValue::Table(table)) => self.configure_server(options, table, problems),
-                (TABLE, _) => problems.push(format!("{place}: {TABLE} must be a table")),
-                (name, _) if GENERATORS.contains(&name) => {}
-                (name, _) => problems.push(format!("{place}: {}", unknown_table(name))),
-            }
+            let what = match (key.get_ref().as_ref(), value.into_inner()) {
+                (TABLE, DeValue::Table(table)) => {
+                    self.configure_server(options, table, problems);
+                    continue;
+                }
+                (name, _) if GENERATORS.contains(&name) => continue,
+                (TABLE, _) => format!("{TABLE} must be a table"),
+                (name, _) => unknown_table(name),
+            };
+            problems.push(self.problem(&key, &what));
         }
     }
 
@@ -59,13 +74,17 @@ impl File<'_> {
         &self,
         options: &mut Options,
         table: DeTable<'_>,
-        problems: &mut Vec<String>,
+        problems: &mut Vec<Problem>,
     ) {
         for (key, value) in in_order(table) {
             let value = value.into_inner();
             match key.get_ref().as_ref() {
                 METHOD_LIMITS => self.limit_methods(options, &key, value, problems),
-                _ => problems.extend(self.configure_one(options, &key, value).err()),
+                _ => {
+                    let wrong = self.configure_one(options, &key, value).err();
+                    let at = key.span().start;
+                    problems.extend(wrong.map(|what| Problem { at, what }));
+                }
             }
         }
     }
@@ -94,22 +113,24 @@ impl File<'_> {
         options: &mut Options,
         key: &Key<'_>,
         value: DeValue<'_>,
-        problems: &mut Vec<String>,
+        problems: &mut Vec<Problem>,
     ) {
         let DeValue::Table(methods) = value else {
-            let place = self.place_of(key);
-            return problems.push(format!(
-                "{place}: {METHOD_LIMITS} must have a table for each method or service, such as {EXAMPLE}"
-            ));
+            let what = format!(
+                "{METHOD_LIMITS} must have a table for each method or service, such as {EXAMPLE}"
+            );
+            return problems.push(self.problem(key, &what));
         };
         for (method, value) in in_order(methods) {
             match value.into_inner() {
                 DeValue::Table(limits) => self.limit(options, &method, limits, problems),
-                _ => problems.push(format!(
-                    "{}: {METHOD_LIMITS} has {}, which must be a table of a method or a service, such as {EXAMPLE}",
-                    self.place_of(&method),
-                    method.get_ref()
-                )),
+                _ => {
+                    let name = method.get_ref();
+                    let what = format!(
+                        "{METHOD_LIMITS} has {name}, which must be a table of a method or a service, such as {EXAMPLE}"
+                    );
+                    problems.push(self.problem(&method, &what));
+                }
             }
         }
     }
@@ -120,37 +141,45 @@ impl File<'_> {
         options: &mut Options,
         method: &Key<'_>,
         table: DeTable<'_>,
-        problems: &mut Vec<String>,
+        problems: &mut Vec<Problem>,
     ) {
         let name = method.get_ref().trim_start_matches('/');
         let of_code = options.admission.methods.get(name);
         let mut limits = of_code.copied().unwrap_or_default();
         for (key, value) in in_order(table) {
             let (place, value) = (self.place_of(&key), value.into_inner());
-            let key = key.get_ref();
-            let Some(setting) = LIMITS.iter().find(|setting| setting.name == key) else {
+            let limit = key.get_ref();
+            let Some(setting) = LIMITS.iter().find(|setting| setting.name == limit) else {
                 let help = match value {
                     DeValue::Table(_) => {
                         format!("a name that has dots stands in quotes: {EXAMPLE}")
                     }
-                    _ => suggest::help(key, LIMITS.iter().map(|setting| setting.name)),
+                    _ => suggest::help(limit, LIMITS.iter().map(|setting| setting.name)),
                 };
-                problems.push(format!(
-                    "{place}: [{TABLE}.{METHOD_LIMITS}.\"{name}\"] has no key {key}: {help}"
-                ));
+                let what =
+                    format!("[{TABLE}.{METHOD_LIMITS}.\"{name}\"] has no key {limit}: {help}");
+                problems.push(self.problem(&key, &what));
                 continue;
             };
             let set = match text_of(setting, &limits, value) {
                 Ok(text) => (setting.set)(&mut limits, &text)
-                    .map_err(|expected| wrong(key, &text, &place, expected)),
-                Err(expected) => Err(of_another_kind(key, &place, expected)),
+                    .map_err(|expected| wrong(limit, &text, &place, expected)),
+                Err(expected) => Err(of_another_kind(limit, &place, expected)),
             };
-            problems.extend(set.err());
+            let at = key.span().start;
+            problems.extend(set.err().map(|what| Problem { at, what }));
         }
         let place = self.place_of(method);
         let origins = &mut options.origins;
         origins.insert(name_of_limits(name), show_limits(&limits), place);
         options.admission.methods.insert(name.to_owned(), limits);
+    }
+
+    fn problem(&self, key: &Key<'_>, what: &str) -> Problem {
+        Problem {
+            at: key.span().start,
+            what: format!("{}: {what}", self.place_of(key)),
+        }
     }
 
     fn place_of(&self, key: &Key<'_>) -> String {

@@ -14,7 +14,7 @@ use std::{fmt, sync::atomic::Ordering};
 use tonic::Status;
 
 pub(super) use self::origins::Origins;
-use self::value::Plain;
+use self::value::{Plain, UNLIMITED};
 use super::{Limits, options::Options};
 
 /// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it, but for those of
@@ -28,7 +28,6 @@ struct Setting<T> {
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
     is_list: fn(&T) -> bool,
     /// What a value must be.
-    #[cfg_attr(not(feature = "config"), allow(dead_code))]
     expected: fn(&T) -> &'static str,
 }
 
@@ -92,18 +91,31 @@ const SETTINGS: &[Setting<Options>] = settings! { Options:
     write_stall_timeout: protection.write_stall_timeout,
 };
 
-/// Those that let nobody in where they are zero.
-const NEVER_ZERO: &[&str] = &[
-    "control_frame_budget",
-    "handshake_timeout",
-    "max_concurrent_streams",
-    "max_connections",
-    "max_connections_per_address",
-    "max_header_list_size",
-    "max_unsent_bytes",
-    "tls_handshake_timeout",
-    "write_stall_timeout",
+/// What a zero would do that nobody means by it: some take it for "no limit".
+const NEVER_ZERO: &[(&str, &str)] = &[
+    (
+        "default_timeout",
+        "calls that state no deadline would end at once",
+    ),
+    ("control_frame_budget", NOBODY),
+    ("handshake_timeout", NOBODY),
+    (
+        "keepalive_timeout",
+        "a peer that is pinged could not answer in time",
+    ),
+    ("max_concurrent_streams", NOBODY),
+    ("max_connection_age", AT_ONCE),
+    ("max_connection_idle", AT_ONCE),
+    ("max_connections", NOBODY),
+    ("max_connections_per_address", NOBODY),
+    ("max_header_list_size", NOBODY),
+    ("max_unsent_bytes", NOBODY),
+    ("tls_handshake_timeout", NOBODY),
+    ("write_stall_timeout", NOBODY),
 ];
+
+const NOBODY: &str = "nobody would be served";
+const AT_ONCE: &str = "each peer would be told to go away at once";
 
 /// In a file, the table of the limits of methods and services.
 const METHOD_LIMITS: &str = "method_limits";
@@ -151,17 +163,23 @@ fn show_limits(limits: &Limits) -> String {
 
 /// # Errors
 ///
-/// INVALID_ARGUMENT for a limit that lets nobody in.
+/// INVALID_ARGUMENT for a setting that is zero and must not be.
 pub(super) fn refuse_zeros(options: &Options) -> Result<(), Status> {
-    let never_zero = |setting: &&Setting<_>| NEVER_ZERO.contains(&setting.name);
-    for setting in SETTINGS.iter().filter(never_zero) {
+    for setting in SETTINGS {
+        let Some((name, why)) = NEVER_ZERO.iter().find(|(name, _)| *name == setting.name) else {
+            continue;
+        };
         let value = (setting.show)(options);
         if ["0", "0ns"].contains(&value.as_str()) || value.ends_with(" burst 0") {
-            let name = setting.name;
             let place = options.origins.of(name, &value);
+            let help = match place {
+                _ if !(setting.expected)(options).contains(UNLIMITED) => "",
+                Some(_) => "; \"unlimited\" is no limit",
+                None => "; the `MAX` of its type is no limit",
+            };
             let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
             return Err(Status::invalid_argument(format!(
-                "{place}{name} is {value}, and must be more than 0: nobody would be served"
+                "{place}{name} is {value}, and must be more than 0: {why}{help}"
             )));
         }
     }
@@ -335,14 +353,18 @@ mod tests {
 
     #[test]
     fn what_is_never_zero_is_a_setting_and_refused() {
-        for name in NEVER_ZERO {
+        for (name, why) in NEVER_ZERO {
             let setting = SETTINGS.iter().find(|setting| setting.name == *name);
             let mut options = Options::default();
             let zeros =
                 ["0", "0s", "9/s burst 0"].map(|zero| (setting.unwrap().set)(&mut options, zero));
             assert!(zeros.iter().any(Result::is_ok), "{name}");
             let status = refuse_zeros(&options).unwrap_err();
-            assert!(status.message().starts_with(name), "{status}");
+            let message = status.message();
+            assert!(
+                message.starts_with(name) && message.contains(why),
+                "{status}"
+            );
         }
         refuse_zeros(&Options::default()).unwrap();
     }

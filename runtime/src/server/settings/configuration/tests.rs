@@ -219,12 +219,18 @@ fn limits_that_let_nobody_in_are_refused_with_their_place() {
         ("MAX_CONNECTIONS", "0", "max_connections is 0"),
         ("MAX_UNSENT_BYTES", "0", "max_unsent_bytes is 0"),
         ("HANDSHAKE_TIMEOUT", "0s", "handshake_timeout is 0ns"),
+        ("DEFAULT_TIMEOUT", "0s", "default_timeout is 0ns"),
+        ("KEEPALIVE_TIMEOUT", "0s", "keepalive_timeout is 0ns"),
+        ("MAX_CONNECTION_AGE", "0s", "max_connection_age is 0ns"),
+        ("MAX_CONNECTION_IDLE", "0s", "max_connection_idle is 0ns"),
     ] {
         let variable = format!("WIRELOOM_SERVER_{name}");
         let server = configure(Server::builder(), "", &[(&variable, value)]).unwrap();
         let status = server.into_process().unwrap_err();
         let problem = format!("{variable}: {shown}, and must be more than 0");
         assert!(status.message().contains(&problem), "{status}");
+        let help = "\"unlimited\" is no limit";
+        assert!(status.message().ends_with(help), "{status}");
     }
 }
 
@@ -339,6 +345,21 @@ fn all_that_is_wrong_has_a_place_and_says_what_must_be() {
 }
 
 #[test]
+fn what_is_wrong_is_told_in_the_order_of_the_lines() {
+    let file = "[server.method_limits.'a.B/C']\nrate_limit = 'fast'\n[x]\n[server]\nkeepalive = 'long'\n\
+                max_message_size = 'big'\n[server.method_limits.'a.D']\nrate_limit = 'slow'";
+    let error = error(file, &[("WIRELOOM_SERVER_RUNTIMES", "many")]);
+    let places = error.lines().map(|line| line.split(": ").next().unwrap());
+    let lines = [2, 3, 5, 6, 8].map(|line| format!("wireloom.toml:{line}:"));
+    let variable = ["WIRELOOM_SERVER_RUNTIMES".to_owned()];
+    let expected = lines.iter().chain(&variable);
+    let in_order = places
+        .zip(expected)
+        .all(|(place, begins)| place.starts_with(begins));
+    assert!(in_order && error.lines().count() == 6, "{error}");
+}
+
+#[test]
 fn numbers_are_written_as_toml_has_them() {
     let file = "[server]\nmax_connections = 1_000\nmax_receive_message_size = 0x10_0000\nmax_queued_calls = +5";
     let options = configure(Server::builder(), file, &[]).unwrap().options;
@@ -391,6 +412,17 @@ fn a_file_that_is_not_there_is_an_error() {
         "{status}"
     );
     assert!(status.message().contains(FILE_VARIABLE), "{status}");
+}
+
+#[test]
+fn a_variable_that_names_no_file_is_an_error_that_names_the_variable() {
+    let status = named(Some(OsString::new())).unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let problem = "WIRELOOM_CONFIG is empty, and must be the path of a file";
+    assert!(status.message().starts_with(problem), "{status}");
+    assert_eq!(named(None).unwrap(), None);
+    let file = named(Some("a.toml".into())).unwrap();
+    assert_eq!(file, Some(PathBuf::from("a.toml")));
 }
 
 #[test]

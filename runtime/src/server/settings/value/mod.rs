@@ -28,7 +28,7 @@ pub(super) trait Value<Unit = Plain>: Sized {
     fn show(&self) -> String;
 }
 
-const UNLIMITED: &str = "unlimited";
+pub(super) const UNLIMITED: &str = "unlimited";
 pub(super) const NONE: &str = "none";
 
 /// Sets `value` to what `text` says.
