@@ -21,6 +21,7 @@ mod interceptors;
 mod layers;
 mod life;
 mod listeners;
+mod logged;
 mod mocks;
 mod mounted;
 mod names;

@@ -8,10 +8,13 @@ use tokio::process::{Child, ChildStdout, Command};
 use wireloom::server::Listener;
 use wireloom::{Code, Server};
 
+use crate::events::Events;
 use crate::support::{ProbeClient, Task, service, task};
 
 /// What the process says before its target.
 const SERVING: &str = "serving on ";
+/// What it says before what the log had of signals.
+const TOLD: &str = "log: ";
 /// What it says before the number of calls that it cut off.
 const STOPPED: &str = "stopped, cut off: ";
 
@@ -21,6 +24,7 @@ async fn the_process() {
     if std::env::var_os("SIGNALLED_SERVER").is_none() {
         return;
     }
+    let (events, _guard) = Events::listen();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     println!("\n{SERVING}{}", listener.target());
     let (service, _events) = service();
@@ -30,6 +34,7 @@ async fn the_process() {
         .serve_until_signalled(listener)
         .await
         .unwrap();
+    println!("\n{TOLD}{}", events.with(" by=").join("; "));
     println!("\n{STOPPED}{}", shutdown.cut_off_calls);
 }
 
@@ -94,6 +99,9 @@ async fn sigterm_and_ctrl_c_each_stop_a_server() {
         let mut process = Process::start().await;
         process.client.unary(task("a")).await.unwrap();
         process.signal(signal).await;
+        let told = said(&mut process.output, TOLD).await;
+        let begins = format!("INFO shutting down by=\"SIG{signal}\" ");
+        assert!(told.starts_with(&begins), "{told}");
         assert_eq!(process.stopped().await, 0, "{signal}");
     }
 }
@@ -118,5 +126,8 @@ async fn a_second_signal_cuts_off_at_once() {
     process.signal("TERM").await;
     let status = outcomes.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
+    let told = said(&mut process.output, TOLD).await;
+    let ends = "; INFO cutting off what has not ended by=\"SIGTERM\"";
+    assert!(told.ends_with(ends), "{told}");
     assert_eq!(process.stopped().await, 1);
 }

@@ -140,7 +140,7 @@ async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
             served.map_err(|error| error.to_string())
         }
         Spoken::Http1 => {
-            let lifetime = Lifetime::new(entrance.shared.options.lifetime, phases);
+            let lifetime = Lifetime::new(entrance.shared.options.lifetime, phases, peer.addr());
             let served = http1::serve(io, service, peer, lifetime).await;
             served.map_err(|error| error.to_string())
         }
@@ -168,7 +168,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     turns: &Turns,
 ) -> Result<(), h2::Error> {
     let Entrance { shared, web, .. } = entrance;
-    let mut lifetime = Lifetime::new(shared.options.lifetime, &shared.phases);
+    let mut lifetime = Lifetime::new(shared.options.lifetime, &shared.phases, peer.addr());
     let heard = shared.options.lifetime.heard();
     let io = Listening::new(io, heard.clone());
 

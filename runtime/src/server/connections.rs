@@ -182,6 +182,11 @@ impl Connections {
         }
     }
 
+    /// How many calls are under way.
+    pub(super) fn calls(&self) -> usize {
+        self.shared.calls.len()
+    }
+
     /// Lets calls end within `timeout`, unless `cut_off` is ready before, and cuts off the rest.
     pub(super) async fn shut_down(
         mut self,

@@ -36,6 +36,18 @@ impl Ended {
         }
     }
 
+    /// Tells who looks at the log in detail of a call of `method` that its handler did not end.
+    pub(super) fn log(&self, method: &str) {
+        match self {
+            Self::Early(status) => log_early(method, status.code()),
+            // Its caller's clock was a little faster.
+            Self::Reset(status) if status.code() == Code::DeadlineExceeded => {
+                log_early(method, status.code());
+            }
+            Self::Ok | Self::Answered(_) | Self::Unheard(_) | Self::Reset(_) => {}
+        }
+    }
+
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Ok => Code::Ok,
@@ -44,6 +56,18 @@ impl Ended {
             | Self::Early(status)
             | Self::Reset(status) => status.code(),
         }
+    }
+}
+
+/// Tells of a call that ended before it was answered.
+pub(super) fn log_early(method: &str, code: Code) {
+    match code {
+        Code::DeadlineExceeded => {
+            tracing::debug!(target: "wireloom", method, "a call ran past its deadline");
+        }
+        Code::Unavailable => tracing::debug!(target: "wireloom", method, "a call was cut off"),
+        // Of a handler that panicked, an event has told already.
+        _ => {}
     }
 }
 

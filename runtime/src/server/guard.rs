@@ -35,6 +35,11 @@ impl Guard {
         }
     }
 
+    /// The method that is served, while its handler is not polled.
+    pub(super) fn method(&self) -> Option<&str> {
+        self.handler.as_ref().map(Watched::method)
+    }
+
     /// Polls what a handler wrote: its panic ends this call, and no other.
     pub(super) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, End>> {
         // What a panic leaves half done is dropped with the call.
@@ -72,10 +77,9 @@ impl Guard {
             .copied()
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
-        let method = self.handler.as_ref().map(Watched::method);
         tracing::error!(
             target: "wireloom",
-            method,
+            method = self.method(),
             "exception.type" = "panic",
             "exception.message" = message,
             "a handler panicked"

@@ -22,7 +22,10 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 pub(super) use self::options::LifetimeLimits;
-use super::shutdown::{FLUSH_TIME, Phases};
+use super::{
+    listener::PeerAddr,
+    shutdown::{FLUSH_TIME, Phases},
+};
 use crate::heard::Heard;
 
 /// By how much of itself the age at which a connection drains is less or more (gRFC A9), so that connections that were made
@@ -81,6 +84,7 @@ enum Stage {
 /// Says when a connection drains and when it ends, its peer's wishes apart.
 pub(super) struct Lifetime {
     limits: LifetimeLimits,
+    peer: PeerAddr,
     ends: Ends,
     drains: Pin<Box<WaitForCancellationFutureOwned>>,
     stage: Stage,
@@ -95,10 +99,11 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    pub(super) fn new(limits: LifetimeLimits, phases: &Phases) -> Self {
+    pub(super) fn new(limits: LifetimeLimits, phases: &Phases, peer: PeerAddr) -> Self {
         let draining = phases.draining().child_token();
         Self {
             limits,
+            peer,
             drains: Box::pin(draining.clone().cancelled_owned()),
             ends: Ends {
                 draining: Arc::new(draining),
@@ -198,16 +203,25 @@ impl Lifetime {
                 // While there are calls, it may be idle for long enough after that time from now, and no earlier.
                 let idle_since = self.idle_since.unwrap_or(now);
                 let max_idle_at = idle_since.checked_add(self.limits.max_idle);
-                if is_past(self.max_age_at) || is_past(max_idle_at) {
+                let limit = match is_past(self.max_age_at) {
+                    true => Some("max_connection_age"),
+                    false => is_past(max_idle_at).then_some("max_connection_idle"),
+                };
+                if let Some(limit) = limit {
+                    self.log(limit, "a connection is told to go away");
                     return Some(self.drain(now, Some(self.limits.max_age_grace)));
                 }
                 let Ok(ping_at) = self.look_for_life(cx, now) else {
-                    return Some(Step::Close);
+                    return Some(self.close_on_silence());
                 };
                 self.look_again(earliest([self.max_age_at, max_idle_at, ping_at]));
             }
             Stage::Draining { since, cut_off_at } => {
                 if is_past(cut_off_at) {
+                    self.log(
+                        "max_connection_age_grace",
+                        "what is left of a connection is cut off",
+                    );
                     self.ends.cut_off.cancel();
                     let close_at = now + FLUSH_TIME;
                     self.stage = Stage::CutOff { close_at };
@@ -222,7 +236,7 @@ impl Lifetime {
                 }
                 // A grace without a limit is none for a peer that is gone.
                 let Ok(ping_at) = self.look_for_life(cx, now) else {
-                    return Some(Step::Close);
+                    return Some(self.close_on_silence());
                 };
                 self.look_again(earliest([cut_off_at, farewell_at, ping_at]));
             }
@@ -247,6 +261,19 @@ impl Lifetime {
             Some(keepalive) => keepalive.look(cx, now, time, timeout),
             None => Ok(None),
         }
+    }
+
+    fn close_on_silence(&self) -> Step {
+        self.log(
+            "keepalive_timeout",
+            "a connection is closed: its peer does not answer",
+        );
+        Step::Close
+    }
+
+    /// Tells who looks at the log in detail by which setting the connection ends.
+    fn log(&self, limit: &str, what: &str) {
+        tracing::debug!(target: "wireloom", peer = ?self.peer, limit, "{what}");
     }
 
     fn drain(&mut self, now: Instant, grace: Option<Duration>) -> Step {

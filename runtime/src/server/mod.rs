@@ -46,6 +46,7 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 pub(crate) use self::admission::Reason as RefusalReason;
@@ -107,8 +108,13 @@ pub struct Shutdown {
     pub cut_off_calls: usize,
 }
 
-/// Ready when a server that shuts down is not to wait any longer.
-struct CutOff<F>(F);
+/// What a server shuts down by.
+struct Stop<F> {
+    /// A signal's name, or who called.
+    why: &'static str,
+    /// Ready when it is not to wait any longer.
+    cut_off: F,
+}
 
 impl Server {
     /// Starts a server without services.
@@ -164,8 +170,13 @@ impl Server {
             status::with_source(Code::Unavailable, message, error)
         })?;
         let signalled = async {
-            signals.next().await;
-            CutOff(async move { signals.next().await })
+            Stop {
+                why: signals.next().await,
+                cut_off: async move {
+                    let by = signals.next().await;
+                    tracing::info!(target: "wireloom", by, "cutting off what has not ended");
+                },
+            }
         };
         self.run(listeners.into(), signalled).await
     }
@@ -184,7 +195,10 @@ impl Server {
     ) -> Result<Shutdown, Status> {
         let signalled = async {
             signal.await;
-            CutOff(pending())
+            Stop {
+                why: "serve_with_shutdown",
+                cut_off: pending(),
+            }
         };
         self.run(listeners.into(), signalled).await
     }
@@ -192,7 +206,7 @@ impl Server {
     async fn run(
         self,
         listeners: Listeners,
-        signal: impl Future<Output = CutOff<impl Future<Output = ()>>>,
+        signal: impl Future<Output = Stop<impl Future<Output = ()>>>,
     ) -> Result<Shutdown, Status> {
         let Options {
             lame_duck_time,
@@ -211,12 +225,20 @@ impl Server {
         let siblings = connections.listen_beside(&listeners);
         listeners.iter().for_each(Listener::log);
         systemd.is_ready();
-        let CutOff(cut_off) = tokio::select! {
+        let stop = tokio::select! {
             never = connections.accept_from(&listeners) => match never {},
-            cut_off = signal => cut_off,
+            stop = signal => stop,
         };
-        let mut cut_off = pin!(cut_off);
-        tracing::info!(target: "wireloom", "shutting down");
+        let began = Instant::now();
+        tracing::info!(
+            target: "wireloom",
+            by = stop.why,
+            ?lame_duck_time,
+            ?shutdown_timeout,
+            calls = connections.calls(),
+            "shutting down"
+        );
+        let mut cut_off = pin!(stop.cut_off);
         systemd.is_stopping();
         if let Some(health) = health {
             health.shut_down();
@@ -232,7 +254,18 @@ impl Server {
                 cut_off.await;
             }
         };
-        Ok(connections.shut_down(shutdown_timeout, cut_off).await)
+        let calls = connections.calls();
+        let shutdown = connections.shut_down(shutdown_timeout, cut_off).await;
+        let cut_off_calls = shutdown.cut_off_calls;
+        tracing::info!(
+            target: "wireloom",
+            took = ?began.elapsed(),
+            // Those that began in the meantime, before their peers heard, are not known.
+            finished_calls = calls.saturating_sub(cut_off_calls),
+            cut_off_calls,
+            "shut down"
+        );
+        Ok(shutdown)
     }
 
     /// What connections of `listeners`, if there are any, share.

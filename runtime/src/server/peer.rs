@@ -26,6 +26,10 @@ impl Peer {
         Self { addr, identity }
     }
 
+    pub(super) fn addr(&self) -> PeerAddr {
+        self.addr
+    }
+
     /// Puts it where handlers and interceptors find it.
     pub(super) fn extend(&self, extensions: &mut Extensions) {
         extensions.insert(self.addr);

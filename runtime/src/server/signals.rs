@@ -19,11 +19,11 @@ impl Signals {
         })
     }
 
-    /// Waits for either.
-    pub(super) async fn next(&mut self) {
+    /// Waits for either, which is named.
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

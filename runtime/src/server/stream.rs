@@ -171,6 +171,9 @@ async fn serve_call(
         // The handler has been dropped; what it moved to other tasks is told.
         context.cancel();
     }
+    if let Some(method) = guard.method() {
+        ended.log(method);
+    }
     if let Some(observers) = observers {
         // It has ended as it has: their panic is for the log alone.
         let _ = guard.tell(|| observers.ended(&ended.status()));

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_stream::{self as stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, body::Body, metadata::MetadataValue};
 
-use super::{Call, CutOff, Limits, Listener, RateLimit, Reply, Server, Service};
+use super::{Call, Limits, Listener, RateLimit, Reply, Server, Service, Stop};
 use crate::{
     channel::Channel,
     frame,
@@ -238,7 +238,12 @@ async fn a_cut_off_within_the_lame_duck_time_ends_the_server_at_once() {
     for _ in 0..20 {
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let server = Server::builder().lame_duck_time(Duration::from_secs(600));
-        let signalled = async { CutOff(async {}) };
+        let signalled = async {
+            Stop {
+                why: "a test",
+                cut_off: async {},
+            }
+        };
         let ended = tokio::spawn(server.run(listener.into(), signalled));
         assert_eq!(ended.await.unwrap().unwrap().cut_off_calls, 0);
     }

@@ -24,6 +24,7 @@ use crate::{
     server::{
         body::Source,
         connections::Shared,
+        ended::log_early,
         ending::{End, Ending, ending_code},
         router::is_asked_of_any_server,
         trailers,
@@ -92,6 +93,7 @@ async fn respond_by(
     origin: &Origin,
     cut_off: Arc<CancellationToken>,
 ) -> Result<Responded, Gone> {
+    let uri = request.uri().clone();
     let answered = {
         let mut answer = pin!(answer(&service, request.map(Body::new)));
         let mut ending = Ending::new(origin.deadline, cut_off);
@@ -108,7 +110,10 @@ async fn respond_by(
     };
     let (response, responded) = match answered {
         Ok(response) => (response, Responded::Answered),
-        Err(End::Status(status)) => (grpc(&status), Responded::Ended),
+        Err(End::Status(status)) => {
+            log_early(uri.path().trim_start_matches('/'), status.code());
+            (grpc(&status), Responded::Ended)
+        }
         Err(End::Reset(_)) => return Err(Gone),
     };
     let (mut head, body) = response.into_parts();

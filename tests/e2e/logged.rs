@@ -1,0 +1,151 @@
+//! What a log tells of calls and connections that a server ends, and of its own end.
+
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use tower_layer::layer_fn;
+use wireloom::{Channel, Code, Server};
+
+use crate::events::Events;
+use crate::support::{Event, ProbeClient, Setup, Task, TestServer, in_process_on, task};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn hanging() -> Task {
+    Task {
+        hang: true,
+        ..task("a")
+    }
+}
+
+/// A client of such a server in this process; nothing of it waits for a network.
+fn client(server: Server) -> ProbeClient {
+    let (channel, _) = in_process_on(server);
+    ProbeClient::new(channel.lazy().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_ran_past_its_deadline_is_told_of() {
+    let (events, _guard) = Events::listen();
+    let client = client(Server::builder().default_timeout(SECOND));
+    let told = |method| {
+        vec![format!(
+            "DEBUG a call ran past its deadline method=\"probe.Probe/{method}\""
+        )]
+    };
+    let call = client.unary(hanging()).no_timeout();
+    assert_eq!(call.await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(events.with("deadline"), told("Unary"));
+
+    let one_message = Task {
+        count: 1,
+        ..hanging()
+    };
+    let call = client.server_stream(one_message).no_timeout();
+    let mut outcomes = call.await.unwrap().into_inner();
+    outcomes.message().await.unwrap().unwrap();
+    let status = outcomes.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(events.with("deadline"), told("ServerStream"));
+
+    client.unary(task("a")).await.unwrap();
+    assert_eq!(events.with("deadline"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_in_a_layer_past_its_deadline_is_told_of_once() {
+    let (events, _guard) = Events::listen();
+    let layer = layer_fn(|_| {
+        tower::service_fn(|_: http::Request<wireloom::server::Body>| {
+            std::future::pending::<Result<http::Response<wireloom::server::Body>, wireloom::Status>>(
+            )
+        })
+    });
+    let client = client(Server::builder().layer(layer).default_timeout(SECOND));
+    let call = client.unary(task("a")).no_timeout();
+    assert_eq!(call.await.unwrap_err().code(), Code::DeadlineExceeded);
+    let told = "DEBUG a call ran past its deadline method=\"probe.Probe/Unary\"";
+    assert_eq!(events.with("deadline"), [told]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_by_which_setting_a_connection_ends() {
+    let (events, _guard) = Events::listen();
+    let limited = Server::builder;
+    for (server, setting) in [
+        (limited().max_connection_age(SECOND), "max_connection_age"),
+        (limited().max_connection_idle(SECOND), "max_connection_idle"),
+    ] {
+        let client = client(server);
+        client.unary(task("a")).await.unwrap();
+        tokio::time::sleep(2 * SECOND).await;
+        let told =
+            format!("DEBUG a connection is told to go away peer=InProcess limit=\"{setting}\"");
+        assert_eq!(events.with("a connection"), [told]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_outlast_the_grace_are_told_of() {
+    let (events, _guard) = Events::listen();
+    let server = Server::builder()
+        .max_connection_age(SECOND)
+        .max_connection_age_grace(SECOND);
+    let call = client(server).unary(hanging()).no_retry();
+    assert_eq!(call.await.unwrap_err().code(), Code::Unavailable);
+    let told = [
+        "DEBUG what is left of a connection is cut off peer=InProcess limit=\"max_connection_age_grace\"",
+        "DEBUG a call was cut off method=\"probe.Probe/Unary\"",
+    ];
+    assert_eq!(events.with("cut off"), told);
+}
+
+#[tokio::test]
+async fn a_shutdown_is_told_of_as_it_begins_and_ends() {
+    let (events, _guard) = Events::listen();
+    let setup = Setup {
+        server: Server::builder().lame_duck_time(Duration::from_millis(1)),
+        shutdown_timeout: Duration::from_millis(50),
+        ..Setup::default()
+    };
+    let mut server = TestServer::start(setup).await;
+    let client = server.client().await;
+    let call = tokio::spawn(client.unary(hanging()).no_retry().into_future());
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    server.stopped().await;
+    let told = events.with("INFO shut");
+    let [begin, end] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(
+        begin,
+        "INFO shutting down by=\"serve_with_shutdown\" lame_duck_time=1ms shutdown_timeout=50ms calls=1"
+    );
+    assert!(end.starts_with("INFO shut down took="), "{end}");
+    assert!(
+        end.ends_with("ms finished_calls=0 cut_off_calls=1"),
+        "{end}"
+    );
+    call.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn a_shutdown_tells_how_many_calls_ended_in_time() {
+    let (events, _guard) = Events::listen();
+    let mut server = TestServer::start(Setup::default()).await;
+    let client = server.client().await;
+    let call = tokio::spawn(client.unary(hanging()).no_timeout().into_future());
+    assert_eq!(server.event().await, Event::Started("a".into()));
+    server.stop();
+    // It drains once it takes no connection any more.
+    while Channel::connect(&server.target).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    server.stopped().await;
+    let told = events.with("INFO shut down");
+    assert!(
+        told[0].ends_with("finished_calls=1 cut_off_calls=0"),
+        "{told:?}"
+    );
+}
