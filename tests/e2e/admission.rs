@@ -3,12 +3,16 @@
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, yield_now};
 use wireloom::server::{AdaptiveLimit, Limits, Listener, Queue, RateLimit};
 use wireloom::{Authorization, Code, Response, RetryPolicy, Server, Status, StatusCodes};
 
 use crate::events::Events;
-use crate::support::{Event, Outcome, ProbeClient, Setup, Task, TestServer, service, task};
+use crate::support::{
+    Event, Outcome, ProbeClient, Setup, Task, TestServer, in_process_on, service, task,
+};
 
 const UNARY: &str = "probe.Probe/Unary";
 
@@ -227,8 +231,65 @@ async fn a_refused_call_is_told_of_with_the_limit() {
         let told = "DEBUG a call was refused method=\"probe.Probe/Unary\" code=\"RESOURCE_EXHAUSTED\" reason=\"rate\" \
                     limit=\"rate_limit\"";
         let told = format!("{told} limit_of=\"{whose}\"");
-        assert_eq!(events.with("refused"), [told]);
+        let warned = format!(
+            "WARN calls are refused limit=\"rate_limit\" limit_of=\"{whose}\" refused=1 \
+             method=\"probe.Probe/Unary\""
+        );
+        assert_eq!(events.with("refused"), [told, warned]);
     }
+}
+
+/// The warnings that came since the last look, without what they say of the method.
+fn warnings(events: &Events) -> Vec<String> {
+    let events = events.with("WARN").into_iter();
+    let without = |event: String| event.split(" method=").next().map(str::to_owned);
+    events.filter_map(without).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_calls_are_warned_of_once_in_ten_seconds_with_their_number() {
+    let (events, _guard) = Events::listen();
+    // There is no token within the test.
+    let server = Server::builder().limits(one_call(1e-6));
+    let (channel, _events) = in_process_on(server);
+    let client = ProbeClient::new(channel.lazy().unwrap());
+    let told = |refused: usize| {
+        vec![format!(
+            "WARN calls are refused limit=\"rate_limit\" limit_of=\"server\" refused={refused}"
+        )]
+    };
+    client.unary(task("first")).await.unwrap();
+    for _ in 0..101 {
+        client.unary(task("refused")).await.unwrap_err();
+    }
+    assert_eq!(warnings(&events), told(1));
+    let seconds = async |seconds| tokio::time::sleep(Duration::from_secs(seconds)).await;
+    seconds(9).await;
+    assert_eq!(warnings(&events), [""; 0]);
+    seconds(2).await;
+    assert_eq!(warnings(&events), told(100));
+    // What is refused after a while without is told at once.
+    seconds(20).await;
+    assert_eq!(warnings(&events), [""; 0]);
+    client.unary(task("refused")).await.unwrap_err();
+    assert_eq!(warnings(&events), told(1));
+    // There is no next time once the server has ended.
+    client.unary(task("refused")).await.unwrap_err();
+    drop(client);
+    seconds(1).await;
+    assert_eq!(warnings(&events), told(1));
+}
+
+#[tokio::test]
+async fn refused_connections_are_warned_of() {
+    let (events, _guard) = Events::listen();
+    let (server, _client) = start(Server::builder().max_connections(1)).await;
+    let address = server.target.strip_prefix("http://").unwrap();
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    // It is closed at once.
+    assert_eq!(refused.read(&mut [0; 1]).await.unwrap_or_default(), 0);
+    let warned = "WARN connections are refused limit=\"max_connections\" limit_of=\"server\" refused=1 peer=Tcp(";
+    assert_eq!(events.with(warned).len(), 1);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use super::{
     options::Options,
     peer::Peer,
     protection::{ConnectionPlace, ConnectionPlaces, Patient},
+    refusals::{Limit, Refusals, Refused},
     router::Router,
     runtimes::{Held, Workers},
     settings,
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub(super) phases: Phases,
     pub(super) calls: TaskTracker,
     pub(super) places: Arc<ConnectionPlaces>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 impl Shared {
@@ -69,13 +71,15 @@ impl Shared {
         let admission = &options.admission;
         admission.refuse_unknown(&router, &options.origins)?;
         let certificates = Certificates::of(&options, listeners);
+        let phases = Phases::default();
         Ok(Self {
             authorizer: Authorizer::new(&router, &options, certificates)?,
             router,
             admission: Admission::new(&options.admission)?,
             places: Arc::new(ConnectionPlaces::new(&options.protection)),
             options,
-            phases: Phases::default(),
+            refusals: Arc::new(Refusals::new(phases.closed())),
+            phases,
             calls: TaskTracker::new(),
         })
     }
@@ -326,6 +330,12 @@ async fn accept(
                 Ok(place) => start(accepted, peer, place),
                 Err(limit) => {
                     tracing::debug!(target: "wireloom", ?peer, limit, "connection refused");
+                    let limit = Limit {
+                        setting: limit,
+                        of: "server",
+                    };
+                    let refused = Refused::Connection(peer);
+                    entrance.shared.refusals.count(limit, refused);
                 }
             },
             Err(error) if is_of_one_connection(&error) => {}

@@ -24,6 +24,7 @@ mod options;
 mod peer;
 mod pieces;
 mod protection;
+mod refusals;
 mod respond;
 mod router;
 mod runtimes;

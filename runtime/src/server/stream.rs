@@ -24,6 +24,7 @@ use super::{
     guard::Guard,
     head::check_is_grpc,
     protection::{Protection, Unsent},
+    refusals::Refused,
     respond::Respond,
 };
 use crate::{
@@ -199,6 +200,10 @@ async fn admitted(
     let refuse = |respond: &mut Respond, reason: RefusalReason, whose, status: Status| {
         // All that no handler sees passes here.
         reason.log(uri.path(), whose, &status);
+        if let Some(limit) = reason.limit_of(whose) {
+            let refused = Refused::Call(uri.path_and_query().cloned());
+            shared.refusals.count(limit, refused);
+        }
         span.refused(reason);
         shared.options.metrics.refused(reason.name());
         Err(Ended::answered(answer_status(

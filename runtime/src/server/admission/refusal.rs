@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use http::HeaderValue;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::status;
+use crate::{server::refusals::Limit, status};
 
 /// gRFC A6's header.
 const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -50,6 +50,13 @@ impl Reason {
             Self::WaitedTooLong => Some("max_queue_time"),
             Self::DeadlinePassed => None,
         }
+    }
+
+    /// The limit that refuses, if it is one, and whose it is.
+    pub(in crate::server) fn limit_of(self, whose: Option<Whose>) -> Option<Limit> {
+        let (setting, whose) = self.limit().zip(whose)?;
+        let of = whose.name();
+        Some(Limit { setting, of })
     }
 
     /// Tells of a call of `path` that is refused, who looks at the log in detail.
