@@ -105,6 +105,9 @@ pub struct Method {
     pub request: RustType,
     /// The response message.
     pub response: RustType,
+    /// Whether the protos have rules for requests, which a server holds them to on request: of `buf.validate`, or
+    /// `google.api.field_behavior = REQUIRED`.
+    pub has_request_rules: bool,
     /// The proto's comment on the method.
     pub docs: Docs,
     /// Whether the proto marks the method deprecated.

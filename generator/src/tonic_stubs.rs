@@ -113,7 +113,7 @@ fn serve(service: &TonicService) -> String {
     let statics: Vec<_> = methods.iter().map(descriptor).collect();
     let references = (0..methods.len()).map(|at| format!("METHODS[{at}].descriptor()"));
     format!(
-        "/// The methods, with who may call them.
+        "/// The methods, with what their protos say of them to a server.
         static METHODS: [::wireloom::Method<(), ()>; {count}] = [{statics}];
 
         impl<T: {name}> ::wireloom::server::Service for {name}Server<T> {{
@@ -148,7 +148,11 @@ fn descriptor(method: &Method) -> String {
     });
     let path = &method.path;
     let authorization = authorization.unwrap_or_default();
-    format!("::wireloom::Method::{kind}({path:?}){authorization}")
+    let rules = match method.has_request_rules {
+        true => ".with_request_rules()",
+        false => "",
+    };
+    format!("::wireloom::Method::{kind}({path:?}){authorization}{rules}")
 }
 
 /// A service as tonic-build wants it.

@@ -45,6 +45,7 @@ pub struct MethodDescriptor {
     max_response_message_size: Option<usize>,
     retry_throttling: Option<RetryThrottling>,
     authorization: Option<Authorization>,
+    has_request_rules: bool,
 }
 
 impl MethodDescriptor {
@@ -102,6 +103,12 @@ impl MethodDescriptor {
     pub const fn authorization(&self) -> Option<Authorization> {
         self.authorization
     }
+
+    /// Whether the proto has rules for the method's requests, which `Server::validation` holds them to: of `buf.validate`, or
+    /// `google.api.field_behavior = REQUIRED`.
+    pub const fn has_request_rules(&self) -> bool {
+        self.has_request_rules
+    }
 }
 
 /// A [`MethodDescriptor`] with the types of the method's messages.
@@ -154,6 +161,7 @@ impl<Req, Res> Method<Req, Res> {
             max_response_message_size: None,
             retry_throttling: None,
             authorization: None,
+            has_request_rules: false,
         };
         Self {
             descriptor,
@@ -236,6 +244,13 @@ impl<Req, Res> Method<Req, Res> {
     #[must_use]
     pub const fn with_authorization(mut self, authorization: Authorization) -> Self {
         self.descriptor.authorization = Some(authorization);
+        self
+    }
+
+    /// States that the proto has rules for the method's requests.
+    #[must_use]
+    pub const fn with_request_rules(mut self) -> Self {
+        self.descriptor.has_request_rules = true;
         self
     }
 

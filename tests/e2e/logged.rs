@@ -1,13 +1,14 @@
-//! What a log tells of calls and connections that a server ends, and of its own end.
+//! What a log tells of how a server begins and ends, and of calls and connections that it ends.
 
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use tower_layer::layer_fn;
-use wireloom::{Channel, Code, Server};
+use wireloom::server::{Call, Reply, Service};
+use wireloom::{Channel, Code, Method, MethodDescriptor, Server};
 
 use crate::events::Events;
-use crate::support::{Event, ProbeClient, Setup, Task, TestServer, in_process_on, task};
+use crate::support::{Event, ProbeClient, Setup, Task, TestServer, in_process_on, service, task};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -78,7 +79,8 @@ async fn it_is_told_by_which_setting_a_connection_ends() {
     ] {
         let client = client(server);
         client.unary(task("a")).await.unwrap();
-        tokio::time::sleep(2 * SECOND).await;
+        // Its next connection lasts longer than that.
+        tokio::time::sleep(SECOND * 3 / 2).await;
         let told =
             format!("DEBUG a connection is told to go away peer=InProcess limit=\"{setting}\"");
         assert_eq!(events.with("a connection"), [told]);
@@ -148,4 +150,37 @@ async fn a_shutdown_tells_how_many_calls_ended_in_time() {
         told[0].ends_with("finished_calls=1 cut_off_calls=0"),
         "{told:?}"
     );
+}
+
+/// A service whose requests have rules.
+struct Orders;
+
+static PLACE: Method<String, String> = Method::unary("/shop.Orders/Place").with_request_rules();
+
+impl Service for Orders {
+    const NAME: &'static str = "shop.Orders";
+    const METHODS: &'static [&'static MethodDescriptor] = &[PLACE.descriptor()];
+
+    async fn call(&self, call: Call) -> Reply {
+        call.unimplemented()
+    }
+}
+
+#[tokio::test]
+async fn rules_that_requests_are_not_held_to_are_told_of_with_their_services() {
+    let (events, _guard) = Events::listen();
+    let told = |server: Server| {
+        let (service, _events) = service();
+        let server = server.add_service(service).add_service(Orders);
+        let _channel = Channel::in_process(server).lazy().unwrap();
+        events.with("rules")
+    };
+    let warning = &told(Server::builder())[0];
+    assert!(warning.starts_with("WARN requests are not held to the rules"));
+    assert!(warning.contains("`Server::validation`"), "{warning}");
+    assert!(warning.ends_with(" services=\"shop.Orders\""), "{warning}");
+    assert_eq!(told(Server::builder().without_validation()), [""; 0]);
+    // There is nobody there who could say it.
+    let _channel = Channel::from_service(Orders);
+    assert_eq!(events.with("rules"), [""; 0]);
 }

@@ -8,6 +8,7 @@ mod notes;
 mod options;
 mod places;
 mod policy;
+mod rules;
 mod services;
 mod settings;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::lower::names::{self, ServiceNames};
 use crate::lower::places::Places;
 use crate::lower::policy::{self, Layer, Spelling};
 use crate::lower::settings::Settings;
-use crate::lower::{docs, options, types};
+use crate::lower::{docs, options, rules, types};
 use crate::model::{Docs, Idempotency, Method, MethodKind, Origin, Service};
 use crate::source::Spot;
 use crate::syntax::Written;
@@ -152,6 +152,7 @@ impl Lowering<'_> {
             mock_type: mock_type(kind).to_owned(),
             request: types::resolve(package, method.input().full_name()),
             response: types::resolve(package, method.output().full_name()),
+            has_request_rules: rules::concern(&method.input()),
             docs: comment(places, method.path()),
             deprecated: proto
                 .options

@@ -125,7 +125,7 @@ impl Channel {
     /// # }
     /// ```
     pub fn from_service(service: impl Service) -> Self {
-        let server = Server::builder().add_service(service).unrestricted();
+        let server = Server::builder().add_service(service).of_this_process();
         let channel = Self::in_process(server).lazy();
         channel.expect("nothing is set that may not be")
     }

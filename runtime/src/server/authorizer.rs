@@ -1,6 +1,6 @@
 //! Who may call what: the first thing that is asked of a call, before interceptors and its service see it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use http::request::Parts;
 use tonic::{Code, Status, metadata::MetadataMap};
@@ -8,7 +8,7 @@ use tonic::{Code, Status, metadata::MetadataMap};
 use super::{
     Call, Reply,
     certificate::{Certificate, Certificates},
-    options::Options,
+    options::{Options, Restriction},
     router::{self, ASKED_OF_ANY_SERVER, Router},
 };
 use crate::{
@@ -51,8 +51,13 @@ impl Authorizer {
         options: &Options,
         certificates: Certificates,
     ) -> Result<Option<Self>, Status> {
-        if options.is_unrestricted {
-            return Ok(None);
+        match options.restriction {
+            Restriction::AsDeclared => {}
+            Restriction::Lifted => {
+                tell_of_lifted(router, options);
+                return Ok(None);
+            }
+            Restriction::Needless => return Ok(None),
         }
         let named = &options.authorizations;
         let mut declared = router.methods().filter_map(|method| method.authorization());
@@ -276,6 +281,39 @@ fn refuse_unknown(router: &Router, named: &BTreeMap<String, Authorization>) -> R
     match names.find_map(|name| router.unknown(name, "an authorization is")) {
         None => Ok(()),
         Some(unknown) => Err(Status::invalid_argument(unknown)),
+    }
+}
+
+/// Warns where everyone may call what is declared to be for some.
+fn tell_of_lifted(router: &Router, options: &Options) {
+    let named = &options.authorizations;
+    let is_restricted = |of: &Authorization| !matches!(of, Authorization::Public);
+    let methods = router.services().flat_map(|(service, methods)| {
+        methods.iter().filter(move |method| {
+            let of_name = named.get(method.full_name()).or(named.get(service));
+            let declared = of_name.copied().or(method.authorization());
+            declared.as_ref().is_some_and(is_restricted)
+        })
+    });
+    let methods = methods.map(|method| method.full_name());
+    let named = named.iter().filter(|(_, of)| is_restricted(of));
+    let restricted: BTreeSet<_> = named
+        .map(|(name, _)| name.as_str())
+        .chain(methods)
+        .collect();
+    let restricted = Vec::from_iter(restricted).join(", ");
+    match options.authenticators.is_empty() {
+        true if restricted.is_empty() => {}
+        true => tracing::warn!(
+            target: "wireloom",
+            declared = restricted,
+            "anyone may call what is declared to be for some: `Server::unrestricted` lifts all authorization"
+        ),
+        false => tracing::warn!(
+            target: "wireloom",
+            declared = restricted,
+            "anyone may call everything, and no authenticator is asked: `Server::unrestricted` lifts all authorization"
+        ),
     }
 }
 

@@ -96,7 +96,7 @@ impl Call {
                 deadline,
                 compression,
                 negotiated,
-                is_authorized: options.is_unrestricted,
+                is_authorized: options.is_unrestricted(),
                 unreadable,
                 early_reply,
                 measured: None,

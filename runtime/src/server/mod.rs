@@ -64,7 +64,7 @@ pub use self::web::{HttpFuture, HttpService};
 use self::{
     connections::{Connections, InProcessConnections, Shared},
     listener::systemd::Systemd,
-    options::Options,
+    options::{Options, Rules},
     router::Router,
     signals::Signals,
 };
@@ -274,9 +274,11 @@ impl Server {
         if let Some(health) = &self.options.health {
             self.router.tell_of_health(health);
         }
-        #[cfg(feature = "validation")]
-        if self.options.validation {
-            self.router.validate(&self.options.descriptor_sets)?;
+        match self.options.rules {
+            Rules::Unsaid => self.router.tell_of_rules(),
+            Rules::Left => {}
+            #[cfg(feature = "validation")]
+            Rules::Held => self.router.validate(&self.options.descriptor_sets)?,
         }
         #[cfg(feature = "reflection")]
         if self.options.reflection {

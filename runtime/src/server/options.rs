@@ -45,8 +45,7 @@ pub(super) struct Options {
     pub(super) protection: protection::ProtectionLimits,
     #[cfg(feature = "reflection")]
     pub(super) reflection: bool,
-    #[cfg(feature = "validation")]
-    pub(super) validation: bool,
+    pub(super) rules: Rules,
     #[cfg(any(feature = "reflection", feature = "validation"))]
     pub(super) descriptor_sets: Vec<&'static [u8]>,
     #[cfg(feature = "tls")]
@@ -56,7 +55,28 @@ pub(super) struct Options {
     pub(super) authenticators: Authenticators,
     /// By the name of a service or a method.
     pub(super) authorizations: BTreeMap<String, Authorization>,
-    pub(super) is_unrestricted: bool,
+    pub(super) restriction: Restriction,
+}
+
+/// What becomes of the rules that protos have for requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// Nobody holds requests to them, and nobody has said that this is as it should be.
+    Unsaid,
+    /// Nobody here is to do so.
+    Left,
+    #[cfg(feature = "validation")]
+    Held,
+}
+
+/// Whether callers are held to what is declared of who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restriction {
+    AsDeclared,
+    /// Though it may be declared otherwise.
+    Lifted,
+    /// The caller is the process itself.
+    Needless,
 }
 
 impl Default for Options {
@@ -83,8 +103,7 @@ impl Default for Options {
             protection: protection::ProtectionLimits::default(),
             #[cfg(feature = "reflection")]
             reflection: false,
-            #[cfg(feature = "validation")]
-            validation: false,
+            rules: Rules::Unsaid,
             #[cfg(any(feature = "reflection", feature = "validation"))]
             descriptor_sets: Vec::new(),
             #[cfg(feature = "tls")]
@@ -92,7 +111,7 @@ impl Default for Options {
             tls_handshake_timeout: HANDSHAKE_TIMEOUT,
             authenticators: Authenticators::default(),
             authorizations: BTreeMap::new(),
-            is_unrestricted: false,
+            restriction: Restriction::AsDeclared,
         }
     }
 }
@@ -102,6 +121,11 @@ impl Options {
     pub(super) fn default_deadline(&self, path: &str) -> Option<Deadline> {
         let is_bounded = self.default_timeout < Duration::MAX && !is_asked_of_any_server(path);
         is_bounded.then(|| Deadline::after(self.default_timeout))
+    }
+
+    /// Whether everyone may call everything.
+    pub(super) fn is_unrestricted(&self) -> bool {
+        self.restriction != Restriction::AsDeclared
     }
 
     /// Whether clients may prove themselves by certificates, where a listener does not say so.
@@ -281,7 +305,14 @@ impl Server {
     /// [protovalidate]: https://protovalidate.com
     #[cfg(feature = "validation")]
     pub fn validation(mut self) -> Self {
-        self.options.validation = true;
+        self.options.rules = Rules::Held;
+        self
+    }
+
+    /// Leaves requests alone, whatever rules their protos have, as is the default, and says that this is meant: without it, a
+    /// server of a service with such rules starts with a `warn` event. For rules that a proxy or the handlers hold requests to.
+    pub fn without_validation(mut self) -> Self {
+        self.options.rules = Rules::Left;
         self
     }
 
@@ -362,9 +393,16 @@ impl Server {
     }
 
     /// Lets everyone call everything, whatever is declared, and asks no authenticator: for a server behind something that
-    /// has checked its calls.
+    /// has checked its calls. Where something is declared, or there is an authenticator, a `warn` event says so when the server
+    /// starts.
     pub fn unrestricted(mut self) -> Self {
-        self.options.is_unrestricted = true;
+        self.options.restriction = Restriction::Lifted;
         self
+    }
+
+    /// A server of this process alone, which is its only caller: nothing is asked of it, and nobody needs to be told.
+    pub(crate) fn of_this_process(mut self) -> Self {
+        self.options.restriction = Restriction::Needless;
+        self.without_validation()
     }
 }

@@ -98,6 +98,22 @@ impl Router {
         Ok(())
     }
 
+    /// Warns where protos have rules for requests, and nothing says whether they are to hold.
+    pub(super) fn tell_of_rules(&self) {
+        let ruled = self
+            .services()
+            .filter(|(_, methods)| methods.iter().any(|method| method.has_request_rules()));
+        let services: Vec<_> = ruled.map(|(name, _)| name).collect();
+        if !services.is_empty() {
+            tracing::warn!(
+                target: "wireloom",
+                services = services.join(", "),
+                "requests are not held to the rules of their protos (`buf.validate`, `REQUIRED`): `Server::validation` does so, \
+                 with the feature `validation` and embedded descriptors; `Server::without_validation` says that it is meant so"
+            );
+        }
+    }
+
     /// Holds requests to the rules of their protos, by each service's own descriptors, and by those of `more` sets where it has
     /// none.
     ///

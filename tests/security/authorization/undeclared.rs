@@ -73,6 +73,34 @@ async fn what_is_declared_holds_though_a_service_around_it_does_not_hand_it_on()
     assert_eq!(codes(unrestricted).await, [Ok; 4]);
 }
 
+#[tokio::test]
+async fn a_server_that_lifts_what_is_declared_warns_of_it() {
+    let (warnings, _guard) = Warnings::listen();
+    let told = |server: Server, channel: fn(Server) -> Channel| {
+        let _channel = channel(server.add_service(VaultServer::new(Handler)));
+        warnings.take()
+    };
+    let channel = |server| Channel::in_process(server).lazy().unwrap();
+    let declared = told(Server::builder().unrestricted(), channel);
+    assert_eq!(declared.len(), 1, "{declared:?}");
+    assert!(
+        declared[0].contains("`Server::unrestricted`")
+            && declared[0].contains("guarded.Vault/Put")
+            && !declared[0].contains("guarded.Vault/Hours"),
+        "{declared:?}"
+    );
+    let with_authenticator = Server::builder().authenticator(Trusting).unrestricted();
+    let asked = told(with_authenticator, channel);
+    assert!(asked[0].contains("no authenticator is asked"), "{asked:?}");
+    let public = Server::builder()
+        .authorization("guarded.Vault", Authorization::Public)
+        .unrestricted();
+    assert_eq!(told(public, channel), [""; 0]);
+    // There, the process is its own caller.
+    let _channel = Channel::from_service(VaultServer::new(Handler));
+    assert_eq!(warnings.take(), [""; 0]);
+}
+
 async fn call(channel: &Channel, method: &'static wireloom::Method<String, String>) -> Code {
     code(channel.unary(method, String::new()).await)
 }

@@ -45,6 +45,26 @@ fn the_four_kinds_are_told_apart() {
 }
 
 #[test]
+fn a_method_has_rules_where_anything_in_its_requests_has() {
+    let model = lower(
+        "import 'buf/validate/validate.proto'; import 'google/api/field_behavior.proto';
+         message Free { uint32 a = 1 [(google.api.field_behavior) = OPTIONAL]; Free b = 2; }
+         message Field { uint32 a = 1 [(buf.validate.field).uint32.gt = 0]; }
+         message OfOneof { oneof a { option (buf.validate.oneof).required = true; uint32 b = 1; } }
+         message Whole { option (buf.validate.message).cel_expression = 'true'; }
+         message Needed { string a = 1 [(google.api.field_behavior) = REQUIRED]; }
+         message Outer { map<string, Middle> a = 1; }
+         message Middle { Outer a = 1; repeated Field b = 2; }
+         service S { rpc Free(Free) returns (Field); rpc Field(Field) returns (Free); rpc OfOneof(OfOneof) returns (Free);
+         rpc Whole(stream Whole) returns (Free); rpc Needed(Needed) returns (Free); rpc Inner(Outer) returns (Free); }",
+    );
+    let methods = &model.packages[0].services[0].methods;
+    let ruled = methods.iter().filter(|method| method.has_request_rules);
+    let ruled: Vec<_> = ruled.map(|method| method.proto_name.as_str()).collect();
+    assert_eq!(ruled, ["Field", "OfOneof", "Whole", "Needed", "Inner"]);
+}
+
+#[test]
 fn a_service_without_package_is_at_the_root() {
     let model = lower("message M {} service S { rpc A(M) returns (M); }");
     assert!(model.packages[0].rust_path.is_empty());

@@ -361,7 +361,7 @@ pub mod tasks_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 
-    /// The methods, with who may call them.
+    /// The methods, with what their protos say of them to a server.
     static METHODS: [::wireloom::Method<(), ()>; 2] = [
         ::wireloom::Method::unary("/tasks.Tasks/Get"),
         ::wireloom::Method::client_streaming("/tasks.Tasks/Put")

@@ -301,7 +301,7 @@ pub mod bell_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 
-    /// The methods, with who may call them.
+    /// The methods, with what their protos say of them to a server.
     static METHODS: [::wireloom::Method<(), ()>; 1] =
         [::wireloom::Method::unary("/bell.Bell/Ring")];
 

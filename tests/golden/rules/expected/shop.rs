@@ -14,7 +14,8 @@ pub struct Order {
 /// Descriptor of `shop.Orders/Place`.
 pub static ORDERS_PLACE: ::wireloom::Method<Order, Order> =
     ::wireloom::Method::unary("/shop.Orders/Place")
-        .with_timeout(::core::time::Duration::from_secs(10));
+        .with_timeout(::core::time::Duration::from_secs(10))
+        .with_request_rules();
 
 /// Both files are carried by the generator, and nothing is generated for them.
 #[derive(Clone, Debug)]

@@ -513,7 +513,7 @@ pub mod greeter_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 
-    /// The methods, with who may call them.
+    /// The methods, with what their protos say of them to a server.
     static METHODS: [::wireloom::Method<(), ()>; 4] = [
         ::wireloom::Method::unary("/helloworld.Greeter/SayHello"),
         ::wireloom::Method::server_streaming("/helloworld.Greeter/SayHelloStream"),
