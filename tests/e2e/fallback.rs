@@ -7,11 +7,12 @@ use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use wireloom::{Code, Server};
 
+use crate::events::Events;
 use crate::support::{Event, ProbeClient, Setup, Task, TestServer, task};
 
 fn routes() -> axum::Router {
@@ -117,12 +118,37 @@ async fn http1_and_calls_share_a_port() {
 }
 
 #[tokio::test]
-async fn http1_is_not_spoken_unless_it_is_accepted() {
+async fn http1_is_not_spoken_unless_it_is_accepted_which_both_sides_are_told() {
+    let (events, _guard) = Events::listen();
     let server = serve(Server::builder()).await;
-    let mut http1 = connect_http1(&server.target).await;
-    let request = Request::get("/hello").header("host", "probe.test");
-    let request = request.body(String::new()).unwrap();
-    http1.send_request(request).await.unwrap_err();
+    let body = "x".repeat(32 << 10);
+    for (method, path, sent) in [("GET", "/hello", ""), ("POST", "/echo", &body)] {
+        let mut http1 = connect_http1(&server.target).await;
+        let answered = request_http1(&mut http1, method, path, "text/plain", sent).await;
+        assert_eq!(answered.0, StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert!(
+            answered.1.contains("`Server::accept_http1`"),
+            "{answered:?}"
+        );
+        http1.ready().await.unwrap_err();
+        let told = events.with("a peer is not served");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("DEBUG ") && told[0].contains("`Server::accept_http1`"));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_tls_to_a_listener_without_is_told_of_and_not_answered() {
+    let (events, _guard) = Events::listen();
+    let server = serve(Server::builder()).await;
+    let address = server.target.strip_prefix("http://").unwrap();
+    let mut io = TcpStream::connect(address).await.unwrap();
+    io.write_all(&[22, 3, 1]).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = io.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"");
+    let told = events.with("a peer is not served");
+    assert!(told[0].contains("it speaks TLS"), "{told:?}");
 }
 
 #[tokio::test]

@@ -13,10 +13,13 @@ use h2::{
     Reason,
     server::{Builder, Connection},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 #[cfg(feature = "http1")]
-use super::web::http1::{self, Spoken};
+use super::web::http1;
 use super::{
     body::Source,
     connections::Entrance,
@@ -25,7 +28,8 @@ use super::{
     listener::PeerAddr,
     options::Options,
     peer::Peer,
-    protection::{ConnectionPlace, Flood, FrameGuard, Patient, Protection},
+    preface::{self, Spoken},
+    protection::{ConnectionPlace, Flood, FrameGuard, Patient, Protection, ProtectionLimits},
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
@@ -96,64 +100,60 @@ async fn serve_tls<T: AsyncRead + AsyncWrite + Unpin>(
         () = draining.cancelled() => return Ok(()),
     };
     let peer = Peer::with_identity(addr, identity);
-    serve_http(io, peer, entrance).await
+    #[cfg(feature = "http1")]
+    if entrance.http1.is_some() {
+        return serve_http(io, peer, entrance).await;
+    }
+    // Which its peer speaks, as it said by ALPN.
+    let timeout = entrance.shared.options.protection.handshake_timeout;
+    let served = serve_http2(io, peer, entrance, timeout).await;
+    served.map_err(|error| error.to_string())
 }
 
+/// Serves a connection over HTTP/2, or over HTTP/1.1 where that is accepted, as its peer speaks.
 async fn serve_http<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     peer: Peer,
     entrance: &Entrance,
 ) -> Result<(), String> {
-    #[cfg(feature = "http1")]
-    if let Some(service) = &entrance.http1 {
-        return Box::pin(serve_either(io, peer, entrance, service.clone())).await;
-    }
-    let served = serve_http2(io, peer, entrance).await;
-    served.map_err(|error| error.to_string())
-}
-
-/// Serves a connection over HTTP/1.1 or HTTP/2, as its peer speaks.
-#[cfg(feature = "http1")]
-async fn serve_either<T: AsyncRead + AsyncWrite + Unpin>(
-    io: T,
-    peer: Peer,
-    entrance: &Entrance,
-    service: web::HttpService,
-) -> Result<(), String> {
-    let phases = &entrance.shared.phases;
-    let draining = phases.draining();
-    let heard = tokio::time::timeout(
-        entrance.shared.options.protection.handshake_timeout,
-        http1::listen(io),
-    );
+    let Entrance { shared, .. } = entrance;
+    let began = Instant::now();
+    let timeout = shared.options.protection.handshake_timeout;
+    let draining = shared.phases.draining();
+    // Before `h2` says anything: what it says first, no client of HTTP/1.1 understands.
     let (spoken, io) = tokio::select! {
-        heard = heard => match heard {
+        heard = tokio::time::timeout(timeout, preface::listen(io)) => match heard {
             Ok(heard) => heard.map_err(|error| error.to_string())?,
             Err(_) => return Ok(()),
         },
         // A peer that has not said a word yet has no call to lose.
         () = draining.cancelled() => return Ok(()),
     };
-    match spoken {
-        Spoken::Http2 => {
-            let served = serve_http2(io, peer, entrance).await;
-            served.map_err(|error| error.to_string())
-        }
-        Spoken::Http1 => {
-            let lifetime = Lifetime::new(entrance.shared.options.lifetime, phases, peer.addr());
-            let served = http1::serve(io, service, peer, lifetime).await;
-            served.map_err(|error| error.to_string())
-        }
+    if spoken == Spoken::Http2 {
+        let left = timeout.saturating_sub(began.elapsed());
+        let served = serve_http2(io, peer, entrance, left).await;
+        return served.map_err(|error| error.to_string());
     }
+    #[cfg(feature = "http1")]
+    if let Some(service) = entrance.http1.clone() {
+        let lifetime = Lifetime::new(shared.options.lifetime, &shared.phases, peer.addr());
+        let served = Box::pin(http1::serve(io, service, peer, lifetime)).await;
+        return served.map_err(|error| error.to_string());
+    }
+    preface::refuse(io, spoken, peer.addr()).await;
+    Ok(())
 }
 
+/// Serves a connection whose peer speaks HTTP/2, and has so long to send its SETTINGS.
 pub(super) async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     peer: Peer,
     entrance: &Entrance,
+    handshake_timeout: Duration,
 ) -> Result<(), h2::Error> {
     let turns = Turns::default();
-    let mut served = pin!(serve_calls(io, peer, entrance, &turns));
+    let served = serve_calls(io, peer, entrance, handshake_timeout, &turns);
+    let mut served = pin!(served);
     poll_fn(|cx| {
         turns.next();
         served.as_mut().poll(cx)
@@ -165,6 +165,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     peer: Peer,
     entrance: &Entrance,
+    handshake_timeout: Duration,
     turns: &Turns,
 ) -> Result<(), h2::Error> {
     let Entrance { shared, web, .. } = entrance;
@@ -173,13 +174,16 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let io = Listening::new(io, heard.clone());
 
     let options = &shared.options;
-    let limits = &options.protection;
+    let limits = ProtectionLimits {
+        handshake_timeout,
+        ..options.protection
+    };
     let max_streams = options.max_concurrent_streams;
     let protection = Arc::new(Protection::new(limits, max_streams));
     let alarm = protection.alarm();
     let mut flooded = pin!(alarm.raised());
     let io = Deferred::with_turns(io, turns.clone());
-    let io = FrameGuard::new(io, limits, Arc::clone(alarm));
+    let io = FrameGuard::new(io, &limits, Arc::clone(alarm));
     let mut unserved = io.unserved(max_streams);
     let peer_settings = io.peer_settings();
     let handshake = http2(options).handshake(io);

@@ -228,7 +228,9 @@ impl Accept for InProcessConnections {
         let options = &self.entrance.shared.options;
         let ours = Patient::new(ours, options.protection.write_stall_timeout);
         tokio::spawn(async move {
-            let served = serve_http2(ours, Peer::new(PeerAddr::InProcess), &self.entrance);
+            let limits = &self.entrance.shared.options.protection;
+            let peer = Peer::new(PeerAddr::InProcess);
+            let served = serve_http2(ours, peer, &self.entrance, limits.handshake_timeout);
             if let Err(error) = served.await {
                 tracing::debug!(target: "wireloom", peer = "in-process", %error, "connection ended");
             }

@@ -23,6 +23,7 @@ mod listener;
 mod options;
 mod peer;
 mod pieces;
+mod preface;
 mod protection;
 mod refusals;
 mod respond;
