@@ -24,7 +24,6 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Status> {
     let listener = Listener::bind("127.0.0.1:0").await?;
     let target = listener.target().to_string();
-    println!("serving on {target}");
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let server = Server::builder()
@@ -36,12 +35,13 @@ async fn run() -> Result<(), Status> {
     let server = tokio::spawn(server);
 
     let client = GreeterClient::connect(&target).await?;
+    println!("serving on {target}");
     make_all_calls(&client).await?;
 
     let _ = stop.send(());
     let shutdown = server
         .await
         .map_err(|error| Status::internal(error.to_string()))??;
-    println!("shut down, {} calls cut off", shutdown.cut_off_calls);
+    println!("shut down; calls cut off: {}", shutdown.cut_off_calls);
     Ok(())
 }

@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Status> {
-    // A line for each call as it ends, with its trace id.
+    // A line for each call as it ends, with its trace id, and some of the server itself.
     tracing_subscriber::fmt()
         .with_span_events(FmtSpan::CLOSE)
         .init();
@@ -36,14 +36,11 @@ async fn run() -> Result<(), Status> {
         Some(address) => Listener::bind(&address).await?.into(),
         None => server.listeners().await?,
     };
-    for listener in &listeners {
-        println!("serving on {}; Ctrl-C stops", listener.target());
-    }
 
-    let shutdown = server
+    // The log says where it listens once it serves; Ctrl-C stops it.
+    server
         .add_service(GreeterServer::new(HelloGreeter))
         .serve_until_signalled(listeners)
         .await?;
-    println!("shut down, {} calls cut off", shutdown.cut_off_calls);
     Ok(())
 }

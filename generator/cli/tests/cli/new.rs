@@ -157,7 +157,7 @@ fn a_new_project_builds_runs_and_passes_its_tests() {
         "previous-rpc-attempts=2",
         "trace_id=",
         "SayHello: Hello, Late Riser!",
-        "shut down, 0 calls cut off",
+        "shut down; calls cut off: 0",
     ];
     for expected in expected {
         assert!(said.contains(expected), "{expected:?} is not in:\n{said}");
@@ -189,6 +189,21 @@ fn a_new_project_builds_runs_and_passes_its_tests() {
         ended.stderr.starts_with("error: ")
             && ended.stderr.contains("/no/such/folder/b.sock")
             && !ended.stderr.contains("code:"),
+        "{ended:?}"
+    );
+    // What is wrong with a setting, `serve` finds: nothing says before that it serves.
+    let mut server = command(&project, &["run", "--quiet", "--bin", "server"]);
+    let ended = server
+        .env("WIRELOOM_SERVER_LISTEN", "127.0.0.1:0")
+        .env("WIRELOOM_SERVER_MAX_CONNECTIONS", "0")
+        .output()
+        .unwrap();
+    let ended = Ended::from(ended);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("max_connections is 0")
+            && !ended.stdout.contains("serving")
+            && !ended.stdout.contains("listening"),
         "{ended:?}"
     );
     cargo(&project, &["test", "--quiet"]).ok();
