@@ -179,7 +179,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
         ..options.protection
     };
     let max_streams = options.max_concurrent_streams;
-    let protection = Arc::new(Protection::new(limits, max_streams));
+    let protection = Arc::new(Protection::new(&limits, max_streams));
     let alarm = protection.alarm();
     let mut flooded = pin!(alarm.raised());
     let io = Deferred::with_turns(io, turns.clone());
@@ -199,6 +199,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let _metered = shared.options.metrics.connection();
     let _watched = watchdog::Watch::of(shared.options.blocking_threshold);
     let mut first_polls = FirstPolls::new(shared.calls.clone(), turns.clone());
+    // Known from the first call on: what a peer says of itself comes before, and what it is it says with each.
+    let mut max_trailers = None;
     loop {
         let next = poll_fn(|cx| match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((_, mut respond)))) if lifetime.is_over() => {
@@ -208,8 +210,10 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             }
             Poll::Ready(Some(Ok((request, respond)))) => {
                 unserved.serve_one();
-                let taken = peer_settings.max_header_list_size();
-                let max_trailers = trailers::limit(taken, request.headers());
+                let max_trailers = *max_trailers.get_or_insert_with(|| {
+                    let taken = peer_settings.max_header_list_size();
+                    trailers::limit(taken, request.headers())
+                });
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
