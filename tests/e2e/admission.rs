@@ -235,7 +235,7 @@ async fn a_refused_call_is_told_of_with_the_limit() {
             "WARN calls are refused limit=\"rate_limit\" limit_of=\"{whose}\" refused=1 \
              method=\"probe.Probe/Unary\""
         );
-        assert_eq!(events.with("refused"), [told, warned]);
+        assert_eq!(events.with("refused "), [told, warned]);
     }
 }
 
