@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
+use wireloom::server::Service;
 use wireloom::tokio_stream::{self as stream, Stream, StreamExt as _};
 use wireloom::tonic::{async_trait, codec::CompressionEncoding};
 use wireloom::{Code, Compression, MessageStream, Request, Response, Status, Streaming};
@@ -259,4 +260,19 @@ async fn what_tonic_alone_could_decompress_does_not_pass_by_the_rules() {
     let status = client.place(order).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     assert!(seen.customers().is_empty());
+}
+
+#[test]
+fn generated_code_says_which_methods_have_rules() {
+    fn ruled<S: Service>(_: &S) -> Vec<&'static str> {
+        let ruled = S::METHODS
+            .iter()
+            .filter(|method| method.has_request_rules());
+        ruled.map(|method| method.full_name()).collect()
+    }
+    let expected = ["Place", "PlaceAll", "PlaceItems", "PlaceEach"];
+    let expected = expected.map(|method| format!("validated.Orders/{method}"));
+    assert_eq!(ruled(&OrdersServer::new(Seen::default())), expected);
+    let of_tonic = of_tonic::orders_server::OrdersServer::new(Seen::default());
+    assert_eq!(ruled(&of_tonic), expected);
 }
