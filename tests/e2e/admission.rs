@@ -200,7 +200,10 @@ async fn a_call_that_waits_is_cut_off_with_the_others() {
     let mut waiting = tokio::spawn(client.unary(task("waiting")).into_future());
     let waits = tokio::time::timeout(Duration::from_millis(100), &mut waiting).await;
     assert!(waits.is_err());
+    let (events, _guard) = Events::listen();
     assert_eq!(server.stopped().await.cut_off_calls, 2);
+    let told = "DEBUG a call was cut off method=\"probe.Probe/Unary\"";
+    assert_eq!(events.with("a call was cut off"), [told; 2]);
     let status = waiting.await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("shutting down"), "{status}");
@@ -222,7 +225,11 @@ async fn a_refused_call_is_told_of_with_the_limit() {
         (Server::builder().limits(one_call(0.001)), "server"),
         (
             Server::builder().method_limits(UNARY, one_call(0.001)),
-            "method",
+            UNARY,
+        ),
+        (
+            Server::builder().method_limits("probe.Probe", one_call(0.001)),
+            "probe.Probe",
         ),
     ] {
         let (_server, client) = start(server).await;
@@ -237,6 +244,45 @@ async fn a_refused_call_is_told_of_with_the_limit() {
         );
         assert_eq!(events.with("refused "), [told, warned]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_two_methods_are_warned_of_apart() {
+    let (events, _guard) = Events::listen();
+    let server = Server::builder()
+        .method_limits(UNARY, one_call(1e-6))
+        .method_limits("probe.Probe/Retried", one_call(1e-6));
+    let (channel, _events) = in_process_on(server);
+    let client = ProbeClient::new(channel.lazy().unwrap());
+    let told = |method: &str| {
+        vec![format!(
+            "WARN calls are refused limit=\"rate_limit\" limit_of=\"probe.Probe/{method}\" refused=1"
+        )]
+    };
+    for _ in 0..2 {
+        let _ = client.unary(task("a")).await;
+    }
+    assert_eq!(warnings(&events), told("Unary"));
+    for _ in 0..2 {
+        let _ = client.retried(task("a")).no_retry().await;
+    }
+    assert_eq!(warnings(&events), told("Retried"));
+}
+
+#[tokio::test]
+async fn what_was_refused_last_is_told_though_the_server_ends() {
+    let (events, _guard) = Events::listen();
+    let (server, client) = start(Server::builder().limits(one_call(1e-6))).await;
+    client.unary(task("first")).await.unwrap();
+    for _ in 0..4 {
+        client.unary(task("refused")).await.unwrap_err();
+    }
+    server.stopped().await;
+    // Its task has a last turn.
+    tokio::task::yield_now().await;
+    let counts = warnings(&events).into_iter();
+    let counts = counts.map(|warning| warning.rsplit_once('=').unwrap().1.to_owned());
+    assert_eq!(counts.collect::<Vec<_>>(), ["1", "3"]);
 }
 
 /// The warnings that came since the last look, without what they say of the method.

@@ -3,6 +3,8 @@
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tower_layer::layer_fn;
 use wireloom::server::{Call, Reply, Service};
 use wireloom::{Channel, Code, Method, MethodDescriptor, Server};
@@ -18,6 +20,9 @@ fn hanging() -> Task {
         ..task("a")
     }
 }
+
+/// Their messages have one field: the name of a service, a number.
+static WATCH: Method<String, i32> = Method::server_streaming("/grpc.health.v1.Health/Watch");
 
 /// A client of such a server in this process; nothing of it waits for a network.
 fn client(server: Server) -> ProbeClient {
@@ -150,6 +155,56 @@ async fn a_shutdown_tells_how_many_calls_ended_in_time() {
         told[0].ends_with("finished_calls=1 cut_off_calls=0"),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn that_a_server_lets_those_go_that_watch_it_is_nothing_to_tell() {
+    let (events, _guard) = Events::listen();
+    let server = TestServer::start(Setup::default()).await;
+    let channel = Channel::connect(&server.target).await.unwrap();
+    let health = channel.server_streaming(&WATCH, String::new());
+    let mut health = health.await.unwrap().into_inner();
+    health.message().await.unwrap().unwrap();
+    server.stopped().await;
+    while let Ok(Some(_)) = health.message().await {}
+    assert_eq!(events.with("cut off"), [""; 0]);
+}
+
+/// What is told with `part` of a peer that says this, and then waits.
+async fn told_of(server: Server, says: &[u8], part: &str) -> String {
+    let (events, _guard) = Events::listen();
+    let setup = Setup {
+        server,
+        ..Setup::default()
+    };
+    let server = TestServer::start(setup).await;
+    let address = server.target.strip_prefix("http://").unwrap();
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    peer.write_all(says).await.unwrap();
+    // It is closed, in whichever way.
+    let _ = peer.read_to_end(&mut Vec::new()).await;
+    let [told] = events.with(part).try_into().unwrap();
+    told
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[tokio::test]
+async fn a_peer_that_does_not_begin_to_speak_is_told_of() {
+    for says in [b"".as_slice(), PREFACE] {
+        let server = Server::builder().handshake_timeout(Duration::from_millis(50));
+        let told = told_of(server, says, "has not begun to speak").await;
+        assert!(told.contains("handshake_timeout"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_cut_off_is_told_of_with_the_setting_that_allows_no_more() {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let says = [PREFACE, &SETTINGS.repeat(2000)].concat();
+    let told = told_of(Server::builder(), &says, "a peer is cut off").await;
+    assert!(told.contains("peer=Tcp(127.0.0.1:"), "{told}");
+    assert!(told.ends_with("limit=\"control_frame_budget\""), "{told}");
 }
 
 /// A service whose requests have rules.

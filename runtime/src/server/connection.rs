@@ -33,7 +33,9 @@ use super::{
     respond::Respond,
     router::is_asked_of_any_server,
     runtimes::Held,
-    stream, trailers, watchdog,
+    stream,
+    trailers::TrailersLimit,
+    watchdog,
     web::{self, Origin},
 };
 use crate::{
@@ -124,7 +126,10 @@ async fn serve_http<T: AsyncRead + AsyncWrite + Unpin>(
     let (spoken, io) = tokio::select! {
         heard = tokio::time::timeout(timeout, preface::listen(io)) => match heard {
             Ok(heard) => heard.map_err(|error| error.to_string())?,
-            Err(_) => return Ok(()),
+            Err(_) => {
+                log_silence(&peer);
+                return Ok(());
+            }
         },
         // A peer that has not said a word yet has no call to lose.
         () = draining.cancelled() => return Ok(()),
@@ -190,7 +195,10 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let mut connection = tokio::select! {
         connection = tokio::time::timeout(limits.handshake_timeout, handshake) => match connection {
             Ok(connection) => connection?,
-            Err(_) => return Ok(()),
+            Err(_) => {
+                log_silence(&peer);
+                return Ok(());
+            }
         },
         // A peer that has not said a word yet has no call to lose.
         () = lifetime.draining().cancelled() => return Ok(()),
@@ -199,8 +207,7 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
     let _metered = shared.options.metrics.connection();
     let _watched = watchdog::Watch::of(shared.options.blocking_threshold);
     let mut first_polls = FirstPolls::new(shared.calls.clone(), turns.clone());
-    // Known from the first call on: what a peer says of itself comes before, and what it is it says with each.
-    let mut max_trailers = None;
+    let mut trailers_limit = TrailersLimit::default();
     loop {
         let next = poll_fn(|cx| match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((_, mut respond)))) if lifetime.is_over() => {
@@ -210,10 +217,8 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             }
             Poll::Ready(Some(Ok((request, respond)))) => {
                 unserved.serve_one();
-                let max_trailers = *max_trailers.get_or_insert_with(|| {
-                    let taken = peer_settings.max_header_list_size();
-                    trailers::limit(taken, request.headers())
-                });
+                let taken = peer_settings.max_header_list_size();
+                let max_trailers = trailers_limit.of_call(taken, request.headers());
                 let mut request = request.map(Source::Http2);
                 peer.extend(request.extensions_mut());
                 if let Some(web) = web {
@@ -260,11 +265,27 @@ async fn serve_calls<T: AsyncRead + AsyncWrite + Unpin>(
             Next::Step(Step::Leave) => return leave(connection, Reason::NO_ERROR).await,
             Next::Step(Step::Close) => return Ok(()),
             Next::Flooded(flood) => {
-                tracing::debug!(target: "wireloom", flood = flood.as_str(), "a peer is cut off");
+                tracing::debug!(
+                    target: "wireloom",
+                    peer = ?peer.addr(),
+                    flood = flood.as_str(),
+                    limit = flood.limit(),
+                    "a peer is cut off"
+                );
                 return leave(connection, Reason::ENHANCE_YOUR_CALM).await;
             }
         }
     }
+}
+
+/// Tells of a peer that has said nothing, or too little, for as long as it may.
+fn log_silence(peer: &Peer) {
+    tracing::debug!(
+        target: "wireloom",
+        peer = ?peer.addr(),
+        limit = "handshake_timeout",
+        "a connection is closed: its peer has not begun to speak"
+    );
 }
 
 /// What speaks HTTP/2 as this server does.

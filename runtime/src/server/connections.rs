@@ -334,7 +334,7 @@ async fn accept(
                     tracing::debug!(target: "wireloom", ?peer, limit, "connection refused");
                     let limit = Limit {
                         setting: limit,
-                        of: "server",
+                        of: None,
                     };
                     let refused = Refused::Connection(peer);
                     entrance.shared.refusals.count(limit, refused);

@@ -23,11 +23,12 @@ pub(super) struct Refusals {
     end: CancellationToken,
 }
 
-/// A limit by the name of its setting, and whose it is: `server` or `method`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A limit by the name of its setting, and what it was set for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Limit {
     pub(super) setting: &'static str,
-    pub(super) of: &'static str,
+    /// The method or the service; none is the server as a whole.
+    pub(super) of: Option<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl Refusals {
 
     /// Counts what `limit` refuses, and warns of it: now, or together with more of it.
     pub(super) fn count(self: &Arc<Self>, limit: Limit, refused: Refused) {
-        match self.lock().entry(limit) {
+        match self.lock().entry(limit.clone()) {
             Entry::Occupied(mut untold) => {
                 let untold = untold.get_mut();
                 untold.count += 1;
@@ -66,6 +67,7 @@ impl Refusals {
         let telling = Telling {
             refusals: Arc::clone(self),
             limit,
+            is_over: false,
         };
         tokio::spawn(telling.until_quiet());
     }
@@ -79,57 +81,72 @@ impl Refusals {
 struct Telling {
     refusals: Arc<Refusals>,
     limit: Limit,
+    /// What the limit refuses next is told by another.
+    is_over: bool,
 }
 
 impl Telling {
-    async fn until_quiet(self) {
+    async fn until_quiet(mut self) {
         let end = self.refusals.end.clone();
-        loop {
-            let is_over = end.run_until_cancelled(tokio::time::sleep(INTERVAL));
-            let is_over = is_over.await.is_none();
-            let untold = self.take();
-            if let Some(last) = &untold.last {
-                self.limit.warn(untold.count, last);
-            }
-            if is_over || untold.last.is_none() {
+        while !self.is_over {
+            let waited = end.run_until_cancelled(tokio::time::sleep(INTERVAL));
+            if waited.await.is_none() {
                 return;
             }
+            self.tell();
         }
     }
 
-    fn take(&self) -> Untold {
-        let mut untold = self.refusals.lock();
-        untold
-            .get_mut(&self.limit)
-            .map(std::mem::take)
-            .unwrap_or_default()
+    /// Tells of what was refused since the last time. Where that is nothing, this is over.
+    fn tell(&mut self) {
+        let mut all = self.refusals.lock();
+        let untold = all.remove(&self.limit).unwrap_or_default();
+        self.is_over = untold.last.is_none();
+        if !self.is_over {
+            all.insert(self.limit.clone(), Untold::default());
+        }
+        drop(all);
+        if let Some(last) = untold.last {
+            self.limit.warn(untold.count, &last);
+        }
     }
 }
 
-/// Though its runtime may end before the server.
+/// The server ends, or its runtime before it: what has not been told is told now.
 impl Drop for Telling {
     fn drop(&mut self) {
-        self.refusals.lock().remove(&self.limit);
+        if !self.is_over {
+            let untold = self.refusals.lock().remove(&self.limit);
+            if let Some((count, last)) =
+                untold.and_then(|untold| Some((untold.count, untold.last?)))
+            {
+                self.limit.warn(count, &last);
+            }
+        }
     }
 }
 
 impl Limit {
+    /// What it was set for.
+    pub(super) fn of(&self) -> &str {
+        self.of.as_deref().unwrap_or("server")
+    }
+
     /// Tells how many were refused since this was told last.
-    fn warn(self, refused: u64, last: &Refused) {
-        let Self { setting, of } = self;
+    fn warn(&self, refused: u64, last: &Refused) {
         match last {
             Refused::Call(path) => tracing::warn!(
                 target: "wireloom",
-                limit = setting,
-                limit_of = of,
+                limit = self.setting,
+                limit_of = self.of(),
                 refused,
                 method = path.as_ref().map(|path| path.path().trim_start_matches('/')),
                 "calls are refused"
             ),
             Refused::Connection(peer) => tracing::warn!(
                 target: "wireloom",
-                limit = setting,
-                limit_of = of,
+                limit = self.setting,
+                limit_of = self.of(),
                 refused,
                 ?peer,
                 "connections are refused"

@@ -19,13 +19,14 @@ use super::{
     answer::{answer, answer_status, gone},
     body::Source,
     connections::Shared,
-    ended::Ended,
+    ended::{Ended, log_early},
     ending::{End, Ending},
     guard::Guard,
     head::check_is_grpc,
     protection::{Protection, Unsent},
     refusals::Refused,
     respond::Respond,
+    router::is_asked_of_any_server,
 };
 use crate::{
     context::Context, deadline::Deadline, interceptor::Observers, spans::ServerSpan, status,
@@ -149,6 +150,8 @@ async fn serve_call(
     let mut observers = (!shared.options.interceptors.is_empty()).then(Arc::<Observers>::default);
     let meter = span.meter().clone();
     meter.observe(&mut observers);
+    // Those watch for as long as the server lets them: that it ends them is nothing to tell.
+    let is_watcher = is_asked_of_any_server(call.path());
     let path = call.parts.head.uri.path_and_query().cloned();
     let mut guard = Guard::of(path, shared.options.blocking_threshold, meter);
     let context = Context::of_call(ending.deadline(), span.trace().clone());
@@ -172,7 +175,7 @@ async fn serve_call(
         // The handler has been dropped; what it moved to other tasks is told.
         context.cancel();
     }
-    if let Some(method) = guard.method() {
+    if let Some(method) = guard.method().filter(|_| !is_watcher) {
         ended.log(method);
     }
     if let Some(observers) = observers {
@@ -198,9 +201,10 @@ async fn admitted(
     span: &ServerSpan,
 ) -> Result<Place, Ended> {
     let refuse = |respond: &mut Respond, reason: RefusalReason, whose, status: Status| {
-        // All that no handler sees passes here.
-        reason.log(uri.path(), whose, &status);
-        if let Some(limit) = reason.limit_of(whose) {
+        // All that a limit refuses passes here, and all that is late.
+        let limit = shared.admission.limit(reason, whose, uri.path());
+        reason.log(uri.path(), limit.as_ref(), &status);
+        if let Some(limit) = limit {
             let refused = Refused::Call(uri.path_and_query().cloned());
             shared.refusals.count(limit, refused);
         }
@@ -242,6 +246,7 @@ async fn admitted(
                     return refuse(respond, late, None, status);
                 }
                 Err(End::Status(status)) => {
+                    log_early(uri.path().trim_start_matches('/'), status.code());
                     let answer = answer_status(respond, HeaderMap::new(), status);
                     return Err(Ended::answered(answer));
                 }

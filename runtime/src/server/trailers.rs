@@ -55,15 +55,41 @@ impl Warned {
     }
 }
 
-/// The most bytes of the trailers that a client is sent, given what it says that it takes (SETTINGS_MAX_HEADER_LIST_SIZE), and the
-/// headers of its request. One that says nothing takes all (RFC 9113 section 6.5.2).
-pub(super) fn limit(max_header_list_size: Option<u32>, request: &HeaderMap) -> usize {
-    let Some(said) = max_header_list_size else {
-        return usize::MAX;
-    };
-    let said = said as usize;
+/// The most bytes of the trailers that the calls of a connection are sent.
+#[derive(Debug, Default)]
+pub(super) struct TrailersLimit {
+    /// What the last caller calls itself, and what came of it: most connections have the calls of one client, and that of a
+    /// proxy those of several.
+    last: Option<(Option<HeaderValue>, usize)>,
+}
+
+impl TrailersLimit {
+    /// Of a call with these headers, whose peer says that it takes so much (SETTINGS_MAX_HEADER_LIST_SIZE). One that says
+    /// nothing takes all (RFC 9113 section 6.5.2).
+    pub(super) fn of_call(
+        &mut self,
+        max_header_list_size: Option<u32>,
+        request: &HeaderMap,
+    ) -> usize {
+        let Some(said) = max_header_list_size else {
+            return usize::MAX;
+        };
+        let agent = request.get(USER_AGENT);
+        match &self.last {
+            Some((last, limit)) if last.as_ref() == agent => *limit,
+            _ => {
+                let limit = limit(said as usize, agent);
+                self.last = Some((agent.cloned(), limit));
+                limit
+            }
+        }
+    }
+}
+
+/// What a client takes for sure that has `said` so much, and calls itself `agent`.
+fn limit(said: usize, agent: Option<&HeaderValue>) -> usize {
     // Others mean what they say, such as hyper and tonic, which say as much as the C core does.
-    if !is_of_c_core(request) {
+    if !is_of_c_core(agent) {
         // The `h2` crate takes less than it says, and not as much.
         return said.saturating_sub(1);
     }
@@ -74,8 +100,8 @@ pub(super) fn limit(max_header_list_size: Option<u32>, request: &HeaderMap) -> u
 }
 
 /// Whether a client is one over gRPC's C core; one that does not say what it is may be.
-fn is_of_c_core(request: &HeaderMap) -> bool {
-    request.get(USER_AGENT).is_none_or(|agent| {
+fn is_of_c_core(agent: Option<&HeaderValue>) -> bool {
+    agent.is_none_or(|agent| {
         let mut products = agent.as_bytes().split(|byte| *byte == b' ');
         products.any(|product| product.starts_with(C_CORE))
     })
@@ -210,15 +236,20 @@ mod tests {
         assert!(warned.again(begun + WARNING_INTERVAL));
     }
 
+    fn request(agent: Option<&'static str>) -> HeaderMap {
+        let agent = agent.map(|agent| (USER_AGENT, HeaderValue::from_static(agent)));
+        HeaderMap::from_iter(agent)
+    }
+
     #[test]
     fn a_client_is_sent_what_it_says_that_it_takes() {
-        let agent = HeaderValue::from_static("service/1.0 tonic/0.14.9");
-        let request = HeaderMap::from_iter([(USER_AGENT, agent)]);
-        assert_eq!(limit(None, &request), usize::MAX);
-        assert_eq!(limit(Some(0), &request), 0);
-        assert_eq!(limit(Some(4096), &request), 4095);
-        assert_eq!(limit(Some(16_384), &request), 16_383);
-        assert_eq!(limit(Some(1 << 20), &request), (1 << 20) - 1);
+        let request = request(Some("service/1.0 tonic/0.14.9"));
+        let limit = |said| TrailersLimit::default().of_call(said, &request);
+        assert_eq!(limit(None), usize::MAX);
+        assert_eq!(limit(Some(0)), 0);
+        assert_eq!(limit(Some(4096)), 4095);
+        assert_eq!(limit(Some(16_384)), 16_383);
+        assert_eq!(limit(Some(1 << 20)), (1 << 20) - 1);
     }
 
     #[test]
@@ -228,12 +259,28 @@ mod tests {
             Some("grpc-c++/1.51.1 grpc-c/29.0.0 (linux; chttp2)"),
             Some("mine grpc-python/1.76.0 grpc-c/51.0.0 (linux; chttp2) too"),
         ] {
-            let agent = agent.map(|agent| (USER_AGENT, HeaderValue::from_static(agent)));
-            let request = HeaderMap::from_iter(agent);
-            assert_eq!(limit(None, &request), usize::MAX);
-            assert_eq!(limit(Some(4096), &request), 3276);
-            assert_eq!(limit(Some(16_384), &request), 8192);
-            assert_eq!(limit(Some(1 << 20), &request), 838_860);
+            let request = request(agent);
+            let limit = |said| TrailersLimit::default().of_call(said, &request);
+            assert_eq!(limit(None), usize::MAX);
+            assert_eq!(limit(Some(4096)), 3276);
+            assert_eq!(limit(Some(16_384)), 8192);
+            assert_eq!(limit(Some(1 << 20)), 838_860);
+        }
+    }
+
+    #[test]
+    fn the_clients_of_one_proxy_are_each_sent_what_they_take() {
+        let mut limit = TrailersLimit::default();
+        let c_core = "grpc-python/1.76.0 grpc-c/51.0.0 (linux; chttp2)";
+        for (agent, most) in [
+            (Some("tonic/0.14.9"), 16_383),
+            (Some(c_core), 8192),
+            (Some(c_core), 8192),
+            (Some("tonic/0.14.9"), 16_383),
+            (None, 8192),
+        ] {
+            let limit = limit.of_call(Some(16_384), &request(agent));
+            assert_eq!(limit, most, "{agent:?}");
         }
     }
 }

@@ -18,12 +18,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use tonic::Status;
 
+use super::refusals::Limit;
+
 pub use self::limits::{AdaptiveLimit, Limits, Queue, RateLimit};
 pub(super) use self::options::AdmissionOptions;
 pub(super) use self::place::{Measured, Place, Uploading};
 pub(crate) use self::refusal::Reason;
-pub(super) use self::refusal::Refusal;
-use self::refusal::Whose;
+pub(super) use self::refusal::{Refusal, Whose};
 use self::{
     gate::{Entered, Gate, Ticket},
     rate::Bucket,
@@ -33,7 +34,7 @@ use self::{
 #[derive(Debug)]
 pub(super) struct Admission {
     server: Arc<Checks>,
-    methods: HashMap<String, Arc<Checks>>,
+    methods: HashMap<Arc<str>, Arc<Checks>>,
     exempt: Vec<String>,
 }
 
@@ -197,7 +198,7 @@ impl Admission {
         let server = Checks::of("the server", &options.limits)?;
         let methods = options.methods.iter().map(|(name, limits)| {
             let checks = Checks::of(name, limits)?.before(&server);
-            Ok((name.clone(), Arc::new(checks)))
+            Ok((name.as_str().into(), Arc::new(checks)))
         });
         Ok(Self {
             methods: methods.collect::<Result<_, Status>>()?,
@@ -221,23 +222,38 @@ impl Admission {
         self.enter(path.strip_prefix('/').unwrap_or(path))
     }
 
+    /// The limit that refused a call of `path` for this `reason`, if it was one.
+    pub(super) fn limit(&self, reason: Reason, whose: Option<Whose>, path: &str) -> Option<Limit> {
+        let (setting, whose) = reason.limit().zip(whose)?;
+        let method = path.strip_prefix('/').unwrap_or(path);
+        let of = match whose {
+            Whose::Server => None,
+            Whose::Method => self.named(method).map(|(name, _)| Arc::clone(name)),
+        };
+        Some(Limit { setting, of })
+    }
+
     /// Receives a call of `method` (`package.Service/Method`).
     fn enter(&self, method: &str) -> Result<Entry, Refusal> {
-        let service = method.rsplit_once('/').map_or(method, |(name, _)| name);
+        let service = service_of(method);
         let is_exempt = |name: &String| name == service || name == method;
         if self.exempt.iter().any(is_exempt) {
             return Ok(Entry::In(Place::default()));
         }
-        self.checks_of(method, service).enter()
+        let named = self.named(method).map(|(_, checks)| checks);
+        named.unwrap_or(&self.server).enter()
     }
 
-    fn checks_of(&self, method: &str, service: &str) -> &Arc<Checks> {
+    /// What is set for a method or its service.
+    fn named(&self, method: &str) -> Option<(&Arc<str>, &Arc<Checks>)> {
         if self.methods.is_empty() {
-            return &self.server;
+            return None;
         }
-        let named = |name| self.methods.get(name);
-        named(method)
-            .or_else(|| named(service))
-            .unwrap_or(&self.server)
+        let named = |name| self.methods.get_key_value(name);
+        named(method).or_else(|| named(service_of(method)))
     }
+}
+
+fn service_of(method: &str) -> &str {
+    method.rsplit_once('/').map_or(method, |(name, _)| name)
 }

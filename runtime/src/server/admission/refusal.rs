@@ -42,7 +42,7 @@ impl Reason {
     }
 
     /// The limit that refuses, by the name of its setting.
-    fn limit(self) -> Option<&'static str> {
+    pub(super) fn limit(self) -> Option<&'static str> {
         match self {
             Self::Rate => Some("rate_limit"),
             Self::TooManyCalls => Some("max_concurrent_calls"),
@@ -52,22 +52,15 @@ impl Reason {
         }
     }
 
-    /// The limit that refuses, if it is one, and whose it is.
-    pub(in crate::server) fn limit_of(self, whose: Option<Whose>) -> Option<Limit> {
-        let (setting, whose) = self.limit().zip(whose)?;
-        let of = whose.name();
-        Some(Limit { setting, of })
-    }
-
-    /// Tells of a call of `path` that is refused, who looks at the log in detail.
-    pub(in crate::server) fn log(self, path: &str, whose: Option<Whose>, status: &Status) {
+    /// Tells of a call of `path` that is refused, by a `limit` if it is one, who looks at the log in detail.
+    pub(in crate::server) fn log(self, path: &str, limit: Option<&Limit>, status: &Status) {
         tracing::debug!(
             target: "wireloom",
             method = path.trim_start_matches('/'),
             code = status::code_name(status.code()),
             reason = self.name(),
-            limit = self.limit(),
-            limit_of = whose.map(Whose::name),
+            limit = limit.map(|limit| limit.setting),
+            limit_of = limit.map(Limit::of),
             "a call was refused"
         );
     }
@@ -108,13 +101,6 @@ impl Whose {
         match index < own {
             true => Self::Method,
             false => Self::Server,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Method => "method",
         }
     }
 }

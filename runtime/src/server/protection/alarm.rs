@@ -7,6 +7,8 @@ use tokio::sync::Notify;
 pub(in crate::server) enum Flood {
     Pings,
     Resets,
+    /// Of streams that are not there any more.
+    LateResets,
     ControlFrames,
     WindowUpdates,
     RefusedStreams,
@@ -18,10 +20,21 @@ impl Flood {
     pub(in crate::server) fn as_str(self) -> &'static str {
         match self {
             Self::Pings => "too_many_pings",
-            Self::Resets => "too_many_resets",
+            Self::Resets | Self::LateResets => "too_many_resets",
             Self::ControlFrames => "too_many_control_frames",
             Self::WindowUpdates => "too_many_window_updates",
             Self::RefusedStreams => "too_many_refused_streams",
+        }
+    }
+
+    /// The setting that allows no more.
+    pub(in crate::server) fn limit(self) -> &'static str {
+        match self {
+            Self::Pings => "min_ping_interval",
+            Self::Resets => "reset_budget",
+            Self::LateResets | Self::WindowUpdates => "window_update_budget",
+            Self::ControlFrames => "control_frame_budget",
+            Self::RefusedStreams => "refused_stream_budget",
         }
     }
 }

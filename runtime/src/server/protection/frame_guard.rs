@@ -137,7 +137,7 @@ impl<T: AsyncRead + Unpin> FrameGuard<T> {
                 ready!(greeting.poll_late(cx));
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the peer did not begin to speak HTTP/2 in time",
+                    "the peer has not begun to speak HTTP/2 within `handshake_timeout`",
                 )));
             }
             if greeting.read(&buf.filled()[before..]) {

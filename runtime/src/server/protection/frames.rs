@@ -154,7 +154,7 @@ impl Frames {
                 self.resettable -= 1;
                 Ok(())
             }
-            RST_STREAM => self.count_reaction(Flood::Resets),
+            RST_STREAM => self.count_reaction(Flood::LateResets),
             WINDOW_UPDATE => self.count_reaction(Flood::WindowUpdates),
             PING if flags & ACK == 0 => {
                 let own_words = self.written.saturating_sub(self.owed);
@@ -375,7 +375,7 @@ mod tests {
         let reset = frame(RST_STREAM, 0, &[0; 4]);
         let read = (0..2 * Allowance::default().window_updates.burst)
             .try_for_each(|_| frames.read(&reset));
-        assert_eq!(read, Err(Flood::Resets));
+        assert_eq!(read, Err(Flood::LateResets));
     }
 
     #[test]
