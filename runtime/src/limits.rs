@@ -19,6 +19,12 @@ pub(crate) const STREAM_WINDOW: u32 = 2 << 20;
 /// Per connection: room for a few streams that nobody reads beside those that are read.
 pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// What DATA frames may cost beside their bytes while nobody reads them: `h2` counts what a frame has less than 256 bytes. It is
+/// enough for what one stream's window holds of messages of 13 bytes in frames of their own, as most implementations send them.
+/// `h2`'s own, half a connection's window, ends the connection of one whose reader is slow. With any more, what waits may pass
+/// 131,072 frames, for which `h2` takes twice the memory.
+pub(crate) const SMALL_FRAMES_BUDGET: usize = 28 << 20;
+
 /// Of what is received: a message of 64 KiB comes in one frame, and need not be put together, where the sender makes frames as
 /// large as it may (RFC 9113 section 4.2).
 pub(crate) const MAX_FRAME_SIZE: u32 = 128 << 10;

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     deferred::Deferred,
     heard::{Heard, Listening},
-    limits::{MAX_FRAME_SIZE, MAX_STREAM_ERRORS, REMEMBERED_RESETS},
+    limits::{MAX_FRAME_SIZE, MAX_STREAM_ERRORS, REMEMBERED_RESETS, SMALL_FRAMES_BUDGET},
 };
 
 /// A handle to an HTTP/2 connection that has room for one stream more.
@@ -108,6 +108,7 @@ where
         .max_frame_size(MAX_FRAME_SIZE)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
+        .data_frame_budget(SMALL_FRAMES_BUDGET)
         .handshake(Deferred::new(Listening::new(io, heard.clone())))
         .await?;
     let mut pings = connection

@@ -42,7 +42,8 @@ use crate::{
     deferred::{Deferred, Turns},
     heard::Listening,
     limits::{
-        CONNECTION_WINDOW, MAX_FRAME_SIZE, MAX_STREAM_ERRORS, REMEMBERED_RESETS, STREAM_WINDOW,
+        CONNECTION_WINDOW, MAX_FRAME_SIZE, MAX_STREAM_ERRORS, REMEMBERED_RESETS,
+        SMALL_FRAMES_BUDGET, STREAM_WINDOW,
     },
 };
 
@@ -303,6 +304,7 @@ fn http2(options: &Options) -> Builder {
         .max_pending_accept_reset_streams(max_streams.max(MIN_PENDING_RESETS) as usize)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
+        .data_frame_budget(SMALL_FRAMES_BUDGET)
         .max_send_buffer_size(SEND_BUFFER);
     builder
 }

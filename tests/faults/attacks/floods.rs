@@ -95,7 +95,7 @@ async fn data_of_a_byte_each_that_nobody_reads_is_ended() {
         matches!(ended, Ended::GoneAway(code, _) if code == 11),
         "{ended:?}"
     );
-    siege.ends_with_at_most(24 * MIB).await;
+    siege.ends_with_at_most(40 * MIB).await;
 }
 
 #[tokio::test]

@@ -218,6 +218,33 @@ async fn assert_small_frames_are_read(padding: Option<u8>) {
     assert_answered(answer);
 }
 
+/// They wait for as long as their reader does, and cost it no connection.
+#[tokio::test]
+async fn small_frames_wait_for_a_slow_reader() {
+    let (listener, channel) = listen().await;
+    let have_come = Notify::new();
+    let case = async {
+        let mut server = Endpoint::accept(&listener, &[]).await;
+        let stream = server.ended_stream().await;
+        server.headers(stream, 0, &head_of_response()).await;
+        let message = zeros(RESPONSE);
+        server.small_data(stream, &message, 0, None).await;
+        // What answers this has read all that came before.
+        server.round_trip().await;
+        have_come.notify_one();
+        server.headers(stream, END_STREAM, &trailers()).await;
+        server
+    };
+    let reader = async {
+        let call = channel.server_streaming(&MANY, vec![0; REQUEST]);
+        let mut messages = call.timeout(LONG).await.unwrap().into_inner();
+        have_come.notified().await;
+        assert_eq!(messages.message().await.unwrap(), Some(vec![0; RESPONSE]));
+        assert_eq!(messages.message().await.unwrap(), None);
+    };
+    tokio::join!(case, reader);
+}
+
 /// Padding takes room in the windows: a client that gives back no more than the data would be sent nothing any more.
 #[tokio::test]
 async fn data_frame_padding() {
