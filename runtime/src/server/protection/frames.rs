@@ -27,6 +27,7 @@ const PING_STRIKES: u32 = 2;
 const FRAMES_PER_TURN: u32 = 1000;
 
 const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 /// What of a stream's number counts: the first bit means nothing, and is to be ignored (RFC 9113 section 4.1).
 const STREAM_ID: u32 = u32::MAX >> 1;
@@ -62,6 +63,10 @@ pub(super) struct Frames {
     reactions: Bucket,
     /// What had been written when the reactions to it had last been used up.
     written_at_refill: u64,
+    /// Whether a new stream's head ends with the frame that is passing by.
+    opens: bool,
+    /// Whether more of a new stream's head follows in other frames.
+    is_opening: bool,
     /// The streams that were opened and not reset.
     resettable: u64,
     opened: Arc<AtomicU64>,
@@ -81,6 +86,8 @@ impl Frames {
             control: Bucket::new(allowance.control_frames),
             reactions: Bucket::new(allowance.window_updates),
             written_at_refill: 0,
+            opens: false,
+            is_opening: false,
             resettable: 0,
             opened: Arc::default(),
             last_opened: 0,
@@ -93,7 +100,7 @@ impl Frames {
         }
     }
 
-    /// How many streams were opened.
+    /// How many streams were opened, of which the whole head has come: before that, nobody could serve them.
     pub(super) fn opened(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.opened)
     }
@@ -116,12 +123,16 @@ impl Frames {
     /// What there is too much of.
     pub(super) fn read(&mut self, mut data: &[u8]) -> Result<(), Flood> {
         loop {
-            if self.skip >= data.len() {
-                self.skip -= data.len();
+            let passed = self.skip.min(data.len());
+            self.skip -= passed;
+            data = &data[passed..];
+            if self.skip == 0 && self.opens {
+                self.opens = false;
+                self.opened.fetch_add(1, Ordering::Relaxed);
+            }
+            if data.is_empty() {
                 return Ok(());
             }
-            data = &data[self.skip..];
-            self.skip = 0;
             let taken = (HEADER_LEN - self.header_len).min(data.len());
             self.header[self.header_len..self.header_len + taken].copy_from_slice(&data[..taken]);
             self.header_len += taken;
@@ -140,14 +151,17 @@ impl Frames {
     fn count(&mut self, kind: u8, flags: u8, stream: u32) -> Result<(), Flood> {
         match kind {
             // `h2` has limits for these.
-            DATA | CONTINUATION => Ok(()),
+            DATA => Ok(()),
+            CONTINUATION => {
+                self.go_on_with_head(flags);
+                Ok(())
+            }
             HEADERS => {
                 self.resettable += 1;
                 // Trailers are of a stream that is there.
-                if stream > self.last_opened {
-                    self.last_opened = stream;
-                    self.opened.fetch_add(1, Ordering::Relaxed);
-                }
+                self.is_opening = stream > self.last_opened;
+                self.last_opened = self.last_opened.max(stream);
+                self.go_on_with_head(flags);
                 Ok(())
             }
             RST_STREAM if self.resettable > 0 => {
@@ -168,6 +182,12 @@ impl Frames {
             }
             _ => self.count_control(),
         }
+    }
+
+    fn go_on_with_head(&mut self, flags: u8) {
+        let is_last = flags & END_HEADERS != 0;
+        self.opens = self.is_opening && is_last;
+        self.is_opening &= !is_last;
     }
 
     fn count_control(&mut self) -> Result<(), Flood> {
@@ -353,6 +373,30 @@ mod tests {
             frames.read(&head).unwrap();
         }
         assert_eq!(frames.opened().load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_stream_is_opened_once_its_whole_head_has_come() {
+        const CONTINUED: u8 = 0;
+        let mut frames = frames();
+        frames.read(PREFACE).unwrap();
+        let opened = frames.opened();
+        let mut read = |data: &[u8], opened_then: u64| {
+            frames.read(data).unwrap();
+            assert_eq!(opened.load(Ordering::Relaxed), opened_then);
+        };
+        let head = frame(HEADERS, END_HEADERS, b"head");
+        read(&head[..HEADER_LEN], 0);
+        read(&head[HEADER_LEN..HEADER_LEN + 3], 0);
+        read(&head[HEADER_LEN + 3..], 1);
+        let mut head = frame(HEADERS, CONTINUED, b"head");
+        head[HEADER_LEN - 1] = 3;
+        read(&head, 1);
+        read(&frame(CONTINUATION, CONTINUED, b"more"), 1);
+        let last = frame(CONTINUATION, END_HEADERS, b"last");
+        read(&last[..HEADER_LEN], 1);
+        read(&last[HEADER_LEN..], 2);
+        read(&frame(CONTINUATION, END_HEADERS, b""), 2);
     }
 
     #[test]
