@@ -66,7 +66,7 @@ impl Shared {
         mut options: Options,
         listeners: Option<&Listeners>,
     ) -> Result<Self, Status> {
-        settings::refuse_zeros(&options)?;
+        settings::refuse_too_little(&options)?;
         options.metrics.learn(router.methods());
         let admission = &options.admission;
         admission.refuse_unknown(&router, &options.origins)?;

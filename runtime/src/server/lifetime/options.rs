@@ -33,7 +33,8 @@ impl LifetimeLimits {
 
 impl Server {
     /// How old a connection gets before its peer is told to go away (gRFC A9), so that clients look again where to connect.
-    /// The age is a tenth less or more, at random for each. No limit by default, as [`Duration::MAX`] is.
+    /// The age is a tenth less or more, at random for each. No limit by default, as [`Duration::MAX`] is; zero
+    /// fails `serve` with INVALID_ARGUMENT.
     ///
     /// Calls go on for [`max_connection_age_grace`](Self::max_connection_age_grace).
     pub fn max_connection_age(mut self, age: Duration) -> Self {
@@ -49,7 +50,7 @@ impl Server {
     }
 
     /// How long a connection may be without a call, counted from the end of the last one, before its peer is told to go away
-    /// (gRFC A9). No limit by default, as [`Duration::MAX`] is.
+    /// (gRFC A9). No limit by default, as [`Duration::MAX`] is; zero fails `serve` with INVALID_ARGUMENT.
     pub fn max_connection_idle(mut self, time: Duration) -> Self {
         self.options.lifetime.max_idle = time;
         self
@@ -63,7 +64,7 @@ impl Server {
     }
 
     /// How long a peer that was pinged may go on being silent before its connection is closed (gRFC A9). The default is 20
-    /// seconds.
+    /// seconds; zero fails `serve` with INVALID_ARGUMENT.
     pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
         self.options.lifetime.keepalive_timeout = timeout;
         self

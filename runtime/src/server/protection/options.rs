@@ -103,7 +103,7 @@ impl Server {
     /// The frames beside its calls that a client may send: SETTINGS, priorities, unknown ones, pings and their answers. The
     /// default is 1000 at once, and 200 a second; one beyond ends the connection ("too_many_control_frames").
     ///
-    /// Each client begins with two or three of them, so that a burst of 0 fails `serve` with INVALID_ARGUMENT.
+    /// Each client begins with two or three of them, so that a burst of less than 3 fails `serve` with INVALID_ARGUMENT.
     pub fn control_frame_budget(mut self, budget: Budget) -> Self {
         self.options.protection.allowance.control_frames = budget;
         self

@@ -14,7 +14,7 @@ use std::{fmt, sync::atomic::Ordering};
 use tonic::Status;
 
 pub(super) use self::origins::Origins;
-use self::value::{Plain, UNLIMITED};
+use self::value::Plain;
 use super::{Limits, options::Options};
 
 /// An option by its name, which is also that of the method of [`Server`](super::Server) that sets it, but for those of
@@ -28,7 +28,10 @@ struct Setting<T> {
     #[cfg_attr(not(feature = "config"), allow(dead_code))]
     is_list: fn(&T) -> bool,
     /// What a value must be.
+    #[cfg_attr(not(feature = "config"), allow(dead_code))]
     expected: fn(&T) -> &'static str,
+    /// What is no limit in code, where text has a word for it.
+    unlimited: fn(&T) -> Option<&'static str>,
 }
 
 macro_rules! settings {
@@ -47,6 +50,9 @@ macro_rules! settings {
                 },
                 expected: |options| {
                     value::expected::<settings!(@unit $($unit)?), _>(&options.$($field).+)
+                },
+                unlimited: |options| {
+                    value::unlimited::<settings!(@unit $($unit)?), _>(&options.$($field).+)
                 },
             },
         )*]
@@ -97,7 +103,6 @@ const NEVER_ZERO: &[(&str, &str)] = &[
         "default_timeout",
         "calls that state no deadline would end at once",
     ),
-    ("control_frame_budget", NOBODY),
     ("handshake_timeout", NOBODY),
     (
         "keepalive_timeout",
@@ -113,6 +118,9 @@ const NEVER_ZERO: &[(&str, &str)] = &[
     ("tls_handshake_timeout", NOBODY),
     ("write_stall_timeout", NOBODY),
 ];
+
+/// What a client of HTTP/2 sends at once beside its calls: SETTINGS, the ACK of the server's, and in some, a ping or a priority.
+const LEAST_CONTROL_FRAMES: u32 = 3;
 
 const NOBODY: &str = "nobody would be served";
 const AT_ONCE: &str = "each peer would be told to go away at once";
@@ -163,27 +171,39 @@ fn show_limits(limits: &Limits) -> String {
 
 /// # Errors
 ///
-/// INVALID_ARGUMENT for a setting that is zero and must not be.
-pub(super) fn refuse_zeros(options: &Options) -> Result<(), Status> {
+/// INVALID_ARGUMENT for a setting that is so small that nobody can mean it.
+pub(super) fn refuse_too_little(options: &Options) -> Result<(), Status> {
+    let control_frames = options.protection.allowance.control_frames;
     for setting in SETTINGS {
-        let Some((name, why)) = NEVER_ZERO.iter().find(|(name, _)| *name == setting.name) else {
-            continue;
-        };
+        let never_zero = NEVER_ZERO.iter().find(|(name, _)| *name == setting.name);
         let value = (setting.show)(options);
-        if ["0", "0ns"].contains(&value.as_str()) || value.ends_with(" burst 0") {
-            let place = options.origins.of(name, &value);
-            let help = match place {
-                _ if !(setting.expected)(options).contains(UNLIMITED) => "",
-                Some(_) => "; \"unlimited\" is no limit",
-                None => "; the `MAX` of its type is no limit",
-            };
-            let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-            return Err(Status::invalid_argument(format!(
-                "{place}{name} is {value}, and must be more than 0: {why}{help}"
-            )));
+        if let Some((_, why)) = never_zero
+            && ["0", "0ns"].contains(&value.as_str())
+        {
+            let problem = format!("must be more than 0: {why}");
+            return Err(too_little(options, setting, &problem));
+        }
+        if setting.name == "control_frame_budget" && control_frames.burst < LEAST_CONTROL_FRAMES {
+            let problem = format!(
+                "must have a burst of at least {LEAST_CONTROL_FRAMES}, with which clients begin: {NOBODY}"
+            );
+            return Err(too_little(options, setting, &problem));
         }
     }
     Ok(())
+}
+
+fn too_little(options: &Options, setting: &Setting<Options>, problem: &str) -> Status {
+    let name = setting.name;
+    let value = (setting.show)(options);
+    let place = options.origins.of(name, &value);
+    let help = match (place, (setting.unlimited)(options)) {
+        (_, None) => String::new(),
+        (Some(_), Some(_)) => "; \"unlimited\" is no limit".to_owned(),
+        (None, Some(in_code)) => format!("; `{in_code}` is no limit"),
+    };
+    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    Status::invalid_argument(format!("{place}{name} is {value}, and {problem}{help}"))
 }
 
 /// Tells what the server was configured by, and of all settings for who looks at the log in detail.
@@ -246,7 +266,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Server;
+    use crate::{Server, server::Budget};
 
     #[test]
     fn what_is_shown_is_read_again() {
@@ -356,17 +376,49 @@ mod tests {
         for (name, why) in NEVER_ZERO {
             let setting = SETTINGS.iter().find(|setting| setting.name == *name);
             let mut options = Options::default();
-            let zeros =
-                ["0", "0s", "9/s burst 0"].map(|zero| (setting.unwrap().set)(&mut options, zero));
+            let zeros = ["0", "0s"].map(|zero| (setting.unwrap().set)(&mut options, zero));
             assert!(zeros.iter().any(Result::is_ok), "{name}");
-            let status = refuse_zeros(&options).unwrap_err();
+            let status = refuse_too_little(&options).unwrap_err();
             let message = status.message();
             assert!(
                 message.starts_with(name) && message.contains(why),
                 "{status}"
             );
         }
-        refuse_zeros(&Options::default()).unwrap();
+        refuse_too_little(&Options::default()).unwrap();
+    }
+
+    #[test]
+    fn what_is_too_little_in_code_is_told_in_words_of_code() {
+        let budget = |burst| Budget {
+            burst,
+            per_second: 2,
+        };
+        let refused = |server: Server| {
+            let status = refuse_too_little(&server.options).unwrap_err();
+            status.message().to_owned()
+        };
+        let server = Server::builder;
+        assert_eq!(
+            refused(server().control_frame_budget(budget(2))),
+            "control_frame_budget is 2/s burst 2, and must have a burst of at least 3, with which clients begin: nobody would be \
+             served; `Budget::UNLIMITED` is no limit"
+        );
+        refuse_too_little(&server().control_frame_budget(budget(3)).options).unwrap();
+        assert_eq!(
+            refused(server().max_connections(0)),
+            "max_connections is 0, and must be more than 0: nobody would be served; `usize::MAX` is no limit"
+        );
+        let no_time = refused(server().write_stall_timeout(Duration::ZERO));
+        assert!(
+            no_time.ends_with("; `Duration::MAX` is no limit"),
+            "{no_time}"
+        );
+        let no_streams = refused(server().max_concurrent_streams(0));
+        assert!(
+            no_streams.ends_with(": nobody would be served"),
+            "{no_streams}"
+        );
     }
 
     #[test]

@@ -246,12 +246,12 @@ fn limits_of_what_is_not_served_are_refused_with_their_place() {
 
 #[test]
 fn budgets_of_what_is_cheap_to_send_are_set_each() {
-    let file = "[server]\ncontrol_frame_budget = '1/s'\nwindow_update_budget = '2/s'\nreset_budget = '3/s burst 4'\n\
+    let file = "[server]\ncontrol_frame_budget = '5/s'\nwindow_update_budget = '2/s'\nreset_budget = '3/s burst 4'\n\
                 refused_stream_budget = 'unlimited'\nflood_protection = false";
     let server = configure(Server::builder(), file, &[]).unwrap();
     let budget = |burst, per_second| Budget { burst, per_second };
     let limits = &server.options.protection;
-    assert_eq!(limits.allowance.control_frames, budget(1, 1));
+    assert_eq!(limits.allowance.control_frames, budget(5, 5));
     assert_eq!(limits.allowance.window_updates, budget(2, 2));
     assert_eq!(limits.allowance.refused_streams, Some(Budget::UNLIMITED));
     assert_eq!(limits.resets, Some(budget(4, 3)));
@@ -272,11 +272,16 @@ fn budgets_of_what_is_cheap_to_send_are_set_each() {
         "WIRELOOM_SERVER_CONTROL_FRAME_BUDGET: control_frame_budget is \"1000\", and must be so many a second and at once, such \
          as \"200/s burst 1000\", or \"unlimited\""
     );
-    let nothing = [("WIRELOOM_SERVER_CONTROL_FRAME_BUDGET", "9/s burst 0")];
-    let server = configure(Server::builder(), "", &nothing).unwrap();
-    let status = server.into_process().unwrap_err();
-    let problem = "WIRELOOM_SERVER_CONTROL_FRAME_BUDGET: control_frame_budget is 9/s burst 0, and must be more than 0";
-    assert!(status.message().starts_with(problem), "{status}");
+    for (budget, shown) in [("9/s burst 0", "9/s burst 0"), ("1/s", "1/s burst 1")] {
+        let too_little = [("WIRELOOM_SERVER_CONTROL_FRAME_BUDGET", budget)];
+        let server = configure(Server::builder(), "", &too_little).unwrap();
+        let status = server.into_process().unwrap_err();
+        let problem = format!(
+            "WIRELOOM_SERVER_CONTROL_FRAME_BUDGET: control_frame_budget is {shown}, and must have a burst of at least 3, with \
+             which clients begin: nobody would be served; \"unlimited\" is no limit"
+        );
+        assert!(status.message().ends_with(&problem), "{status}");
+    }
 }
 
 #[test]

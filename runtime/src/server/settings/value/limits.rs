@@ -38,6 +38,7 @@ impl Value for Option<RateLimit> {
 impl Value for Budget {
     const EXPECTED: &'static str =
         "so many a second and at once, such as \"200/s burst 1000\", or \"unlimited\"";
+    const UNLIMITED_IN_CODE: Option<&'static str> = Some("Budget::UNLIMITED");
 
     /// Without a burst, it is what there is in one second.
     fn read(text: &str) -> Option<Self> {

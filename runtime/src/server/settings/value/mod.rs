@@ -20,6 +20,9 @@ pub(super) trait Value<Unit = Plain>: Sized {
     /// What is read, to follow "must be".
     const EXPECTED: &'static str;
 
+    /// What is no limit in code, where text has [`UNLIMITED`] for it.
+    const UNLIMITED_IN_CODE: Option<&'static str> = None;
+
     /// Whether a file may have a list of texts, which are read with commas between.
     const IS_LIST: bool = false;
 
@@ -49,6 +52,10 @@ pub(super) fn expected<Unit, T: Value<Unit>>(_: &T) -> &'static str {
     T::EXPECTED
 }
 
+pub(super) fn unlimited<Unit, T: Value<Unit>>(_: &T) -> Option<&'static str> {
+    T::UNLIMITED_IN_CODE
+}
+
 pub(super) fn is_list<Unit, T: Value<Unit>>(_: &T) -> bool {
     T::IS_LIST
 }
@@ -56,6 +63,7 @@ pub(super) fn is_list<Unit, T: Value<Unit>>(_: &T) -> bool {
 impl Value for Duration {
     const EXPECTED: &'static str =
         "a duration such as \"30s\", \"1.5s\", \"250ms\", \"5m\" or \"2h\", or \"unlimited\"";
+    const UNLIMITED_IN_CODE: Option<&'static str> = Some("Duration::MAX");
 
     fn read(text: &str) -> Option<Self> {
         if text == UNLIMITED {
@@ -86,6 +94,7 @@ impl Value for Duration {
 
 impl Value for usize {
     const EXPECTED: &'static str = "a whole number, or \"unlimited\"";
+    const UNLIMITED_IN_CODE: Option<&'static str> = Some("usize::MAX");
 
     fn read(text: &str) -> Option<Self> {
         match text {
@@ -105,6 +114,7 @@ impl Value for usize {
 impl Value<Bytes> for usize {
     const EXPECTED: &'static str =
         "a number of bytes such as 4194304, \"4096KiB\" or \"4MiB\", or \"unlimited\"";
+    const UNLIMITED_IN_CODE: Option<&'static str> = <Self as Value>::UNLIMITED_IN_CODE;
 
     fn read(text: &str) -> Option<Self> {
         match text {
