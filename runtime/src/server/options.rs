@@ -212,7 +212,8 @@ impl Server {
     }
 
     /// The timeout of calls that state none, from when they are received: they end with DEADLINE_EXCEEDED as those do whose
-    /// client set it. No limit by default, as [`Duration::MAX`] is, and as in grpc-go and grpc-java.
+    /// client set it. No limit by default, as [`Duration::MAX`] is, and as in grpc-go and grpc-java; zero fails `serve` with
+    /// INVALID_ARGUMENT.
     ///
     /// It bounds how long a client may take to send its request, too, so set it where clients are not trusted. It holds for
     /// streams as well, but not for health checks and reflection: a client that wants a longer one states a deadline.
@@ -393,8 +394,8 @@ impl Server {
     }
 
     /// Lets everyone call everything, whatever is declared, and asks no authenticator: for a server behind something that
-    /// has checked its calls. Where something is declared, or there is an authenticator, a `warn` event says so when the server
-    /// starts.
+    /// has checked its calls. Where something is declared to be for some, or there is an authenticator, a `warn` event says so when
+    /// the server starts.
     pub fn unrestricted(mut self) -> Self {
         self.options.restriction = Restriction::Lifted;
         self
