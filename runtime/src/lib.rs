@@ -39,6 +39,7 @@ mod interceptor;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod limits;
+mod linger;
 mod memory;
 mod method;
 mod metrics;

@@ -4,29 +4,22 @@ use std::{
     io,
     pin::Pin,
     task::{Context as TaskContext, Poll},
-    time::Duration,
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::listener::PeerAddr;
+use crate::linger;
 
 /// What a client of HTTP/2 says first (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The kind of record that TLS begins with (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
 /// What a client of HTTP/1.1 is told.
 const REFUSAL: &str = "This server speaks gRPC, over HTTP/2 alone. `Server::accept_http1` has it speak HTTP/1.1 too.\n";
-
-/// How long that may take to leave.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
-
-/// How much of what such a client still sends is read, so that the system does not answer it with a reset, which overtakes
-/// what it is told.
-const LINGER_BYTES: u64 = 64 << 10;
 
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,23 +79,13 @@ pub(super) async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(
     };
     tracing::debug!(target: "wireloom", ?peer, why, "a peer is not served");
     if spoken == Spoken::Http1 {
-        let told = tokio::time::timeout(REFUSAL_TIME, tell(io));
-        // Whether it takes that is its own affair.
-        let _ = told.await;
+        let answer = format!(
+            "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n{REFUSAL}",
+            REFUSAL.len()
+        );
+        linger::end(io, answer.as_bytes()).await;
     }
-}
-
-async fn tell<T: AsyncRead + AsyncWrite + Unpin>(mut io: T) -> io::Result<()> {
-    let answer = format!(
-        "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{REFUSAL}",
-        REFUSAL.len()
-    );
-    io.write_all(answer.as_bytes()).await?;
-    io.shutdown().await?;
-    let mut rest = io.take(LINGER_BYTES);
-    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
-    Ok(())
 }
 
 /// A connection of which something has been read already.

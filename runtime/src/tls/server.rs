@@ -1,7 +1,7 @@
-use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{ServerConfig, server::WebPkiClientVerifier, sign::SingleCertAndKey};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::Status;
 
@@ -12,7 +12,7 @@ use super::{
     reload::{self, Reloading},
     revocation, unusable_provider,
 };
-use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::{limits::HANDSHAKE_TIMEOUT, linger};
 
 /// How a server proves who it is, and whom it lets in.
 ///
@@ -213,10 +213,6 @@ impl Alpn {
     }
 }
 
-/// How long, and for how much, an ended connection is read, so that its peer gets to read why.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: u64 = 64 << 10;
-
 impl Acceptor {
     /// Shakes hands over `io`.
     ///
@@ -237,30 +233,19 @@ impl Acceptor {
         let stream = match tokio::time::timeout(self.handshake_timeout, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err((error, io))) => {
-                linger(io).await;
+                linger::end(io, b"").await;
                 return Err(failure::of_server(&error));
             }
             Err(_) => return Err(format!("no handshake within {:?}", self.handshake_timeout)),
         };
         let connection = stream.get_ref().1;
         if !self.alpn.allows(connection.alpn_protocol()) {
-            linger(stream).await;
+            linger::end(stream, b"").await;
             return Err("the client does not offer HTTP/2 by ALPN (\"h2\")".to_owned());
         }
         let identity = PeerIdentity::new(connection.peer_certificates());
         Ok((stream, identity))
     }
-}
-
-/// Ends a connection so that what was sent last arrives: a socket that is closed with unread data resets the connection,
-/// and the alert that says why is lost.
-async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut io: T) {
-    let ended = async {
-        io.shutdown().await?;
-        tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await
-    };
-    // Whatever comes of it, the connection is over.
-    let _: Result<io::Result<_>, _> = tokio::time::timeout(LINGER, ended).await;
 }
 
 impl fmt::Debug for Acceptor {

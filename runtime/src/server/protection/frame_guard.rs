@@ -18,13 +18,10 @@ use super::{
     greeting::{Greeting, PeerSettings},
     unserved::Unserved,
 };
+use crate::linger;
 
 /// A GOAWAY without debug data, as `h2` writes it: a frame's header, the last stream, the code.
 const GOAWAY_LEN: usize = 17;
-
-/// How much of what an ended peer still sends is read, so that the system does not answer it with a reset, which
-/// overtakes the GOAWAY.
-const LINGER_BYTES: usize = 64 << 10;
 
 /// Counts the frames that come over `T`, and says so where they are too many: then nothing more is read, and the GOAWAY
 /// with which `h2` ends the connection says why. A peer that does not begin to speak HTTP/2 in time is ended, too.
@@ -232,7 +229,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FrameGuard<T> {
             }
         }
         ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-        while this.alarm.flood().is_some() && this.lingered < LINGER_BYTES {
+        while this.alarm.flood().is_some() && this.lingered < linger::BYTES {
             let mut buf = [0; 4 << 10];
             let mut buf = ReadBuf::new(&mut buf);
             ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;

@@ -9,12 +9,13 @@ use std::{
 };
 
 use super::{alarm::Flood, budget::Budget, frame_guard::Allowance};
+use crate::server::preface::PREFACE;
 
 /// Length, kind, flags, stream.
 pub(super) const HEADER_LEN: usize = 9;
 
 /// What comes before the first frame.
-pub(super) const PREFACE_LEN: usize = 24;
+pub(super) const PREFACE_LEN: usize = PREFACE.len();
 
 /// Updates of windows follow what was sent: two for a frame of DATA, the smallest of which has some 16 bytes. So do resets
 /// of streams that are reset already, for whatever comes late. What comes beside is in the budget.
@@ -285,8 +286,6 @@ impl Pings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     fn frames() -> Frames {
         Frames::new(Allowance::default())
