@@ -138,17 +138,29 @@ async fn http1_is_not_spoken_unless_it_is_accepted_which_both_sides_are_told() {
 }
 
 #[tokio::test]
-async fn a_peer_that_speaks_tls_to_a_listener_without_is_told_of_and_not_answered() {
+async fn a_peer_that_speaks_what_nobody_serves_is_told_of_and_not_answered() {
     let (events, _guard) = Events::listen();
-    let server = serve(Server::builder()).await;
-    let address = server.target.strip_prefix("http://").unwrap();
-    let mut io = TcpStream::connect(address).await.unwrap();
-    io.write_all(&[22, 3, 1]).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = io.read_to_end(&mut answer).await;
-    assert_eq!(answer, b"");
-    let told = events.with("a peer is not served");
-    assert!(told[0].contains("it speaks TLS"), "{told:?}");
+    for server in [Server::builder, || Server::builder().accept_http1()] {
+        let server = serve(server()).await;
+        let address = server.target.strip_prefix("http://").unwrap();
+        for (said, why) in [
+            (&[22, 3, 1][..], "it speaks TLS"),
+            (
+                b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n",
+                "it speaks the PROXY protocol",
+            ),
+            (b"\r\n\r\n\0\r\nQUIT\n", "it speaks the PROXY protocol"),
+            (b"\0\0\x12", "it speaks neither HTTP/2 nor HTTP/1.1"),
+        ] {
+            let mut io = TcpStream::connect(address).await.unwrap();
+            io.write_all(said).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = io.read_to_end(&mut answer).await;
+            assert_eq!(answer, b"");
+            let told = events.with("a peer is not served");
+            assert!(told[0].contains(why), "{told:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -141,7 +141,9 @@ async fn serve_http<T: AsyncRead + AsyncWrite + Unpin>(
         return served.map_err(|error| error.to_string());
     }
     #[cfg(feature = "http1")]
-    if let Some(service) = entrance.http1.clone() {
+    if spoken == Spoken::Http1
+        && let Some(service) = entrance.http1.clone()
+    {
         let lifetime = Lifetime::new(shared.options.lifetime, &shared.phases, peer.addr());
         let served = Box::pin(http1::serve(io, service, peer, lifetime)).await;
         return served.map_err(|error| error.to_string());

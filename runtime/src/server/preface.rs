@@ -15,6 +15,19 @@ use crate::linger;
 /// What a client of HTTP/2 says first (RFC 9113 section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What load balancers say ahead of their clients, in both of its versions ([PROXY protocol], sections 2.1 and 2.2).
+///
+/// [PROXY protocol]: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+const PROXY_V1: &[u8] = b"PROXY ";
+const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// All that is known by more than its first byte.
+const OPENINGS: [(&[u8], Spoken); 3] = [
+    (PREFACE, Spoken::Http2),
+    (PROXY_V1, Spoken::Proxy),
+    (PROXY_V2, Spoken::Proxy),
+];
+
 /// The kind of record that TLS begins with (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
@@ -25,16 +38,20 @@ const REFUSAL: &str = "This server speaks gRPC, over HTTP/2 alone. `Server::acce
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spoken {
     Http2,
-    /// A word, as each request begins with.
+    /// A word, as each request begins with, or the empty line that may come before it (RFC 9112 section 2.2).
     Http1,
     Tls,
+    /// The PROXY protocol.
+    Proxy,
     Other,
 }
 
 impl Spoken {
-    fn other_than_http2(first: u8) -> Self {
+    /// By the first byte of what is none of the [`OPENINGS`].
+    fn by_first_byte(first: u8) -> Self {
         match first {
             HANDSHAKE => Self::Tls,
+            b'\r' | b'\n' => Self::Http1,
             _ if first.is_ascii_alphabetic() => Self::Http1,
             _ => Self::Other,
         }
@@ -49,12 +66,19 @@ impl Spoken {
 pub(super) async fn listen<T: AsyncRead + Unpin>(mut io: T) -> io::Result<(Spoken, Rewound<T>)> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let spoken = loop {
-        if !PREFACE.starts_with(&read) {
-            break Spoken::other_than_http2(read[0]);
+        if let Some((_, spoken)) = OPENINGS
+            .iter()
+            .find(|(opening, _)| read.starts_with(opening))
+        {
+            break *spoken;
         }
-        if read.len() == PREFACE.len() {
-            break Spoken::Http2;
+        if !OPENINGS
+            .iter()
+            .any(|(opening, _)| opening.starts_with(&read))
+        {
+            break Spoken::by_first_byte(read[0]);
         }
+        // The longest of them.
         let missing = PREFACE.len() - read.len();
         if (&mut io).take(missing as u64).read_buf(&mut read).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -75,7 +99,10 @@ pub(super) async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(
             "it speaks HTTP/1.1, which `Server::accept_http1` serves (feature `http1`)"
         }
         Spoken::Tls => "it speaks TLS, and this listener has none",
-        Spoken::Http2 | Spoken::Other => "it does not speak HTTP/2",
+        Spoken::Proxy => {
+            "it speaks the PROXY protocol, which this server does not: switch that off in the load balancer"
+        }
+        Spoken::Http2 | Spoken::Other => "it speaks neither HTTP/2 nor HTTP/1.1",
     };
     tracing::debug!(target: "wireloom", ?peer, why, "a peer is not served");
     if spoken == Spoken::Http1 {
@@ -167,6 +194,13 @@ mod tests {
         for (said, spoken) in [
             (&b"GET / HTTP/1.1\r\n\r\n"[..], Spoken::Http1),
             (b"PUT / HTTP/1.1\r\n\r\n", Spoken::Http1),
+            (b"PROPFIND / HTTP/1.1\r\n\r\n", Spoken::Http1),
+            (b"\r\nGET / HTTP/1.1\r\n\r\n", Spoken::Http1),
+            (
+                b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\nPRI * HTTP/2.0\r\n\r\n",
+                Spoken::Proxy,
+            ),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Spoken::Proxy),
             (b"\x16\x03\x01\x02\x00\x01", Spoken::Tls),
             (b"\x00\x00\x12\x04", Spoken::Other),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nframes", Spoken::Http2),
