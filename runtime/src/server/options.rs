@@ -319,9 +319,11 @@ impl Server {
 
     /// Adds an encoded `google.protobuf.FileDescriptorSet` to what the server knows of its services and of their messages,
     /// for reflection and validation. Needed where the services' own descriptors are not embedded, and for messages
-    /// that are only in some `google.protobuf.Any`. What is no such set, serving refuses with INVALID_ARGUMENT.
+    /// that are only in some `google.protobuf.Any`. What is no such set, serving refuses with INVALID_ARGUMENT, and so it does, where
+    /// requests are validated, for one that lacks what its files import, and of which no service has that either.
     ///
-    /// A service is validated by what is embedded beside it, where files of another set have the same names.
+    /// A service is validated by what is embedded beside it, where files of another set have the same names. A `warn` event tells of
+    /// a file of this set that is left out for it.
     #[cfg(any(feature = "reflection", feature = "validation"))]
     pub fn file_descriptor_set(mut self, set: &'static [u8]) -> Self {
         self.options.descriptor_sets.push(set);

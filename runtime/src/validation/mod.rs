@@ -57,14 +57,14 @@ impl Validation {
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for what is no descriptor set, for a service that none of them has, and for a rule that cannot be
+    /// INVALID_ARGUMENT for what is no descriptor set or cannot be linked, for a service that none of them has, and for a rule that cannot be
     /// compiled.
     pub(crate) fn new<'a>(
         services: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
         more: &[&'a [u8]],
     ) -> Result<Self, Status> {
         let own = services.clone().map(|(_, own)| own);
-        let sets = Sets::decode(more.iter().copied().chain(own))?;
+        let sets = Sets::decode(more.iter().copied(), own)?;
         let mut by_set = BTreeMap::<usize, Vec<&str>>::new();
         for (name, own) in services {
             let set = sets.of_service(name, own).ok_or_else(|| {
@@ -77,14 +77,18 @@ impl Validation {
         }
         let mut validation = Self::default();
         for (set, services) in by_set {
-            validation.add(&services, sets.link(set)?)?;
+            let linked = sets.link(set)?;
+            for left_out in &linked.left_out {
+                left_out.tell(&services);
+            }
+            validation.add(&services, linked)?;
         }
         Ok(validation)
     }
 
     /// Adds the rules of services of these descriptors.
-    fn add(&mut self, services: &[&str], descriptors: Linked) -> Result<(), Status> {
-        let Linked { pool, encoded } = descriptors;
+    fn add(&mut self, services: &[&str], descriptors: Linked<'_>) -> Result<(), Status> {
+        let Linked { pool, encoded, .. } = descriptors;
         let set = ValidatorOption::AdditionalDescriptorSetBytes(encoded);
         let shared = Arc::new(Rules {
             validator: Validator::with_options(&[set]),
