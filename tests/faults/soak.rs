@@ -58,7 +58,9 @@ mod proto {
 static ALLOCATOR: Accountant = Accountant;
 
 /// How long what has to come about may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+///
+/// What limits refuse is told of every ten seconds, until it is nothing: that is a task until then, for two such times at most.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long calls are made before what is held then is looked at.
 const WARM_UP: Duration = Duration::from_secs(2);
