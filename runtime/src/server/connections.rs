@@ -205,6 +205,7 @@ impl Connections {
         if let Some(workers) = self.workers.take() {
             workers.end().await;
         }
+        self.shared.refusals.tell_all();
         shutdown
     }
 }

@@ -72,6 +72,19 @@ impl Refusals {
         tokio::spawn(telling.until_quiet());
     }
 
+    /// Tells of all that has not been told.
+    pub(super) fn tell_all(&self) {
+        let mut all = self.lock();
+        let untold: Vec<_> = all
+            .iter_mut()
+            .map(|(limit, untold)| (limit.clone(), std::mem::take(untold)))
+            .collect();
+        drop(all);
+        for (limit, untold) in untold {
+            limit.tell(untold);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Limit, Untold>> {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,9 +119,7 @@ impl Telling {
             all.insert(self.limit.clone(), Untold::default());
         }
         drop(all);
-        if let Some(last) = untold.last {
-            self.limit.warn(untold.count, &last);
-        }
+        self.limit.tell(untold);
     }
 }
 
@@ -117,11 +128,7 @@ impl Drop for Telling {
     fn drop(&mut self) {
         if !self.is_over {
             let untold = self.refusals.lock().remove(&self.limit);
-            if let Some((count, last)) =
-                untold.and_then(|untold| Some((untold.count, untold.last?)))
-            {
-                self.limit.warn(count, &last);
-            }
+            self.limit.tell(untold.unwrap_or_default());
         }
     }
 }
@@ -132,11 +139,18 @@ impl Limit {
         self.of.as_deref().unwrap_or("server")
     }
 
-    /// Tells how many were refused since this was told last.
+    fn tell(&self, untold: Untold) {
+        if let Some(last) = untold.last {
+            self.warn(untold.count, &last);
+        }
+    }
+
+    /// Tells how many were refused since this was told last: in no call's span, since it is of all.
     fn warn(&self, refused: u64, last: &Refused) {
         match last {
             Refused::Call(path) => tracing::warn!(
                 target: "wireloom",
+                parent: None,
                 limit = self.setting,
                 limit_of = self.of(),
                 refused,
@@ -145,6 +159,7 @@ impl Limit {
             ),
             Refused::Connection(peer) => tracing::warn!(
                 target: "wireloom",
+                parent: None,
                 limit = self.setting,
                 limit_of = self.of(),
                 refused,

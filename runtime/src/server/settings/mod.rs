@@ -171,9 +171,10 @@ fn show_limits(limits: &Limits) -> String {
 
 /// # Errors
 ///
-/// INVALID_ARGUMENT for a setting that is so small that nobody can mean it.
+/// INVALID_ARGUMENT for settings that are so small that nobody can mean it: all of them, in the order of a file's lines.
 pub(super) fn refuse_too_little(options: &Options) -> Result<(), Status> {
     let control_frames = options.protection.allowance.control_frames;
+    let mut problems = Vec::new();
     for setting in SETTINGS {
         let never_zero = NEVER_ZERO.iter().find(|(name, _)| *name == setting.name);
         let value = (setting.show)(options);
@@ -181,19 +182,30 @@ pub(super) fn refuse_too_little(options: &Options) -> Result<(), Status> {
             && ["0", "0ns"].contains(&value.as_str())
         {
             let problem = format!("must be more than 0: {why}");
-            return Err(too_little(options, setting, &problem));
+            problems.push(too_little(options, setting, &problem));
         }
         if setting.name == "control_frame_budget" && control_frames.burst < LEAST_CONTROL_FRAMES {
             let problem = format!(
                 "must have a burst of at least {LEAST_CONTROL_FRAMES}, with which clients begin: {NOBODY}"
             );
-            return Err(too_little(options, setting, &problem));
+            problems.push(too_little(options, setting, &problem));
         }
     }
-    Ok(())
+    if problems.is_empty() {
+        return Ok(());
+    }
+    // Those of variables and of code come last.
+    problems.sort_by_key(|(line, _)| line.unwrap_or(u32::MAX));
+    let problems: Vec<_> = problems.into_iter().map(|(_, problem)| problem).collect();
+    Err(Status::invalid_argument(problems.join("\n")))
 }
 
-fn too_little(options: &Options, setting: &Setting<Options>, problem: &str) -> Status {
+/// The line in a file, if it is from one, and what is wrong.
+fn too_little(
+    options: &Options,
+    setting: &Setting<Options>,
+    problem: &str,
+) -> (Option<u32>, String) {
     let name = setting.name;
     let value = (setting.show)(options);
     let place = options.origins.of(name, &value);
@@ -202,8 +214,12 @@ fn too_little(options: &Options, setting: &Setting<Options>, problem: &str) -> S
         (Some(_), Some(_)) => "; \"unlimited\" is no limit".to_owned(),
         (None, Some(in_code)) => format!("; `{in_code}` is no limit"),
     };
+    let line = place.and_then(|place| place.rsplit(':').nth(1)?.parse().ok());
     let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-    Status::invalid_argument(format!("{place}{name} is {value}, and {problem}{help}"))
+    (
+        line,
+        format!("{place}{name} is {value}, and {problem}{help}"),
+    )
 }
 
 /// Tells what the server was configured by, and of all settings for who looks at the log in detail.

@@ -235,6 +235,27 @@ fn limits_that_let_nobody_in_are_refused_with_their_place() {
 }
 
 #[test]
+fn all_that_let_nobody_in_are_told_in_the_order_of_their_lines() {
+    let zeros = [
+        "max_connections = 0",
+        "default_timeout = '0s'",
+        "max_unsent_bytes = 0",
+        "control_frame_budget = '1/s'",
+    ];
+    let file = format!("[server]\n{}", zeros.join("\n"));
+    let server = configure(Server::builder(), &file, &[]).unwrap();
+    let status = server.into_process().unwrap_err();
+    let problems: Vec<_> = status.message().lines().collect();
+    assert_eq!(problems.len(), zeros.len(), "{status}");
+    for (problem, line) in problems.iter().zip(2..) {
+        assert!(
+            problem.contains(&format!("wireloom.toml:{line}:1: ")),
+            "{status}"
+        );
+    }
+}
+
+#[test]
 fn limits_of_what_is_not_served_are_refused_with_their_place() {
     let file = "[server.method_limits.'grpc.health.v1.Healt']\nrate_limit = '5/s'";
     let server = configure(Server::builder(), file, &[]).unwrap();
