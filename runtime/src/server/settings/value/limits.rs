@@ -1,5 +1,7 @@
 //! Limits of several parts.
 
+use std::str::FromStr;
+
 use super::{UNLIMITED, Value};
 use crate::server::{AdaptiveLimit, Budget, Limits, RateLimit};
 
@@ -11,12 +13,8 @@ impl Value for Option<RateLimit> {
         if text == UNLIMITED {
             return Some(None);
         }
-        let (calls, burst) = text.split_once("/s")?;
-        let calls_per_second: f64 = calls.parse().ok()?;
-        let burst = match burst.trim() {
-            "" => calls_per_second.ceil() as u32,
-            burst => burst.strip_prefix("burst ")?.trim().parse().ok()?,
-        };
+        let (calls_per_second, burst) = per_second::<f64>(text)?;
+        let burst = burst.unwrap_or(calls_per_second.ceil() as u32);
         let rate = RateLimit {
             calls_per_second,
             burst,
@@ -35,6 +33,16 @@ impl Value for Option<RateLimit> {
     }
 }
 
+/// Of `"200/s burst 1000"`, both numbers; the second need not be there.
+fn per_second<N: FromStr>(text: &str) -> Option<(N, Option<u32>)> {
+    let (number, burst) = text.split_once("/s")?;
+    let burst = match burst.trim() {
+        "" => None,
+        burst => Some(burst.strip_prefix("burst ")?.trim().parse().ok()?),
+    };
+    Some((number.parse().ok()?, burst))
+}
+
 impl Value for Budget {
     const EXPECTED: &'static str =
         "so many a second and at once, such as \"200/s burst 1000\", or \"unlimited\"";
@@ -45,12 +53,8 @@ impl Value for Budget {
         if text == UNLIMITED {
             return Some(Self::UNLIMITED);
         }
-        let (per_second, burst) = text.split_once("/s")?;
-        let per_second = per_second.parse().ok()?;
-        let burst = match burst.trim() {
-            "" => per_second,
-            burst => burst.strip_prefix("burst ")?.trim().parse().ok()?,
-        };
+        let (per_second, burst) = per_second(text)?;
+        let burst = burst.unwrap_or(per_second);
         Some(Self { burst, per_second })
     }
 
